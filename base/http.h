@@ -1,0 +1,97 @@
+/* HTTP requests over libcurl's multi interface, on the worker's loop.
+ *
+ * Many requests in flight over few kept-alive connections: HTTP/1.1, at most
+ * HTTP_CONNECTIONS_PER_HOST a host, the rest queue inside libcurl. TLS 1.2 at least, certificate
+ * and host name always verified, no redirects followed, no cookies, no content decoding. The proxy
+ * variables are honoured (https_proxy, no_proxy, ...) unless the request says otherwise.
+ *
+ * Loop thread only. Answers and request bodies are wiped after the callback returned.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/loop.h"
+
+#define HTTP_CONNECTIONS_PER_HOST 8
+#define HTTP_CONNECT_TIMEOUT_MS 10000
+#define HTTP_TOTAL_TIMEOUT_MS 30000
+#define HTTP_RESPONSE_MAX ((size_t)8 << 20)
+#define HTTP_HEADERS_MAX ((size_t)64 << 10)
+
+struct http_client;
+struct http_call;
+
+int http_client_new(struct loop *l, struct http_client **ret);
+void http_client_free(struct http_client *c); /* cancels what is under way, without callbacks */
+DEFINE_CLEANUP(struct http_client *, http_client_free)
+
+/* How an endpoint is reached; shared by all requests to it. Strings are borrowed for as long as the
+ * call lives. */
+struct http_endpoint {
+        const char *ca_file; /* PEM bundle that replaces the system's, or NULL */
+        const char *proxy;   /* NULL: from the environment; "": none; else a proxy URL */
+        bool allow_http;     /* plain http: only metadata services (IMDS) */
+        unsigned connect_timeout_ms, total_timeout_ms; /* 0: the defaults above */
+        size_t response_max;                           /* 0: the default above */
+};
+
+struct http_request {
+        const char *method; /* "GET", "POST", ... */
+        const char *url;
+        const char *const *headers; /* "Name: value", NULL-terminated, or NULL; copied */
+        const void *body;           /* copied, and the copy wiped; NULL for none */
+        size_t body_len;
+        const struct http_endpoint *endpoint; /* NULL: all defaults */
+};
+
+struct http_response {
+        int status;       /* 0 when there was no answer: then `error` says why */
+        const char *body; /* NUL-terminated behind body_len bytes; never NULL when status != 0 */
+        size_t body_len;
+        const char *peer; /* address that was connected to, or "" */
+        struct err error; /* cause ERR_DNS, ERR_CONNECT, ERR_TIMEOUT, ERR_TLS, ...; text names
+                             scheme, host and port, never the query; code is a negative errno */
+        usec_t took;
+        void *private;
+};
+
+/* First header of that name (case ignored), without surrounding white space; NULL if absent. */
+const char *http_header(const struct http_response *resp, const char *name);
+
+/* Called exactly once, from the loop and never from within http_send(). resp is valid during the
+ * call only; its body may be overwritten by the callee. */
+typedef void (*http_done_fn)(void *userdata, struct http_response *resp);
+
+/* Starts the request. *ret (optional) is valid until the callback is called or the call cancelled.
+ * -EINVAL for a URL that is not https (or http where allowed), with the reason in e. */
+int http_send(struct http_client *c, const struct http_request *req, http_done_fn done,
+        void *userdata, struct http_call **ret, struct err *e);
+
+/* No callback after this. Returns NULL. */
+struct http_call *http_cancel(struct http_call *call);
+
+/* --- retries (base/http_retry.c) ---
+ *
+ * Upstream's rules (reference section 3.1): `tries` in all, exponential from base_ms as
+ * (2^n - 1) * base_ms with jitter 0.8 to 1.3, at most cap_ms; Retry-After (seconds or a date) is
+ * honoured up to cap_ms; statuses 408 429 500 502 503 504 and transport errors (but not TLS
+ * verification failures) are tried again. */
+struct http_retry {
+        unsigned tries;
+        unsigned base_ms, cap_ms;
+        bool (*retry_status)(int status); /* NULL: the statuses above */
+};
+extern const struct http_retry http_retry_default; /* 4 tries, 800 ms, 60 s */
+
+/* As http_send, with retries between; resp is the last one. Retry-After of a final 429 or 503 is
+ * left for the caller to read with http_retry_after(). */
+int http_send_retrying(struct http_client *c, const struct http_request *req,
+        const struct http_retry *policy, http_done_fn done, void *userdata, struct http_call **ret,
+        struct err *e);
+
+/* Seconds to wait as the Retry-After header says (number or HTTP date), 0 when absent or invalid.
+ */
+unsigned http_retry_after(const struct http_response *resp, int64_t now);
+
+/* Percent-encodes everything but unreserved characters (RFC 3986). Caller frees. */
+int http_escape(const char *s, char **ret);

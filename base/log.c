@@ -1,0 +1,102 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/uio.h>
+#include <time.h>
+
+/* Process-wide because what logs has no handle to carry; set once at start. */
+static _Atomic int most_verbose = LOG_INFO;
+static _Atomic bool as_json;
+static _Atomic int log_fd = 2;
+
+void log_set_level(enum log_level level)
+{
+        most_verbose = (int)level;
+}
+
+void log_set_json(bool on)
+{
+        as_json = on;
+}
+
+void log_set_fd(int fd)
+{
+        log_fd = fd;
+}
+
+bool log_enabled(enum log_level level)
+{
+        return (int)level <= most_verbose;
+}
+
+/* JSON string rules serve for both forms: one line stays one line. */
+static size_t escape(const char *s, char *out, size_t size, bool json)
+{
+        size_t n = 0;
+
+        for (; *s && n + 7 < size; s++) {
+                unsigned char c = (unsigned char)*s;
+
+                if (c == '\n' || c == '\r' || c == '\t') {
+                        out[n++] = '\\';
+                        out[n++] = c == '\n' ? 'n' : c == '\r' ? 'r' : 't';
+                } else if (c < 0x20 || c == 0x7f) {
+                        n += (size_t)snprintf(out + n, size - n, json ? "\\u%04x" : "\\x%02x", c);
+                } else if (json && (c == '"' || c == '\\')) {
+                        out[n++] = '\\';
+                        out[n++] = (char)c;
+                } else
+                        out[n++] = (char)c;
+        }
+        out[n] = '\0';
+        return n;
+}
+
+void log_write(enum log_level level, const char *file, int line, const char *fmt, ...)
+{
+        static const char letters[] = "EWID";
+        static const char *const words[] = {"error", "warning", "info", "debug"};
+        char text[4096], escaped[8192], prefix[192];
+        va_list ap;
+
+        va_start(ap, fmt);
+        int r = vsnprintf(text, sizeof text, fmt, ap);
+        va_end(ap);
+        if (r < 0)
+                return;
+
+        bool json = as_json;
+        size_t n = escape(text, escaped, sizeof escaped, json);
+        const char *base = strrchr(file, '/');
+        base = base ? base + 1 : file;
+
+        struct timespec ts;
+        clock_gettime(CLOCK_REALTIME, &ts);
+        int p;
+        if (json) {
+                p = snprintf(prefix, sizeof prefix,
+                        "{\"ts\":%lld.%03ld,\"level\":\"%s\",\"caller\":\"%s:%d\",\"pid\":%d,\"msg\":\"",
+                        (long long)ts.tv_sec * 1000 + ts.tv_nsec / 1000000,
+                        ts.tv_nsec / 1000 % 1000, words[level], base, line, (int)getpid());
+        } else {
+                struct tm tm;
+                localtime_r(&ts.tv_sec, &tm);
+                p = snprintf(prefix, sizeof prefix, "%c%02d%02d %02d:%02d:%02d.%06ld %7d %s:%d] ",
+                        letters[level], tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+                        ts.tv_nsec / 1000, (int)getpid(), base, line);
+        }
+        if (p < 0)
+                return;
+
+        const char *end = json ? "\"}\n" : "\n";
+        struct iovec iov[] = {
+                {prefix, (size_t)MIN(p, (int)sizeof prefix - 1)},
+                {escaped, n},
+                {(void *)(uintptr_t)end, strlen(end)},
+        };
+        /* A log that cannot be written is no reason to stop, and there is nowhere to say so. */
+        ssize_t written = writev(log_fd, iov, ELEMENTSOF(iov));
+        (void)written;
+}

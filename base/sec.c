@@ -1,0 +1,188 @@
+#include "base/sec.h"
+
+#include <openssl/crypto.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+
+/* Values are carved from chunks, so that ten thousand of forty bytes do not take ten thousand
+ * pages of RLIMIT_MEMLOCK. A free block goes to the list of its size class; a chunk is never given
+ * back, which keeps locking cheap and is bounded by the most that was ever held. Values above half
+ * a chunk get a mapping of their own. */
+#define CHUNK ((size_t)256 << 10)
+#define CLASS_MIN 64
+#define CLASSES 12 /* 64 bytes .. 128 KiB, by doubling */
+
+struct sec {
+        _Atomic unsigned refs;
+        size_t len;
+        size_t size; /* of the block, header included; a mapping's own length when large */
+        unsigned char bytes[];
+};
+
+struct free_block {
+        struct free_block *next;
+};
+
+/* One arena a process: locked memory is a process-wide resource. */
+static struct {
+        pthread_mutex_t lock;
+        struct free_block *free[CLASSES];
+        char *chunk;
+        size_t chunk_used;
+        _Atomic size_t total;
+        _Atomic bool unlocked;
+} arena = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void *map_locked(size_t n)
+{
+        void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED)
+                return NULL;
+        (void)madvise(p, n, MADV_DONTDUMP);
+        (void)madvise(p, n, MADV_WIPEONFORK);
+        if (mlock(p, n) < 0 && !atomic_exchange(&arena.unlocked, true))
+                log_warning(
+                        "secret memory could not be locked (%s): raise the limit on locked memory "
+                        "(ulimit -l, LimitMEMLOCK=) or give CAP_IPC_LOCK; values may reach swap",
+                        strerror(errno));
+        return p;
+}
+
+static unsigned class_of(size_t n)
+{
+        unsigned c = 0;
+
+        for (size_t size = CLASS_MIN; size < n; size <<= 1)
+                c++;
+        return c;
+}
+
+static struct sec *block_get(size_t need)
+{
+        struct sec *s = NULL;
+        unsigned c = class_of(need);
+        size_t size = (size_t)CLASS_MIN << c;
+
+        pthread_mutex_lock(&arena.lock);
+        if (arena.free[c]) {
+                s = (struct sec *)arena.free[c];
+                arena.free[c] = arena.free[c]->next;
+        } else {
+                if (!arena.chunk || arena.chunk_used + size > CHUNK) {
+                        arena.chunk = map_locked(CHUNK);
+                        arena.chunk_used = 0;
+                }
+                if (arena.chunk) {
+                        s = (struct sec *)(void *)(arena.chunk + arena.chunk_used);
+                        arena.chunk_used += size;
+                }
+        }
+        pthread_mutex_unlock(&arena.lock);
+        if (s) {
+                memset(s, 0, size);
+                s->size = size;
+        }
+        return s;
+}
+
+int sec_alloc(size_t len, struct sec **ret)
+{
+        if (len > SEC_MAX)
+                return -EFBIG;
+
+        size_t need = sizeof(struct sec) + len;
+        struct sec *s;
+        if (need <= CHUNK / 2)
+                s = block_get(need);
+        else {
+                size_t size = (need + 4095) & ~(size_t)4095;
+                s = map_locked(size);
+                if (s)
+                        s->size = size;
+        }
+        if (!s)
+                return -ENOMEM;
+        s->refs = 1;
+        s->len = len;
+        arena.total += len;
+        *ret = s;
+        return 0;
+}
+
+int sec_new(const void *data, size_t len, struct sec **ret)
+{
+        int r = sec_alloc(len, ret);
+
+        if (r == 0 && len > 0)
+                memcpy((*ret)->bytes, data, len);
+        return r;
+}
+
+void *sec_buf(struct sec *s)
+{
+        return s->bytes;
+}
+
+void sec_truncate(struct sec *s, size_t len)
+{
+        explicit_bzero(s->bytes + len, s->len - len);
+        arena.total -= s->len - len;
+        s->len = len;
+}
+
+const void *sec_bytes(const struct sec *s)
+{
+        return s->bytes;
+}
+
+size_t sec_len(const struct sec *s)
+{
+        return s->len;
+}
+
+bool sec_equal(const struct sec *a, const struct sec *b)
+{
+        return a->len == b->len && CRYPTO_memcmp(a->bytes, b->bytes, a->len) == 0;
+}
+
+struct sec *sec_ref(struct sec *s)
+{
+        if (s)
+                s->refs++;
+        return s;
+}
+
+struct sec *sec_unref(struct sec *s)
+{
+        if (!s || --s->refs > 0)
+                return NULL;
+
+        size_t size = s->size;
+        arena.total -= s->len;
+        explicit_bzero(s, size);
+        if (size > CHUNK / 2) {
+                munmap(s, size);
+                return NULL;
+        }
+
+        unsigned c = class_of(size);
+        struct free_block *f = (struct free_block *)s;
+        pthread_mutex_lock(&arena.lock);
+        f->next = arena.free[c];
+        arena.free[c] = f;
+        pthread_mutex_unlock(&arena.lock);
+        return NULL;
+}
+
+size_t sec_total(void)
+{
+        return arena.total;
+}
+
+bool sec_all_locked(void)
+{
+        return !arena.unlocked;
+}

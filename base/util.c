@@ -1,0 +1,166 @@
+#include "base/util.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include "base/wipe.h"
+
+int safe_close(int fd)
+{
+        if (fd >= 0) {
+                int saved = errno;
+                (void)close(fd); /* Linux closes even on EINTR: never try again */
+                errno = saved;
+        }
+        return -EBADF;
+}
+
+bool streq_ptr(const char *a, const char *b)
+{
+        if (!a || !b)
+                return a == b;
+        return streq(a, b);
+}
+
+const char *startswith(const char *s, const char *prefix)
+{
+        size_t n = strlen(prefix);
+
+        return strncmp(s, prefix, n) == 0 ? s + n : NULL;
+}
+
+int xasprintf(char **ret, const char *fmt, ...)
+{
+        char *s = NULL;
+        va_list ap;
+
+        va_start(ap, fmt);
+        int n = vasprintf(&s, fmt, ap);
+        va_end(ap);
+        if (n < 0)
+                return -ENOMEM;
+        *ret = s;
+        return 0;
+}
+
+int parse_u64(const char *s, uint64_t max, uint64_t *ret)
+{
+        uint64_t v = 0;
+
+        if (!*s)
+                return -EINVAL;
+        for (; *s; s++) {
+                if (*s < '0' || *s > '9')
+                        return -EINVAL;
+                unsigned digit = (unsigned)(*s - '0');
+                if (v > (UINT64_MAX - digit) / 10)
+                        return -ERANGE;
+                v = v * 10 + digit;
+        }
+        if (v > max)
+                return -ERANGE;
+        *ret = v;
+        return 0;
+}
+
+int read_whole_file(const char *path, size_t max, char **ret, size_t *ret_len)
+{
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+
+        struct stat st;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (S_ISDIR(st.st_mode))
+                return -EISDIR;
+
+        size_t cap = 4096, len = 0;
+        if (st.st_size > 0)
+                cap = MIN((size_t)st.st_size, max) + 1;
+        char *buf = malloc(cap + 1);
+        if (!buf)
+                return -ENOMEM;
+
+        for (;;) {
+                ssize_t n = read(fd, buf + len, cap - len);
+                if (n < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        int r = -errno;
+                        erase_and_free(buf);
+                        return r;
+                }
+                if (n == 0)
+                        break;
+                len += (size_t)n;
+                if (len > max) {
+                        erase_and_free(buf);
+                        return -EFBIG;
+                }
+                if (len == cap) {
+                        size_t bigger = MIN(cap * 2, max + 1);
+                        char *p = wipe_realloc(buf, bigger + 1);
+                        if (!p) {
+                                erase_and_free(buf);
+                                return -ENOMEM;
+                        }
+                        buf = p;
+                        cap = bigger;
+                }
+        }
+        buf[len] = '\0';
+        *ret = buf;
+        if (ret_len)
+                *ret_len = len;
+        return 0;
+}
+
+int write_all(int fd, const void *data, size_t len)
+{
+        const char *p = data;
+
+        while (len > 0) {
+                ssize_t n = write(fd, p, len);
+                if (n < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                p += n;
+                len -= (size_t)n;
+        }
+        return 0;
+}
+
+int random_bytes(void *p, size_t n)
+{
+        char *c = p;
+
+        while (n > 0) {
+                ssize_t got = getrandom(c, n, 0);
+                if (got < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return -errno;
+                }
+                c += got;
+                n -= (size_t)got;
+        }
+        return 0;
+}
+
+void hex_encode(const void *p, size_t n, char *out)
+{
+        static const char digits[] = "0123456789abcdef";
+        const unsigned char *c = p;
+
+        for (size_t i = 0; i < n; i++) {
+                out[2 * i] = digits[c[i] >> 4];
+                out[2 * i + 1] = digits[c[i] & 15];
+        }
+        out[2 * n] = '\0';
+}

@@ -1,0 +1,69 @@
+/* What one class shows: its objects as named files, kept current by the cache.
+ *
+ * view_open() subscribes to every object at once and reports once: ready with all files, or failed
+ * with all reasons. After that each change is reported as the set of files whose bytes, time or
+ * version are new; a file keeps its last good bytes whatever happens to the vault.
+ *
+ * Loop thread only, but a struct view_file is immutable and reference-counted: fs/ keeps references
+ * to it in other threads.
+ */
+#pragma once
+
+#include "base/sec.h"
+#include "cache/cache.h"
+#include "spc/spc.h"
+
+struct view;
+
+/* One version of one file. */
+struct view_file {
+        const char *path; /* clean relative path: "tls/key" */
+        int mode;         /* filePermission, or -1 */
+        struct sec *bytes;
+        int64_t mtime; /* the object's `updated` (else `created`), seconds; 0 unknown */
+        enum vault_kind kind;
+        const char *object_name;
+        const char *object_id; /* with the concrete version */
+        const char *version;
+        const char *content_type;
+        bool enabled;
+        int64_t expires; /* VAULT_NO_TIME when never */
+        uint64_t serial; /* grows with each new version of any file of this process */
+        _Atomic unsigned refs;
+        /* followed by private memory */
+};
+struct view_file *view_file_ref(struct view_file *f);
+struct view_file *view_file_unref(struct view_file *f);
+DEFINE_CLEANUP(struct view_file *, view_file_unref)
+
+struct view_config {
+        const struct spc_class *class; /* borrowed until view_close */
+        struct vault *vault;           /* a reference is taken */
+        usec_t poll_interval;          /* CACHE_NO_POLL: never */
+};
+
+struct view_events {
+        /* Once. errors has one entry for each object that failed (all of them, in the class's
+         * order), n_errors 0 when every file is there. After failure nothing more is fetched. */
+        void (*ready)(void *userdata, const struct err *errors, size_t n_errors);
+        /* After ready: files that changed, borrowed. */
+        void (*changed)(void *userdata, struct view_file *const *files, size_t n);
+        /* Optional: how many of how many objects are there, while they are first fetched. */
+        void (*progress)(void *userdata, size_t have, size_t of);
+};
+
+int view_open(struct cache *c, const struct view_config *cfg, const struct view_events *events,
+        void *userdata, struct view **ret, struct err *e);
+void view_close(struct view *v); /* no callback after this */
+DEFINE_CLEANUP(struct view *, view_close)
+
+/* Poll every object now. done (optional) is called once when all have been tried; error is the
+ * first failure or NULL. */
+void view_refresh(
+        struct view *v, void (*done)(void *userdata, const struct err *error), void *userdata);
+
+/* The current files, in the class's order; borrowed until the next turn of the loop. */
+size_t view_files(const struct view *v, struct view_file *const **ret);
+
+/* State behind file i of view_files(): ages, next poll, last error. */
+void view_file_state(const struct view *v, size_t i, struct cache_state *ret);

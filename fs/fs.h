@@ -1,0 +1,58 @@
+/* Mounted classes: what cli/ and csi/ use of this folder.
+ *
+ * fs_start() takes the socket to the keeper (fs/keeper.h), which mounts, renames and unmounts on
+ * the worker's behalf, and starts the few threads that answer the kernel for all mounts. A struct
+ * fs_mount shows one view at one mount point. Everything here is called on the loop's thread.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "base/loop.h"
+#include "cache/view.h"
+
+struct fs;
+struct fs_mount;
+
+/* keeper_fd is taken over. */
+int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e);
+void fs_stop(struct fs *fs); /* after the last mount is gone; joins the threads */
+
+struct fs_mount_config {
+        const char *mountpoint; /* absolute; an empty directory */
+        const char *fsname;     /* first field of mountinfo's source: "akvfs:CLASS" */
+        uid_t uid;
+        gid_t gid;
+        mode_t mode;      /* of files without filePermission: 0644 */
+        bool allow_other; /* root's default */
+        bool privileged;  /* mount(2) and a private mount; else fusermount3 */
+        bool xattr;       /* user.akvfs.* attributes */
+};
+
+struct fs_mount_events {
+        /* Once, after fs_mount_new(): error NULL when readers can use it. On error the mount is
+         * already gone and must not be used any more (it frees itself after the call). */
+        void (*mounted)(void *userdata, const struct err *error);
+        /* Once, after fs_mount_end() or when somebody else unmounted it: nothing is left, it frees
+         * itself after the call. error says what had to be forced, or NULL. */
+        void (*gone)(void *userdata, const struct err *error);
+};
+
+/* Shows the view's files (all there: view is ready). cfg's strings are copied. */
+int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_file *const *files,
+        size_t n_files, const struct fs_mount_events *events, void *userdata, struct fs_mount **ret,
+        struct err *e);
+
+/* New versions of files; each is put in place by a rename that watchers see. Later versions of a
+ * file overtake earlier ones that are still waiting. */
+void fs_mount_update(struct fs_mount *m, struct view_file *const *files, size_t n_files);
+
+/* Unmounts: tried as umount(8) does, then detached, so that it always ends also with readers. */
+void fs_mount_end(struct fs_mount *m);
+
+struct fs_mount_stats {
+        uint64_t requests;   /* that the kernel sent for this mount */
+        uint64_t refused;    /* of them, attempts to change something */
+        uint64_t generation; /* rotations applied, 1 for the first content */
+        pid_t keeper_pid;
+};
+void fs_mount_get_stats(const struct fs_mount *m, struct fs_mount_stats *ret);

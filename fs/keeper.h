@@ -1,0 +1,22 @@
+/* The keeper: the small privileged process that mounts and renames for the worker.
+ *
+ * It parses nothing but the fixed-size messages of fs/keeper_proto.h, holds no secret, and uses
+ * nothing of this tree but base/.
+ */
+#pragma once
+
+#include "base/util.h"
+
+struct keeper_options {
+        const char *const
+                *worker_argv; /* the worker's command line, executed from /proc/self/exe */
+        const int *pass_fds;  /* descriptors the worker inherits as 4, 5, ... (3 is the
+                                 socket to the keeper) */
+        size_t n_pass_fds;
+};
+
+#define KEEPER_WORKER_FD 3
+
+/* Runs until the worker has ended and nothing is mounted any more. SIGTERM and SIGINT are passed on
+ * to the worker, SIGHUP too. Returns the exit status for main(). */
+int keeper_run(const struct keeper_options *o);

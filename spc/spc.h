@@ -1,0 +1,92 @@
+/* SecretProviderClass: the text a user wrote, turned into what has to be fetched and shown.
+ *
+ * Parsed exactly as the Azure provider v1.8.2 does (docs/compatibility.md lists each difference),
+ * from a YAML file with one or several documents, `secrets-store.csi.x-k8s.io/v1` or `v1alpha1`.
+ * No I/O: text in, class or diagnostics out. All limits below are checked before memory is spent.
+ *
+ * Thread-safe as long as one thread changes nothing; a class never changes once parsed.
+ */
+#pragma once
+
+#include "base/err.h"
+
+#define SPC_TEXT_MAX \
+        ((size_t)1 << 20) /* the API server's own limit is near 1.5 MiB for all of etcd */
+#define SPC_OBJECTS_MAX 1000
+#define SPC_DOCUMENTS_MAX 100
+#define SPC_DEPTH_MAX 16
+#define SPC_HISTORY_MAX 100
+#define SPC_PATH_MAX 4096
+#define SPC_NAME_MAX 255
+#define SPC_DIAGS_MAX 200
+
+enum spc_type { SPC_SECRET, SPC_KEY, SPC_CERT };
+enum spc_format { SPC_FORMAT_DEFAULT, SPC_FORMAT_PEM, SPC_FORMAT_PFX };
+enum spc_encoding { SPC_ENCODING_UTF8, SPC_ENCODING_BASE64, SPC_ENCODING_HEX };
+
+/* How the class wants to be authenticated (reference section 1.4); SPC_IDENTITY_DEFAULT is
+ * workload identity when there are clientID and a token, else the service principal. */
+enum spc_identity {
+        SPC_IDENTITY_DEFAULT,
+        SPC_IDENTITY_POD,
+        SPC_IDENTITY_VM,
+        SPC_IDENTITY_TOKEN_PROXY,
+};
+
+struct spc_object {
+        char *name;    /* objectName, never empty */
+        char *alias;   /* objectAlias, "" when not given */
+        char *version; /* objectVersion, "" for the latest */
+        char *file;    /* where it is shown: alias or name; clean relative path, may hold '/' */
+        enum spc_type type;
+        enum spc_format format;
+        enum spc_encoding encoding;
+        int mode;    /* filePermission, 0..0777; -1 when not given */
+        int history; /* objectVersionHistory: 1 is a plain file, N > 1 a folder of N versions */
+        unsigned line, column; /* of the element in the file */
+};
+
+struct spc_class {
+        char *name, *namespace; /* metadata; "" when absent */
+        char *vault;            /* keyvaultName */
+        char *tenant;           /* tenantID, else tenantId */
+        char *client_id;        /* clientID, "" */
+        char *user_assigned_id; /* userAssignedIdentityID, "" */
+        char *cloud;            /* cloudName, "" for the public cloud */
+        char *cloud_env_file;   /* cloudEnvFileName, "" */
+        enum spc_identity identity;
+        struct spc_object *objects;
+        size_t n_objects;
+};
+
+/* One finding. Line and column are 1-based and point into the file (inside `objects` text: at the
+ * real place in the file); 0 where the finding is about the whole document. */
+enum spc_severity { SPC_ERROR, SPC_WARNING };
+struct spc_diag {
+        enum spc_severity severity;
+        unsigned line, column;
+        char *object; /* "objects[2] (db-password)", or NULL */
+        char *field;  /* "objectType", or NULL */
+        char *text;
+        char *hint; /* what to write instead, or NULL */
+};
+struct spc_diags {
+        struct spc_diag *list;
+        size_t n;
+        size_t errors; /* of them, and of those beyond SPC_DIAGS_MAX that were not kept */
+        size_t dropped;
+};
+void spc_diags_done(struct spc_diags *d);
+/* "FILE:LINE:COLUMN: error: object field: text" without a line end; caller frees. */
+int spc_diag_format(const struct spc_diag *d, const char *file, char **ret);
+
+/* Parses text (not NUL-terminated). `name` picks the class when there are several (NULL: the only
+ * one). All findings are put into diags, warnings too, even on success. *ret only when there is no
+ * error. -EINVAL when diags has errors, -ENOMEM. */
+int spc_parse(const char *text, size_t len, const char *name, struct spc_class **ret,
+        struct spc_diags *diags);
+
+void spc_class_free(struct spc_class *c);
+DEFINE_CLEANUP(struct spc_class *, spc_class_free)
+
+const char *spc_type_name(enum spc_type t); /* "secret", "key", "cert" */

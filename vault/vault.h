@@ -1,0 +1,142 @@
+/* The Key Vault client: secrets, keys and certificates by name and version.
+ *
+ * API version 7.4. One struct vault is one vault as one identity sees it; vault_open() gives the
+ * same object for the same URL, identity and endpoint settings, so that all mounts share its
+ * connections. The token's scope is known from the cloud table, so there is no unauthenticated
+ * first request; a 401 whose challenge names another resource of the same domain is followed once.
+ * Loop thread only. Objects (struct vault_object) are immutable, reference-counted and may be
+ * handed to other threads.
+ */
+#pragma once
+
+#include "auth/auth.h"
+#include "base/err.h"
+#include "base/http.h"
+#include "base/sec.h"
+
+#define VAULT_API_VERSION "7.4"
+#define VAULT_VERSIONS_MAX 1000 /* versions of one object that are listed at most */
+
+enum vault_kind { VAULT_SECRET, VAULT_KEY, VAULT_CERT };
+const char *vault_kind_name(enum vault_kind k);    /* "secret", "key", "cert": as in a class */
+const char *vault_kind_segment(enum vault_kind k); /* "secrets", "keys", "certificates" */
+
+/* --- objects --- */
+
+#define VAULT_NO_TIME INT64_MIN
+
+struct vault_object {
+        /* read-only for everybody but vault/object.c */
+        enum vault_kind kind;
+        char *id; /* "https://v.vault.azure.net/secrets/name/version" as the service wrote it */
+        char *name, *version; /* from the id */
+        bool enabled;
+        int64_t created, updated, expires, not_before; /* seconds; VAULT_NO_TIME when absent */
+        char *content_type;                            /* secrets; "" when absent */
+        char *kid;         /* secrets: the certificate's key, "" when none; keys: the id */
+        struct sec *value; /* secrets: the value; certificates: DER of the leaf; keys: NULL */
+        char *kty, *crv;   /* keys, "" otherwise */
+        struct sec *n, *e, *x,
+                *y; /* keys: big-endian numbers, leading zero bytes removed; or NULL */
+        _Atomic unsigned refs;
+};
+
+/* Reads the body of a 200 answer. -EBADMSG with the reason in e when it is not what it should be:
+ * no value, no id, not JSON, ... Unknown members are ignored, order does not matter. */
+int vault_object_parse(enum vault_kind kind, const char *body, size_t len,
+        struct vault_object **ret, struct err *e);
+struct vault_object *vault_object_ref(struct vault_object *o);
+struct vault_object *vault_object_unref(struct vault_object *o);
+DEFINE_CLEANUP(struct vault_object *, vault_object_unref)
+
+/* --- bytes (vault/render.c) --- */
+
+enum vault_format { VAULT_FORMAT_DEFAULT, VAULT_FORMAT_PEM, VAULT_FORMAT_PFX };
+enum vault_encoding { VAULT_ENCODING_UTF8, VAULT_ENCODING_BASE64, VAULT_ENCODING_HEX };
+struct vault_render {
+        enum vault_format format;
+        enum vault_encoding encoding;
+};
+/* The bytes of the file, to the letter as the Azure provider writes them (reference section 2).
+ * Pure. -EINVAL (encoding does not decode), -EOPNOTSUPP (what this version cannot render, never
+ * wrong bytes instead), -EBADMSG, -ENOMEM. */
+int vault_render(const struct vault_object *o, const struct vault_render *how, struct sec **ret,
+        struct err *e);
+
+/* --- errors (vault/vault_error.c) --- */
+
+struct vault_error_info {
+        enum vault_kind kind;
+        const char *name, *version; /* of the object asked for; name "" for lists */
+        const char *vault_url;
+        const char *identity; /* auth_describe() */
+        bool listing;
+};
+/* Turns any answer but 200, or no answer, into an error: what, which object, vault and identity,
+ * status with the service's own code, inner code and text as sent, and the next step as hint. The
+ * text begins "failed to get objectType:secret, objectName:NAME, objectVersion:VERSION: ". */
+int vault_error(
+        const struct vault_error_info *info, const struct http_response *resp, struct err *e);
+
+/* --- client --- */
+
+struct vaults;
+struct vault;
+
+int vaults_new(struct loop *l, struct http_client *http, struct vaults **ret);
+void vaults_free(struct vaults *v);
+DEFINE_CLEANUP(struct vaults *, vaults_free)
+
+struct vault_config {
+        const char *url;   /* "https://name.vault.azure.net"; https only, any path is a prefix */
+        const char *scope; /* "https://vault.azure.net/.default" */
+        struct auth *auth; /* a reference is taken */
+        struct http_endpoint endpoint; /* strings are copied */
+        struct http_retry retry;       /* all zero: http_retry_default */
+};
+int vault_open(struct vaults *v, const struct vault_config *cfg, struct vault **ret, struct err *e);
+struct vault *vault_ref(struct vault *v);
+struct vault *vault_unref(struct vault *v);
+DEFINE_CLEANUP(struct vault *, vault_unref)
+
+const char *vault_url(const struct vault *v);
+/* What tells cached objects of vaults apart: url and auth_key(). */
+const char *vault_key(const struct vault *v);
+struct auth *vault_auth(const struct vault *v); /* borrowed */
+
+/* Keyvault name (3..24 of [-A-Za-z0-9]) and suffix, or an override with "{vault}" in it, to a URL
+ * without trailing slash. Upstream's texts on failure (reference section 1.5). Caller frees. */
+int vault_make_url(
+        const char *name, const char *suffix, const char *override, char **ret, struct err *e);
+
+/* Exactly one callback, never from within the call. On success object is borrowed (ref to keep);
+ * on failure it is NULL, error says why and retry_after (seconds, 0 none) how long the vault asked
+ * to be left alone; error->cause tells ERR_THROTTLED, ERR_NOT_FOUND, ... */
+struct vault_answer {
+        struct vault_object *object;
+        const struct err *error;
+        unsigned retry_after;
+        usec_t took;
+};
+typedef void (*vault_get_fn)(void *userdata, const struct vault_answer *answer);
+
+struct vault_call;
+/* version "" asks for the latest. */
+int vault_get(struct vault *v, enum vault_kind kind, const char *name, const char *version,
+        vault_get_fn done, void *userdata, struct vault_call **ret);
+
+/* The versions of an object, all pages followed (at most VAULT_VERSIONS_MAX), newest first by
+ * `created`, disabled ones left out. A name that does not exist gives none. */
+struct vault_version {
+        const char *version;
+        int64_t created;
+};
+typedef void (*vault_versions_fn)(
+        void *userdata, const struct vault_version *versions, size_t n, const struct err *error);
+int vault_list_versions(struct vault *v, enum vault_kind kind, const char *name,
+        vault_versions_fn done, void *userdata, struct vault_call **ret);
+
+struct vault_call *vault_cancel(struct vault_call *c); /* no callback after this; returns NULL */
+
+/* GETs sent so far, retries included, for status and tests. */
+uint64_t vault_requests(const struct vault *v);
