@@ -13,18 +13,15 @@
 #include "base/mountinfo.h"
 #include "fs/keeper_mount.h"
 #include "fs/keeper_proto.h"
+#include "fs/keeper_rename.h"
 
 #define VOLUMES_MAX 4096
+#define RENAMERS_MAX 64 /* at once, hanging ones included */
 
 struct volume {
         uint64_t id;
         struct keeper_mount mount;
         bool gone; /* from the namespace; told to the worker */
-};
-
-struct rename {
-        pid_t pid;
-        uint64_t volume, seq;
 };
 
 struct keeper {
@@ -33,8 +30,8 @@ struct keeper {
         int worker_status;
         struct volume *volumes;
         size_t n_volumes;
-        struct rename *renames; /* children under way */
-        size_t n_renames;
+        struct renamer renamers[RENAMERS_MAX];
+        size_t n_renamers;
 };
 
 static struct volume *find(struct keeper *k, uint64_t id)
@@ -56,8 +53,8 @@ static void answer(struct keeper *k, const struct keeper_msg *request, enum keep
         if (result < 0)
                 snprintf(m.detail, sizeof m.detail, "%s", detail);
         int r = keeper_send(k->worker_fd, &m, fd);
-        if (r < 0)
-                log_warning("answer to the worker was not sent: %s", strerror(-r));
+        if (r < 0 && r != -EPIPE) /* EPIPE: it is leaving, and has no more questions */
+                log_warning("an answer to the worker was not sent: %s", strerror(-r));
 }
 
 /* --- requests --- */
@@ -88,6 +85,33 @@ static void on_mount(struct keeper *k, const struct keeper_msg *request)
         answer(k, request, KEEPER_MOUNTED, 0, "", mount.fuse_fd);
 }
 
+static struct renamer *free_renamer(struct keeper *k)
+{
+        for (size_t i = 0; i < k->n_renamers; i++)
+                if (!k->renamers[i].busy)
+                        return &k->renamers[i];
+        if (k->n_renamers == RENAMERS_MAX || renamer_start(&k->renamers[k->n_renamers]) < 0)
+                return NULL;
+        return &k->renamers[k->n_renamers++];
+}
+
+static void on_renamer(struct keeper *k, struct renamer *r)
+{
+        struct keeper_msg m = {.mount = r->mount, .seq = r->seq};
+        int result = -EINTR;
+        bool busy = r->busy;
+
+        int e = renamer_receive(r, &result);
+        if (e == -EAGAIN)
+                return;
+        if (busy)
+                answer(k, &m, KEEPER_RENAMED, result, result < 0 ? strerror(-result) : "", -EBADF);
+        if (e == 0) {
+                renamer_done(r);
+                *r = k->renamers[--k->n_renamers];
+        }
+}
+
 static void on_rename(struct keeper *k, const struct keeper_msg *request)
 {
         struct volume *v = find(k, request->mount);
@@ -95,19 +119,10 @@ static void on_rename(struct keeper *k, const struct keeper_msg *request)
                 answer(k, request, KEEPER_RENAMED, -ENOENT, "no such mount", -EBADF);
                 return;
         }
-        struct rename *bigger = realloc(k->renames, (k->n_renames + 1) * sizeof *bigger);
-        if (!bigger) {
-                answer(k, request, KEEPER_RENAMED, -ENOMEM, "out of memory", -EBADF);
-                return;
-        }
-        k->renames = bigger;
-        pid_t pid = keeper_rename_start(&v->mount, request);
-        if (pid < 0) {
-                answer(k, request, KEEPER_RENAMED, pid, "fork", -EBADF);
-                return;
-        }
-        k->renames[k->n_renames++] =
-                (struct rename){.pid = pid, .volume = request->mount, .seq = request->seq};
+        struct renamer *r = free_renamer(k);
+        int e = r ? renamer_send(r, &v->mount, request) : -EAGAIN;
+        if (e < 0)
+                answer(k, request, KEEPER_RENAMED, e, strerror(-e), -EBADF);
 }
 
 static void on_unmount(struct keeper *k, const struct keeper_msg *request)
@@ -182,17 +197,6 @@ static void on_child(struct keeper *k)
                 if (pid == k->worker) {
                         k->worker = 0;
                         k->worker_status = status;
-                        continue;
-                }
-                for (size_t i = 0; i < k->n_renames; i++) {
-                        if (k->renames[i].pid != pid)
-                                continue;
-                        struct keeper_msg m = {
-                                .mount = k->renames[i].volume, .seq = k->renames[i].seq};
-                        int r = WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
-                        k->renames[i] = k->renames[--k->n_renames];
-                        answer(k, &m, KEEPER_RENAMED, r, r < 0 ? strerror(-r) : "", -EBADF);
-                        break;
                 }
         }
 }
@@ -293,16 +297,23 @@ static void serve(struct keeper *k)
         bool talking = true;
 
         while (k->worker > 0) {
-                struct pollfd p[] = {
+                struct pollfd p[3 + RENAMERS_MAX] = {
                         {.fd = k->signal_fd, .events = POLLIN},
                         {.fd = k->mountinfo_fd, .events = POLLPRI},
                         {.fd = talking ? k->worker_fd : -1, .events = POLLIN},
                 };
-                if (poll(p, ELEMENTSOF(p), -1) < 0) {
+                size_t n = k->n_renamers;
+                for (size_t i = 0; i < n; i++)
+                        p[3 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
+                if (poll(p, 3 + n, -1) < 0) {
                         if (errno == EINTR)
                                 continue;
                         return;
                 }
+                /* From the last: a renamer that is gone gives its place to the one behind. */
+                while (n-- > 0)
+                        if (p[3 + n].revents)
+                                on_renamer(k, &k->renamers[n]);
                 if (p[2].revents)
                         talking = on_worker(k);
                 if (p[1].revents)
@@ -316,6 +327,9 @@ int keeper_run(const struct keeper_options *o)
 {
         struct keeper k = {.worker_fd = -EBADF, .signal_fd = -EBADF, .mountinfo_fd = -EBADF};
 
+        /* Readers wait for these processes: a busy machine should not make them wait in line behind
+         * whoever keeps it busy. Inherited by the worker; where it is not allowed, so be it. */
+        (void)setpriority(PRIO_PROCESS, 0, -10);
         int r = open_sources(&k);
         if (r == 0)
                 r = start_worker(&k, o);
@@ -328,8 +342,9 @@ int keeper_run(const struct keeper_options *o)
         safe_close(k.worker_fd);
         safe_close(k.signal_fd);
         safe_close(k.mountinfo_fd);
+        for (size_t i = 0; i < k.n_renamers; i++)
+                renamer_done(&k.renamers[i]);
         free(k.volumes);
-        free(k.renames);
         if (WIFEXITED(k.worker_status))
                 return WEXITSTATUS(k.worker_status);
         log_error("the worker was killed by signal %d", WTERMSIG(k.worker_status));

@@ -31,11 +31,3 @@ int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail
 
 /* Closes the descriptors; with the worker's closed too, that ends the connection. */
 void keeper_mount_done(struct keeper_mount *m);
-
-/* --- renames, fs/keeper_rename.c --- */
-
-/* Starts a child that puts the staged name in place and returns its pid. Its exit status is 0 or
- * the errno of what failed. It closes every other descriptor before it touches the mount, or it
- * would keep a dead connection alive; it may hang in D state until the worker answers RENAME, so
- * nobody waits for it. */
-pid_t keeper_rename_start(const struct keeper_mount *m, const struct keeper_msg *request);
