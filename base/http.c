@@ -458,7 +458,8 @@ static void transfer_destroy(struct http_call *call)
 /* The end: takes the transfer off, lets the next one go, and tells. */
 static void transfer_finish(struct http_client *c, struct transfer *t, CURLcode code)
 {
-        struct http_response resp = {.body = "", .peer = t->peer, .private = &t->exchange};
+        struct http_response resp = {
+                .body = "", .peer = t->peer, .tries = 1, .private = &t->exchange};
         struct origin *o = t->origin;
         curl_off_t took = 0;
         long status = 0;

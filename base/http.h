@@ -52,6 +52,7 @@ struct http_response {
         struct err error; /* cause ERR_DNS, ERR_CONNECT, ERR_TIMEOUT, ERR_TLS, ...; text names
                              scheme, host and port, never the query; code is a negative errno */
         usec_t took;
+        unsigned tries; /* requests sent for it: more than one only with http_send_retrying() */
         void *private;
 };
 

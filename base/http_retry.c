@@ -71,6 +71,7 @@ static void retrying_finish(struct retrying *y, struct http_response *resp)
                         resp->error.text = text;
                 }
         }
+        resp->tries = y->tried;
         http_call_unlink(&y->call);
         y->done(y->userdata, resp);
         retrying_free(y);
