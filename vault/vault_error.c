@@ -1,11 +1,11 @@
-#include <stdio.h>
+#include "vault/vault_error.h"
+
 #include <strings.h>
 
 #include "base/json.h"
 #include "vault/advice.h"
 #include "vault/challenge.h"
 #include "vault/text.h"
-#include "vault/vault.h"
 
 #define ERROR_BODY_MAX ((size_t)256 << 10)
 #define PLAIN_BODY_MAX ((size_t)64)
@@ -104,6 +104,12 @@ static int wrap(const struct vault_error_info *info, int r, struct err *e)
                 info->listing ? ": listing its versions" : "");
 }
 
+int vault_error_frame(const struct vault_error_info *info, int r, struct err *e)
+{
+        err_wrap(e, r, "vault %s, as %s", info->vault_url, info->identity);
+        return wrap(info, r, e);
+}
+
 static int no_answer(
         const struct vault_error_info *info, const struct http_response *resp, struct err *e)
 {
@@ -111,8 +117,7 @@ static int no_answer(
 
         if (e && err_copy(e, &resp->error) < 0)
                 err_set_cause(e, resp->error.cause, r, "no answer");
-        err_wrap(e, r, "vault %s, as %s", info->vault_url, info->identity);
-        return wrap(info, r, e);
+        return vault_error_frame(info, r, e);
 }
 
 int vault_error(
