@@ -27,34 +27,48 @@ static curl_off_t info_time(CURL *easy, CURLINFO what)
         return v;
 }
 
+enum stage { LOOKING_UP, CONNECTING, SHAKING_HANDS, WAITING, RECEIVING };
+
 /* The last stage that was reached. libcurl stamps them one after the other; on a reused connection
  * the first ones are stamped at once. */
-static const char *stage(const struct http_failure *f, bool *connecting)
+static enum stage stage_reached(const struct http_failure *f)
 {
-        *connecting = false;
         if (info_time(f->easy, CURLINFO_STARTTRANSFER_TIME_T) > 0)
-                return "in the middle of the answer";
+                return RECEIVING;
         if (info_time(f->easy, CURLINFO_PRETRANSFER_TIME_T) > 0)
-                return "waiting for the answer";
-        *connecting = true;
+                return WAITING;
         if (info_time(f->easy, CURLINFO_CONNECT_TIME_T) > 0)
-                return f->proxy ? "in the proxy's or the TLS handshake" : "in the TLS handshake";
+                return SHAKING_HANDS;
         if (info_time(f->easy, CURLINFO_NAMELOOKUP_TIME_T) > 0)
-                return "connecting";
-        return "looking up the name";
+                return CONNECTING;
+        return LOOKING_UP;
 }
 
 static void describe_timeout(
         const struct http_failure *f, const char *at, const char *through, struct err *e)
 {
-        bool connecting;
-        const char *what = stage(f, &connecting);
-        unsigned limit =
-                connecting ? MIN(f->connect_timeout_ms, f->total_timeout_ms) : f->total_timeout_ms;
+        static const char *const words[] = {
+                [CONNECTING] = "connecting",
+                [SHAKING_HANDS] = "in the TLS handshake",
+                [WAITING] = "waiting for the answer",
+                [RECEIVING] = "in the middle of the answer",
+        };
+        enum stage stage = stage_reached(f);
+        unsigned limit = f->total_timeout_ms;
 
+        if (stage <= SHAKING_HANDS)
+                limit = MIN(limit, f->connect_timeout_ms);
+        if (stage == LOOKING_UP) {
+                err_set_cause(e, ERR_DNS, -ETIMEDOUT,
+                        "host name %s was not resolved within %s (%s:%s%s)",
+                        f->proxy ? f->proxy : f->host, seconds(limit).text, f->host, f->port,
+                        through);
+                err_hint(e, "no DNS server answers: see /etc/resolv.conf, firewalls and routes");
+                return;
+        }
         err_set_cause(e, ERR_TIMEOUT, -ETIMEDOUT, "no answer from %s:%s%s%s within %s (%s)",
-                f->host, f->port, at, through, seconds(limit).text, what);
-        if (connecting)
+                f->host, f->port, at, through, seconds(limit).text, words[stage]);
+        if (stage <= SHAKING_HANDS)
                 err_hint(e,
                         "packets to it seem to be dropped: check firewalls, the network rules of "
                         "the service, private endpoints and routes%s",

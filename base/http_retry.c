@@ -91,7 +91,11 @@ static usec_t pause_after(const struct http_retry *policy, unsigned n)
 
 static bool wants_another(const struct retrying *y, const struct http_response *resp)
 {
-        if (y->tried >= y->policy.tries)
+        unsigned tries = y->policy.tries;
+
+        if (resp->status == 0 && y->policy.transport_tries)
+                tries = y->policy.transport_tries;
+        if (y->tried >= tries)
                 return false;
         if (resp->status == 0)
                 return ((const struct http_exchange *)resp->private)->transient;
