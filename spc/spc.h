@@ -103,6 +103,6 @@ DEFINE_CLEANUP(struct spc_class *, spc_class_free)
 
 const char *spc_type_name(enum spc_type t); /* "secret", "key", "cert" */
 
-/* A copy in which control characters are written as escapes (\\n, \\x1b), so that what a file says
+/* A copy in which control characters are written as escapes (\n, \x1b), so that what a file says
  * stays on one line of a terminal or log. Caller frees. */
 int spc_escape(const char *s, char **ret);
