@@ -260,7 +260,7 @@ static int read_parameters(struct reading *g, const struct yml_node *n, struct s
                                 v->kind == YML_MAPPING ? "mapping" : "list");
                 }
         }
-        e = parameters_read(g->report, list, n_list, c);
+        e = parameters_read(g->report, list, n_list, n->at, c);
         free(list);
         mapping_done(&m);
         return e;

@@ -45,32 +45,33 @@ static void text_done(struct text *t)
 }
 #define _cleanup_text_ _cleanup_(text_done)
 
-static const struct parameter *find(const struct parameter *list, size_t n, const char *key)
-{
-        for (size_t i = 0; i < n; i++)
-                if (streq(list[i].key, key))
-                        return &list[i];
-        return NULL;
-}
-
-static int get(const struct parameter *list, size_t n, const char *key, struct text *ret)
-{
-        const struct parameter *p = find(list, n, key);
-        const char *s = p && p->value ? p->value : "";
-        size_t len = scalar_trim(&s, strlen(s));
-
-        ret->at = p ? p->at : YML_NOWHERE;
-        ret->given = len > 0;
-        ret->value = strndup(s, len);
-        return ret->value ? 0 : -ENOMEM;
-}
-
 struct reading {
         struct report *report;
         const struct parameter *list;
         size_t n;
+        uint32_t at; /* of the parameters as a whole */
         struct spc_class *class;
 };
+
+static const struct parameter *find(const struct reading *g, const char *key)
+{
+        for (size_t i = 0; i < g->n; i++)
+                if (streq(g->list[i].key, key))
+                        return &g->list[i];
+        return NULL;
+}
+
+static int get(const struct reading *g, const char *key, struct text *ret)
+{
+        const struct parameter *p = find(g, key);
+        const char *s = p && p->value ? p->value : "";
+        size_t len = scalar_trim(&s, strlen(s));
+
+        ret->at = p ? p->at : g->at;
+        ret->given = len > 0;
+        ret->value = strndup(s, len);
+        return ret->value ? 0 : -ENOMEM;
+}
 
 static struct place place_of(const struct text *t, const char *field)
 {
@@ -97,7 +98,7 @@ static void report_unknown(struct reading *g)
 
 static int read_flag(struct reading *g, const char *key, struct text *t, bool *ret)
 {
-        int e = get(g->list, g->n, key, t);
+        int e = get(g, key, t);
 
         if (e < 0)
                 return e;
@@ -136,8 +137,7 @@ static int read_identity(struct reading *g)
                 flag_at = t.at;
                 on++;
         }
-        if (get(g->list, g->n, "clientID", &client) < 0 ||
-                get(g->list, g->n, "userAssignedIdentityID", &user_assigned) < 0)
+        if (get(g, "clientID", &client) < 0 || get(g, "userAssignedIdentityID", &user_assigned) < 0)
                 return -ENOMEM;
 
         enum spc_identity mode = g->class->identity;
@@ -174,18 +174,18 @@ static int read_tenant(struct reading *g)
 {
         _cleanup_text_ struct text id = {0}, deprecated = {0};
 
-        if (get(g->list, g->n, "tenantID", &id) < 0 ||
-                get(g->list, g->n, "tenantId", &deprecated) < 0)
+        if (get(g, "tenantID", &id) < 0 || get(g, "tenantId", &deprecated) < 0)
                 return -ENOMEM;
         if (id.given && deprecated.given && !streq(id.value, deprecated.value)) {
                 struct place p = place_of(&deprecated, "tenantId");
                 report_warning(g->report, &p, "not used, since tenantID says otherwise");
         }
-        struct text *t = id.given ? &id : &deprecated;
-        struct place p = place_of(t, id.given || id.at != YML_NOWHERE ? "tenantID" : "tenantId");
+        /* Said of tenantID, unless only the other spelling is there. */
+        bool by_old_name =
+                !id.given && (deprecated.given || !find(g, "tenantID")) && find(g, "tenantId");
+        struct text *t = by_old_name ? &deprecated : &id;
+        struct place p = place_of(t, by_old_name ? "tenantId" : "tenantID");
         if (!t->given) {
-                if (id.at != YML_NOWHERE)
-                        p.at = id.at;
                 report_error(g->report, &p, "tenantId is not provided");
                 report_hint(g->report, "tenantID: the directory (tenant) id of the vault");
         } else if (g->class->identity != SPC_IDENTITY_VM &&
@@ -206,7 +206,7 @@ static int read_vault(struct reading *g)
 {
         _cleanup_text_ struct text t = {0};
 
-        if (get(g->list, g->n, "keyvaultName", &t) < 0)
+        if (get(g, "keyvaultName", &t) < 0)
                 return -ENOMEM;
         if (t.given) {
                 validate_vault_name(g->report, t.at, t.value);
@@ -221,7 +221,7 @@ static int read_vault(struct reading *g)
 static int read_text(struct reading *g, const char *key, char **ret)
 {
         _cleanup_text_ struct text t = {0};
-        int e = get(g->list, g->n, key, &t);
+        int e = get(g, key, &t);
 
         if (e == 0)
                 *ret = TAKE_PTR(t.value);
@@ -231,8 +231,8 @@ static int read_text(struct reading *g, const char *key, char **ret)
 /* Trimmed like every other parameter, which moves the first line to the left margin. */
 static int read_objects(struct reading *g)
 {
-        const struct parameter *p = find(g->list, g->n, "objects");
-        struct objects_source source = {.at = p ? p->at : YML_NOWHERE};
+        const struct parameter *p = find(g, "objects");
+        struct objects_source source = {.at = p ? p->at : g->at};
         _cleanup_free_ uint32_t *origin = NULL;
         struct yml_text text = {0};
 
@@ -267,9 +267,10 @@ static int read_objects(struct reading *g)
         return objects_read(g->report, &source, g->class);
 }
 
-int parameters_read(struct report *r, const struct parameter *list, size_t n, struct spc_class *c)
+int parameters_read(
+        struct report *r, const struct parameter *list, size_t n, uint32_t at, struct spc_class *c)
 {
-        struct reading g = {r, list, n, c};
+        struct reading g = {r, list, n, at, c};
 
         report_unknown(&g);
         if (read_identity(&g) < 0 || read_vault(&g) < 0 || read_tenant(&g) < 0 ||
@@ -306,7 +307,7 @@ int spc_class_from_parameters(const char *name, const char *namespace,
         int e = report_begin(&r, diags, objects, objects ? strnlen(objects, SPC_TEXT_MAX) : 0);
         if (e < 0)
                 return e;
-        e = parameters_read(&r, list, n, c);
+        e = parameters_read(&r, list, n, YML_NOWHERE, c);
         int end = report_end(&r);
         if (e < 0 || end < 0)
                 return e < 0 ? e : end;

@@ -17,6 +17,7 @@ struct parameter {
         const struct yml_text *text; /* that node was read from */
 };
 
-/* Fills c, which has its name and namespace already. All is reported; -ENOMEM is the only failure.
- * Without errors in the report every string of c is set. */
-int parameters_read(struct report *r, const struct parameter *list, size_t n, struct spc_class *c);
+/* Fills c, which has its name and namespace already. What is missing is reported at `at`. All is
+ * reported; -ENOMEM is the only failure. Without errors in the report every string of c is set. */
+int parameters_read(
+        struct report *r, const struct parameter *list, size_t n, uint32_t at, struct spc_class *c);
