@@ -52,7 +52,7 @@ lint:
 .PHONY: format
 format:
 	$(deps) lint
-	@git ls-files '*.c' '*.h' | xargs clang-format -i
+	@tests/lint/files .c .h | xargs clang-format -i
 
 .PHONY: bench
 bench: all
