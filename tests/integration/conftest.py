@@ -6,6 +6,7 @@ secret get into a log or a message? Whatever the test itself showed, a yes fails
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -68,14 +69,10 @@ def accounts(home):
     runtime = home / "runtime"
     runtime.mkdir(mode=0o700)
     os.chown(runtime, uid, gid)
-    mode = os.stat("/dev/fuse").st_mode
-    # udev makes it so on a real machine; bare ones lack udev.
-    os.chmod("/dev/fuse", 0o666)
     yield {
         "root": machine.Someone("root", 0, 0, {}),
         "user": machine.Someone("user", uid, gid, {"XDG_RUNTIME_DIR": str(runtime)}),
     }
-    os.chmod("/dev/fuse", mode & 0o7777)
 
 
 @pytest.fixture
@@ -192,8 +189,6 @@ class Akvfs:
         return done
 
     def status(self, *words, who=None):
-        import json
-
         return json.loads(self.ok("status", "--json", *words, who=who).out)
 
     # --- mounting ---
@@ -244,11 +239,29 @@ class Akvfs:
         yield mount
         self.finish(point, process, who)
 
+    @contextlib.contextmanager
+    def background(self, text, options="poll_interval=1s", who=None, point=None, env=None, words=()):
+        """A mount that was left to itself: the command has returned, the daemon logs to a file."""
+        who = who or self.default
+        point = point or self.point(who)
+        class_path = self.class_file(text, f"class-{uuid.uuid4().hex[:6]}.yaml")
+        log = self.folder / f"log-{uuid.uuid4().hex[:6]}"
+        log.touch()
+        os.chown(log, who.uid, who.gid)
+        self.logs.append(log)
+        self.started.append((point, None, who))
+        argv = [*self.words(class_path, point, options), "-o", f"log={log}", *map(str, words)]
+        self.ok(*argv, who=who, env=env)
+        assert machine.is_mounted(point)
+        yield Mount(self, point, None, log, who)
+        self.finish(point, None, who)
+
     def finish(self, point, process, who):
         """The ordinary end: akvfs unmount, and everything is gone."""
         if machine.is_mounted(point):
             self.ok("unmount", point, who=who)
-        assert process.wait(machine.PATIENCE) == 0, "the mount did not end with status 0"
+        if process:
+            assert process.wait(machine.PATIENCE) == 0, "the mount did not end with status 0"
         assert not machine.is_mounted(point)
 
     # --- the end of every test ---
@@ -261,7 +274,7 @@ class Akvfs:
                 if machine.is_mounted(point):
                     clean = False
                     subprocess.run(["umount", "-l", str(point)], capture_output=True)
-            if process.poll() is None:
+            if process and process.poll() is None:
                 clean = False
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
@@ -272,7 +285,7 @@ class Akvfs:
         found = []
         for base in (pathlib.Path("/run/akvfs"), self.folder.parent / "runtime" / "akvfs"):
             if base.is_dir():
-                found += [path for path in base.rglob("*") if not path.is_dir()]
+                found += [p for p in base.rglob("*") if not p.is_dir() and p.name != "lock"]
         return found
 
     def check_nothing_is_left(self):
@@ -397,8 +410,6 @@ def readers(folder):
 
         def stop(self):
             """Sums of what they counted: {"reads": , "torn": , "errors": , "values": }"""
-            import json
-
             sums = {"reads": 0, "torn": 0, "errors": 0, "values": 0, "backwards": 0}
             for process in self.processes:
                 out, _ = process.communicate("stop\n", timeout=machine.PATIENCE)

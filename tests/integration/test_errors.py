@@ -122,7 +122,7 @@ def test_disabled_object(fails, services, spc):
 
 def test_forbidden_object(fails, services, spc):
     services.set_secret("no", secret())
-    services.forbid("no")
+    services.forbid_all()
     fails(spc(["no"])).names("no", "Forbidden", services.vault, services.client_id)
 
 

@@ -3,15 +3,47 @@
 import json
 import os
 
+from classes import element
 from machine import wait_until
 from services import secret
 
 
-def test_two_mounts_of_a_class_poll_once(akvfs, services, spc):
-    """Each process has a node's cache of its own; within one, an object is fetched once however many
-    files show it."""
-    from classes import element
+def test_two_mounts_of_a_class_ask_once(akvfs, services, spc):
+    services.set_secret("shared", secret("1"))
+    with akvfs.background(spc(["shared"]), "poll_interval=1h") as one:
+        with akvfs.background(spc(["shared"]), "poll_interval=1h") as two:
+            assert services.gets("shared") == 1
+            assert one.status()["worker_pid"] == two.status()["worker_pid"]
+            value = secret("2")
+            services.set_secret("shared", value)
+            akvfs.ok("refresh")
+            one.wait_for("shared", value)
+            two.wait_for("shared", value)
+            assert services.gets("shared") == 2
+            assert services.token_requests() == 1
 
+
+def test_two_mounts_of_a_class_poll_once_an_interval(akvfs, services, spc):
+    services.set_secret("shared", secret())
+    with akvfs.background(spc(["shared"]), "poll_interval=1s"):
+        with akvfs.background(spc(["shared"]), "poll_interval=1s"):
+            wait_until(lambda: services.gets("shared") >= 8, "eight polls")
+    times = services.times("shared")
+    gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+    assert min(gaps) > 0.5, gaps
+
+
+def test_identities_share_nothing(akvfs, services, spc):
+    """The same object asked for by another identity is fetched by that identity."""
+    services.set_secret("shared", secret())
+    other = services.another_identity()
+    with akvfs.background(spc(["shared"]), "poll_interval=1h"):
+        with akvfs.background(spc(["shared"]), "poll_interval=1h", env=other):
+            assert services.gets("shared") == 2
+            assert services.token_requests() == 2
+
+
+def test_two_files_of_an_object_ask_once(akvfs, services, spc):
     services.set_secret("shared", secret("1"))
     text = spc([element("shared", alias="one"), element("shared", alias="two")])
     with akvfs.mount(text, "poll_interval=1h") as mount:
@@ -51,7 +83,7 @@ def test_an_outage_is_not_noticed(akvfs, services, spc, readers):
     services.set_secret("lines", "0:" + secret())
     with akvfs.mount(spc(["pw", "lines"]), "poll_interval=1s") as mount:
         group = readers(mount / "lines", 2)
-        services.stop()
+        services.outage()
         # Three intervals without an answer, by the mount's own account.
         wait_until(
             lambda: mount.status()["objects"][0]["age_seconds"] >= 3, "three intervals have passed"
@@ -60,7 +92,7 @@ def test_an_outage_is_not_noticed(akvfs, services, spc, readers):
         row = mount.status()["objects"][0]
         assert row["error"]
         after = secret("after")
-        services.start()
+        services.recover()
         services.set_secret("pw", after)
         mount.wait_for("pw", after)
         wait_until(lambda: mount.status()["objects"][0]["error"] is None, "the error is forgotten")
