@@ -46,6 +46,14 @@ int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_f
  * file overtake earlier ones that are still waiting. */
 void fs_mount_update(struct fs_mount *m, struct view_file *const *files, size_t n_files);
 
+/* Files that are no longer part of the class: gone for the next look-up, open descriptors keep
+ * theirs. */
+void fs_mount_remove(struct fs_mount *m, const char *const *paths, size_t n);
+
+/* What -o xattr tells of a file's last poll; error NULL when it succeeded. */
+void fs_mount_set_state(
+        struct fs_mount *m, const char *path, int64_t refreshed_at, const char *error);
+
 /* Unmounts: tried as umount(8) does, then detached, so that it always ends also with readers. */
 void fs_mount_end(struct fs_mount *m);
 

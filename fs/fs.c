@@ -1,0 +1,60 @@
+#include "fs/fs_private.h"
+
+#include "base/log.h"
+
+static void on_answer(void *userdata, const struct keeper_msg *m, int fd)
+{
+        struct fs *fs = userdata;
+        struct fs_mount *mount, *next;
+
+        if (!m) {
+                log_error(
+                        "the keeper is gone: the mounts end, since nobody is left to rotate them");
+                fs->keeper_gone = true;
+                for (mount = fs->mounts; mount; mount = next) {
+                        next = fs_mount_next(mount);
+                        fs_mount_on_keeper_gone(mount);
+                }
+                return;
+        }
+        for (mount = fs->mounts; mount; mount = fs_mount_next(mount))
+                if (fs_mount_id(mount) == m->mount) {
+                        fs_mount_on_answer(mount, m, fd);
+                        return;
+                }
+        safe_close(fd);
+}
+
+int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e)
+{
+        struct fs *fs = calloc(1, sizeof *fs);
+        if (!fs) {
+                safe_close(keeper_fd);
+                return err_set(e, -ENOMEM, "out of memory");
+        }
+        fs->loop = l;
+        int r = keeper_client_new(l, keeper_fd, on_answer, fs, &fs->keeper);
+        if (r == 0)
+                r = random_bytes(&fs->epoch, sizeof fs->epoch);
+        if (r == 0)
+                r = server_new(SERVER_THREADS, &fs->server);
+        if (r == 0)
+                r = notifier_new(l, &fs->notifier);
+        if (r < 0) {
+                fs_stop(fs);
+                return err_set_cause(
+                        e, ERR_LOCAL, r, "the file system cannot start: %s", strerror(-r));
+        }
+        *ret = fs;
+        return 0;
+}
+
+void fs_stop(struct fs *fs)
+{
+        if (!fs)
+                return;
+        notifier_free(fs->notifier);
+        server_free(fs->server);
+        keeper_client_free(fs->keeper);
+        free(fs);
+}

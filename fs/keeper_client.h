@@ -1,0 +1,19 @@
+/* The worker's end of the conversation with the keeper: requests go out without ever blocking the
+ * loop, answers come back by mount. Loop thread only. */
+#pragma once
+
+#include "base/loop.h"
+#include "fs/keeper_proto.h"
+
+struct keeper_client;
+
+/* m is borrowed during the call, fd is the callee's to close. m NULL: the keeper is gone. */
+typedef void (*keeper_answer_fn)(void *userdata, const struct keeper_msg *m, int fd);
+
+/* socket is taken over. */
+int keeper_client_new(struct loop *l, int socket, keeper_answer_fn fn, void *userdata,
+        struct keeper_client **ret);
+void keeper_client_free(struct keeper_client *c);
+
+int keeper_client_send(struct keeper_client *c, const struct keeper_msg *m);
+pid_t keeper_client_pid(const struct keeper_client *c); /* 0 when unknown */

@@ -1,0 +1,273 @@
+#include "fs/keeper_mount.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/mountinfo.h"
+
+#define FUSERMOUNT "fusermount3"
+#define FUSERMOUNT_TIMEOUT_MS 10000
+
+static int failed(char *detail, const char *what)
+{
+        int r = errno ? -errno : -EIO;
+
+        snprintf(detail, KEEPER_NAME_SIZE, "%.120s: %s", what, strerror(-r));
+        return r;
+}
+
+/* --- as root --- */
+
+static int config_string(int fs, const char *key, const char *value)
+{
+        return fsconfig(fs, FSCONFIG_SET_STRING, key, value, 0);
+}
+
+static int config_number(int fs, const char *key, unsigned value, bool octal)
+{
+        char text[16];
+
+        snprintf(text, sizeof text, octal ? "%o" : "%u", value);
+        return config_string(fs, key, text);
+}
+
+/* The mount(2) log of the new API tells more than errno does: "e fuse: Bad value for 'fd'". */
+static int config_failed(int fs, char *detail, const char *what)
+{
+        int saved = errno;
+        char text[128];
+        ssize_t n = read(fs, text, sizeof text - 1);
+
+        errno = saved;
+        if (n <= 0)
+                return failed(detail, what);
+        text[n] = '\0';
+        snprintf(detail, KEEPER_NAME_SIZE, "%s: %s (%.100s)", what, strerror(saved), text);
+        return -saved;
+}
+
+static int make_superblock(
+        const struct keeper_msg *request, int fuse_fd, int *ret_mount, char *detail)
+{
+        _cleanup_close_ int fs = fsopen("fuse", FSOPEN_CLOEXEC);
+        if (fs < 0)
+                return failed(detail, "fsopen(fuse)");
+
+        if (config_string(fs, "source", request->name) < 0 ||
+                config_string(fs, "subtype", "akvfs") < 0 ||
+                config_number(fs, "fd", (unsigned)fuse_fd, false) < 0 ||
+                config_number(fs, "rootmode", 040000, true) < 0 ||
+                config_number(fs, "user_id", getuid(), false) < 0 ||
+                config_number(fs, "group_id", getgid(), false) < 0 ||
+                fsconfig(fs, FSCONFIG_SET_FLAG, "default_permissions", NULL, 0) < 0 ||
+                ((request->flags & KEEPER_ALLOW_OTHER) &&
+                        fsconfig(fs, FSCONFIG_SET_FLAG, "allow_other", NULL, 0) < 0) ||
+                fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+                return config_failed(fs, detail, "mounting fuse");
+
+        int mount = fsmount(fs, FSMOUNT_CLOEXEC,
+                MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+        if (mount < 0)
+                return failed(detail, "fsmount");
+        *ret_mount = mount;
+        return 0;
+}
+
+static int mount_privileged(const struct keeper_msg *request, struct keeper_mount *m, char *detail)
+{
+        _cleanup_close_ int visible = -EBADF, private = -EBADF;
+
+        m->fuse_fd = open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+        if (m->fuse_fd < 0)
+                return failed(detail, "/dev/fuse");
+        int r = make_superblock(request, m->fuse_fd, &visible, detail);
+        if (r < 0)
+                return r;
+        if (move_mount(visible, "", AT_FDCWD, request->path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+                return failed(detail, request->path);
+
+        m->mnt_id = mountinfo_id_of_fd(visible);
+        private = open_tree(visible, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        struct mount_attr writable = {.attr_clr = MOUNT_ATTR_RDONLY};
+        if (m->mnt_id < 0 || private < 0 ||
+                mount_setattr(private, "", AT_EMPTY_PATH, &writable, sizeof writable) < 0) {
+                r = failed(detail, "private mount");
+                (void)umount2(request->path, MNT_DETACH | UMOUNT_NOFOLLOW);
+                return r;
+        }
+        m->private_fd = TAKE_FD(private);
+        return 0;
+}
+
+/* --- as an ordinary user, through the set-uid helper --- */
+
+static pid_t run_fusermount(char *const argv[], int comm_fd, int err_fd)
+{
+        pid_t pid = fork();
+
+        if (pid != 0)
+                return pid;
+        if (comm_fd >= 0) {
+                char text[16];
+                (void)fcntl(comm_fd, F_SETFD, 0);
+                snprintf(text, sizeof text, "%d", comm_fd);
+                setenv("_FUSE_COMMFD", text, 1);
+        }
+        if (err_fd >= 0)
+                dup2(err_fd, STDERR_FILENO);
+        execvp(FUSERMOUNT, argv);
+        _exit(127);
+}
+
+static int wait_for(pid_t pid)
+{
+        int status;
+
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return -errno;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
+}
+
+/* What the helper wrote, as detail: "fusermount3: user has no write access to mountpoint ...". */
+static int helper_failed(int err_fd, int status, char *detail)
+{
+        char text[KEEPER_NAME_SIZE];
+        ssize_t n = read(err_fd, text, sizeof text - 1);
+
+        if (status == 127) {
+                errno = ENOENT;
+                return failed(detail, FUSERMOUNT " (is the package fuse3 installed?)");
+        }
+        text[n > 0 ? n : 0] = '\0';
+        text[strcspn(text, "\n")] = '\0';
+        snprintf(detail, KEEPER_NAME_SIZE, "%s", n > 0 ? text : FUSERMOUNT " failed");
+        return strstr(text, "busy") ? -EBUSY : -EPERM;
+}
+
+/* The helper sends one byte with the descriptor. */
+static int receive_fuse_fd(int comm)
+{
+        union {
+                char buf[CMSG_SPACE(sizeof(int))];
+                struct cmsghdr align;
+        } control;
+        char byte;
+        struct iovec iov = {&byte, 1};
+        struct msghdr msg = {.msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = control.buf,
+                .msg_controllen = sizeof control.buf};
+        struct pollfd p = {.fd = comm, .events = POLLIN};
+        int fd;
+
+        if (poll(&p, 1, FUSERMOUNT_TIMEOUT_MS) <= 0 || recvmsg(comm, &msg, MSG_CMSG_CLOEXEC) <= 0)
+                return -EIO;
+        struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+        if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof fd))
+                return -EIO;
+        memcpy(&fd, CMSG_DATA(c), sizeof fd);
+        return fd;
+}
+
+static int mount_helper(const struct keeper_msg *request, struct keeper_mount *m, char *detail)
+{
+        char options[KEEPER_NAME_SIZE + 128];
+        int comm[2], err[2];
+
+        snprintf(options, sizeof options,
+                "rw,nosuid,nodev,noexec,noatime,default_permissions,fsname=%s,subtype=akvfs%s",
+                request->name, request->flags & KEEPER_ALLOW_OTHER ? ",allow_other" : "");
+        char *argv[] = {FUSERMOUNT, "-o", options, "--", (char *)(uintptr_t)request->path, NULL};
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, comm) < 0)
+                return failed(detail, "socketpair");
+        _cleanup_close_ int ours = comm[0], theirs = comm[1];
+        if (pipe2(err, O_CLOEXEC) < 0)
+                return failed(detail, "pipe");
+        _cleanup_close_ int err_read = err[0], err_write = err[1];
+
+        pid_t pid = run_fusermount(argv, theirs, err_write);
+        if (pid < 0)
+                return failed(detail, "fork");
+        theirs = safe_close(theirs);
+        err_write = safe_close(err_write);
+        m->fuse_fd = receive_fuse_fd(ours);
+        int status = wait_for(pid);
+        if (m->fuse_fd < 0 || status != 0) {
+                m->fuse_fd = safe_close(m->fuse_fd);
+                return helper_failed(err_read, status, detail);
+        }
+        (void)fcntl(m->fuse_fd, F_SETFL, O_RDWR | O_NONBLOCK);
+
+        /* O_PATH on the root of a mount asks its file system nothing. */
+        _cleanup_close_ int root = open(request->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        m->mnt_id = root < 0 ? -errno : mountinfo_id_of_fd(root);
+        return m->mnt_id < 0 ? failed(detail, request->path) : 0;
+}
+
+int keeper_mount_make(const struct keeper_msg *request, struct keeper_mount *ret, char *detail)
+{
+        struct keeper_mount m = {.fuse_fd = -EBADF, .private_fd = -EBADF};
+
+        m.privileged = request->flags & KEEPER_PRIVILEGED;
+        m.mountpoint = strdup(request->path);
+        int r = !m.mountpoint  ? -ENOMEM
+                : m.privileged ? mount_privileged(request, &m, detail)
+                               : mount_helper(request, &m, detail);
+        if (r < 0) {
+                keeper_mount_done(&m);
+                return r;
+        }
+        *ret = m;
+        return 0;
+}
+
+int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail)
+{
+        int attached = mountinfo_attached(m->mnt_id);
+        if (attached <= 0)
+                return attached;
+
+        /* Somebody may have mounted over it: what is on top must be ours. */
+        _cleanup_close_ int top =
+                open(m->mountpoint, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (top < 0)
+                return failed(detail, m->mountpoint);
+        if (mountinfo_id_of_fd(top) != m->mnt_id) {
+                errno = EBUSY;
+                return failed(detail, "something else is mounted on top");
+        }
+        top = safe_close(top);
+
+        if (m->privileged) {
+                if (umount2(m->mountpoint, UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) < 0)
+                        return failed(detail, m->mountpoint);
+                return 0;
+        }
+        int err[2];
+        if (pipe2(err, O_CLOEXEC) < 0)
+                return failed(detail, "pipe");
+        _cleanup_close_ int err_read = err[0], err_write = err[1];
+        char *lazy[] = {FUSERMOUNT, "-u", "-z", "--", m->mountpoint, NULL};
+        char *plain[] = {FUSERMOUNT, "-u", "--", m->mountpoint, NULL};
+        pid_t pid = run_fusermount(detach ? lazy : plain, -EBADF, err_write);
+        if (pid < 0)
+                return failed(detail, "fork");
+        err_write = safe_close(err_write);
+        int status = wait_for(pid);
+        return status == 0 ? 0 : helper_failed(err_read, status, detail);
+}
+
+void keeper_mount_done(struct keeper_mount *m)
+{
+        free(m->mountpoint);
+        m->mountpoint = NULL;
+        m->fuse_fd = safe_close(m->fuse_fd);
+        m->private_fd = safe_close(m->private_fd);
+}

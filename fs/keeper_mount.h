@@ -1,0 +1,33 @@
+/* Mounting and unmounting for one volume, in the keeper.
+ *
+ * As root: users see a mount that is read-only, nosuid, nodev, noexec; beside it the keeper holds a
+ * private, writable mount of the same superblock that is attached nowhere, through which a rotation
+ * is renamed in. The visible mount is attached first and then cloned, for kernels before about 6.15
+ * cannot clone a detached one.
+ *
+ * As an ordinary user: fusermount3 makes the one mount there is. Its superblock stays writable.
+ *
+ * Nothing here walks into a mount: a worker that hangs must not hang the keeper.
+ */
+#pragma once
+
+#include "fs/keeper_proto.h"
+
+struct keeper_mount {
+        char *mountpoint;
+        bool privileged;
+        int fuse_fd;    /* the connection's; a duplicate goes to the worker */
+        int private_fd; /* the private mount (O_PATH); -EBADF for ordinary users */
+        int mnt_id;     /* of the mount that users see */
+};
+
+/* Fills *ret, which the caller empties with keeper_mount_done(). On failure nothing is left mounted
+ * and detail (KEEPER_NAME_SIZE bytes) says what failed. */
+int keeper_mount_make(const struct keeper_msg *request, struct keeper_mount *ret, char *detail);
+
+/* Takes the visible mount away: as umount(8) does (-EBUSY while files are open), or detached. 0
+ * also when it is gone already. Descriptors stay open. */
+int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail);
+
+/* Closes the descriptors; with the worker's closed too, that ends the connection. */
+void keeper_mount_done(struct keeper_mount *m);

@@ -1,0 +1,151 @@
+#include "fs/keeper_proto.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+void keeper_msg_init(struct keeper_msg *m, enum keeper_op op, uint64_t mount)
+{
+        memset(m, 0, sizeof *m);
+        m->magic = KEEPER_MAGIC;
+        m->version = KEEPER_VERSION;
+        m->op = op;
+        m->mount = mount;
+}
+
+int keeper_msg_set(char *field, size_t size, const char *value)
+{
+        size_t n = strlen(value);
+
+        if (n >= size)
+                return -ENAMETOOLONG;
+        memcpy(field, value, n + 1);
+        return 0;
+}
+
+static bool terminated(const char *s, size_t size)
+{
+        return memchr(s, '\0', size) != NULL;
+}
+
+static bool plain_name(const char *s)
+{
+        return *s && !strchr(s, '/') && !streq(s, ".") && !streq(s, "..");
+}
+
+/* "", "a", "a/b": no empty, "." or ".." component. */
+static bool plain_folder(const char *s)
+{
+        if (!*s)
+                return true;
+        for (;;) {
+                size_t n = strcspn(s, "/");
+                if (n == 0 || n > 255 || (n == 1 && s[0] == '.') ||
+                        (n == 2 && s[0] == '.' && s[1] == '.'))
+                        return false;
+                if (!s[n])
+                        return true;
+                s += n + 1;
+        }
+}
+
+static bool staged_name(const char *s)
+{
+        const char *hex = startswith(s, KEEPER_STAGE_PREFIX);
+
+        return hex && strlen(hex) == 32 && strspn(hex, "0123456789abcdef") == 32;
+}
+
+int keeper_msg_valid(const struct keeper_msg *m)
+{
+        if (!terminated(m->path, sizeof m->path) || !terminated(m->name, sizeof m->name) ||
+                !terminated(m->staged, sizeof m->staged) ||
+                !terminated(m->detail, sizeof m->detail))
+                return -EINVAL;
+
+        switch (m->op) {
+        case KEEPER_MOUNT:
+                if (m->path[0] != '/' || !m->name[0] || strpbrk(m->name, ",\\\n"))
+                        return -EINVAL;
+                return m->flags & ~(uint32_t)(KEEPER_PRIVILEGED | KEEPER_ALLOW_OTHER) ? -EINVAL : 0;
+        case KEEPER_RENAME:
+                if (!plain_folder(m->path) || !plain_name(m->name) || !staged_name(m->staged))
+                        return -EINVAL;
+                return m->flags ? -EINVAL : 0;
+        case KEEPER_UNMOUNT:
+                return m->flags & ~(uint32_t)KEEPER_DETACH ? -EINVAL : 0;
+        default:
+                return -EINVAL;
+        }
+}
+
+int keeper_send(int socket, const struct keeper_msg *m, int fd)
+{
+        union {
+                char buf[CMSG_SPACE(sizeof(int))];
+                struct cmsghdr align;
+        } control = {0};
+        struct iovec iov = {(void *)(uintptr_t)m, sizeof *m};
+        struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+        if (fd >= 0) {
+                msg.msg_control = control.buf;
+                msg.msg_controllen = sizeof control.buf;
+                struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+                c->cmsg_level = SOL_SOCKET;
+                c->cmsg_type = SCM_RIGHTS;
+                c->cmsg_len = CMSG_LEN(sizeof(int));
+                memcpy(CMSG_DATA(c), &fd, sizeof fd);
+        }
+        for (;;) {
+                if (sendmsg(socket, &msg, MSG_NOSIGNAL) >= 0)
+                        return 0;
+                if (errno != EINTR)
+                        return -errno;
+        }
+}
+
+int keeper_recv(int socket, struct keeper_msg *m, int *ret_fd)
+{
+        /* Room for two: a second descriptor is a malformed message, and must be seen to be closed.
+         */
+        union {
+                char buf[CMSG_SPACE(2 * sizeof(int))];
+                struct cmsghdr align;
+        } control;
+        struct iovec iov = {m, sizeof *m};
+        struct msghdr msg = {.msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = control.buf,
+                .msg_controllen = sizeof control.buf};
+        _cleanup_close_ int fd = -EBADF;
+        bool bad = false;
+        ssize_t n;
+
+        do
+                n = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return errno == ECONNRESET ? 0 : -errno;
+
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+                if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+                        continue;
+                size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                for (size_t i = 0; i < count; i++) {
+                        int got;
+                        memcpy(&got, CMSG_DATA(c) + i * sizeof(int), sizeof got);
+                        if (fd >= 0) {
+                                bad = true;
+                                safe_close(got);
+                        } else
+                                fd = got;
+                }
+        }
+        if (n == 0)
+                return 0;
+        if (bad || n != (ssize_t)sizeof *m || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
+                m->magic != KEEPER_MAGIC || m->version != KEEPER_VERSION)
+                return -EPROTO;
+        *ret_fd = TAKE_FD(fd);
+        return 1;
+}

@@ -1,0 +1,72 @@
+/* What worker and keeper say to each other: fixed-size messages on a SOCK_SEQPACKET pair.
+ *
+ * No secret bytes, no pointers, nothing parsed: every field has one place and one size, strings are
+ * NUL-terminated inside theirs. The keeper checks each field again (keeper_msg_valid), for the
+ * worker is the process that reads what comes from outside. Descriptors travel as SCM_RIGHTS, at
+ * most one a message. A message of another size, magic or version ends the conversation.
+ *
+ *   worker -> keeper                      keeper -> worker
+ *   MOUNT    mount at a folder            MOUNTED    result, and the /dev/fuse descriptor
+ *   RENAME   put a staged name in place   RENAMED    how the child that did it ended
+ *   UNMOUNT  take the mount away          UNMOUNTED  result; 0: nothing is left of it
+ *                                         GONE       somebody else unmounted it
+ */
+#pragma once
+
+#include "base/util.h"
+
+#define KEEPER_MAGIC 0x616b7666u /* "akvf" */
+#define KEEPER_VERSION 1u
+#define KEEPER_PATH_SIZE 4096
+#define KEEPER_NAME_SIZE 256
+
+/* Names under this prefix exist only between an announcement and its rename. */
+#define KEEPER_STAGE_PREFIX ".akvfs-"
+#define KEEPER_STAGE_LEN (sizeof(KEEPER_STAGE_PREFIX) - 1 + 32) /* 128 bits in hex */
+
+enum keeper_op {
+        KEEPER_MOUNT = 1,
+        KEEPER_RENAME,
+        KEEPER_UNMOUNT,
+        KEEPER_MOUNTED = 101,
+        KEEPER_RENAMED,
+        KEEPER_UNMOUNTED,
+        KEEPER_GONE,
+};
+
+enum keeper_flags {
+        KEEPER_PRIVILEGED =
+                1 << 0, /* MOUNT: mount(2) with a private mount beside; else fusermount3 */
+        KEEPER_ALLOW_OTHER = 1 << 1, /* MOUNT */
+        KEEPER_DETACH = 1 << 2,      /* UNMOUNT: also when files are open */
+};
+
+struct keeper_msg {
+        uint32_t magic, version, op, flags;
+        uint64_t mount; /* chosen by the worker, unique while it lives */
+        uint64_t seq;   /* RENAME, RENAMED: which of them */
+        int32_t result; /* answers: 0 or a negative errno */
+        uint32_t reserved;
+        char path[KEEPER_PATH_SIZE]; /* MOUNT: the mount point, absolute;
+                                        RENAME: folder inside the mount, "" for its root */
+        char name[KEEPER_NAME_SIZE]; /* MOUNT: source shown in mountinfo; RENAME: the final name */
+        char staged[64];             /* RENAME: the staged name */
+        char detail[KEEPER_NAME_SIZE]; /* answers: what failed, for people */
+};
+
+/* A message of that op, all else zero. */
+void keeper_msg_init(struct keeper_msg *m, enum keeper_op op, uint64_t mount);
+
+/* Copies with truncation refused: -ENAMETOOLONG. */
+int keeper_msg_set(char *field, size_t size, const char *value);
+
+/* A request as the keeper may act upon: strings terminated, absolute mount point, relative folder
+ * without "." and "..", names without '/', staged name of the exact form. 0 or -EINVAL. */
+int keeper_msg_valid(const struct keeper_msg *m);
+
+/* One message, with a descriptor or -EBADF. Blocks when the socket does. 0 or negative errno. */
+int keeper_send(int socket, const struct keeper_msg *m, int fd);
+
+/* Receives one message. *ret_fd is the descriptor that came along or -EBADF (the caller owns it).
+ * 1 on a message, 0 on end of file, -EAGAIN, -EPROTO for anything malformed. */
+int keeper_recv(int socket, struct keeper_msg *m, int *ret_fd);

@@ -1,0 +1,160 @@
+#include "fs/node.h"
+
+#include <time.h>
+
+#define EPOCH_SHIFT 40
+
+static uint32_t hash_name(const char *s)
+{
+        uint32_t h = 2166136261u; /* FNV-1a */
+
+        for (; *s; s++)
+                h = (h ^ (unsigned char)*s) * 16777619u;
+        return h;
+}
+
+static size_t bucket_of(const struct node_table *t, uint64_t id)
+{
+        return (size_t)(id ^ id >> 17) & (t->n_buckets - 1);
+}
+
+int node_table_init(struct node_table *t, uint32_t epoch)
+{
+        *t = (struct node_table){.n_buckets = 64, .epoch = epoch & 0xffffff};
+        t->buckets = calloc(t->n_buckets, sizeof(struct node *));
+        return t->buckets ? 0 : -ENOMEM;
+}
+
+static void node_free(struct node *n)
+{
+        for (size_t i = 0; i < n->n_entries; i++)
+                free(n->entries[i].name);
+        free(n->entries);
+        free(n->error);
+        view_file_unref(n->file);
+        free(n);
+}
+
+void node_table_done(struct node_table *t)
+{
+        for (size_t i = 0; i < t->n_buckets && t->buckets; i++)
+                for (struct node *n = t->buckets[i], *next; n; n = next) {
+                        next = n->next;
+                        node_free(n);
+                }
+        free(t->buckets);
+        *t = (struct node_table){0};
+}
+
+static void grow(struct node_table *t)
+{
+        size_t n = t->n_buckets * 2, old = t->n_buckets;
+        struct node **buckets = calloc(n, sizeof(struct node *)), **was = t->buckets;
+
+        if (!buckets)
+                return; /* longer chains, nothing worse */
+        t->buckets = buckets;
+        t->n_buckets = n;
+        for (size_t i = 0; i < old; i++)
+                for (struct node *node = was[i], *next; node; node = next) {
+                        next = node->next;
+                        size_t b = bucket_of(t, node->id);
+                        node->next = buckets[b];
+                        buckets[b] = node;
+                }
+        free(was);
+}
+
+int node_new(struct node_table *t, struct view_file *file, struct node **ret)
+{
+        struct node *n = calloc(1, sizeof *n);
+        if (!n)
+                return -ENOMEM;
+
+        uint64_t count = ++t->last;
+        n->id = count == 1 ? 1 : (uint64_t)t->epoch << EPOCH_SHIFT | count;
+        n->ino = (uint32_t)count;
+        n->dir = !file;
+        n->file = view_file_ref(file);
+        n->mtime = time(NULL);
+        n->last_cookie = 2; /* "." and ".." */
+        if (++t->n_nodes > t->n_buckets)
+                grow(t);
+        size_t b = bucket_of(t, n->id);
+        n->next = t->buckets[b];
+        t->buckets[b] = n;
+        *ret = n;
+        return 0;
+}
+
+struct node *node_find(const struct node_table *t, uint64_t id)
+{
+        for (struct node *n = t->buckets[bucket_of(t, id)]; n; n = n->next)
+                if (n->id == id)
+                        return n;
+        return NULL;
+}
+
+void node_release(struct node_table *t, struct node *n)
+{
+        if (n->linked || n->nlookup > 0 || n->dir)
+                return;
+        for (struct node **p = &t->buckets[bucket_of(t, n->id)]; *p; p = &(*p)->next)
+                if (*p == n) {
+                        *p = n->next;
+                        t->n_nodes--;
+                        node_free(n);
+                        return;
+                }
+}
+
+struct entry *node_entry(const struct node *dir, const char *name)
+{
+        uint32_t hash = hash_name(name);
+
+        for (size_t i = 0; i < dir->n_entries; i++)
+                if (dir->entries[i].hash == hash && streq(dir->entries[i].name, name))
+                        return &dir->entries[i];
+        return NULL;
+}
+
+int node_add_entry(struct node *dir, const char *name, struct node *n, bool staged)
+{
+        if (dir->n_entries == dir->entries_size) {
+                size_t size = dir->entries_size ? 2 * dir->entries_size : 8;
+                struct entry *entries = realloc(dir->entries, size * sizeof *entries);
+                if (!entries)
+                        return -ENOMEM;
+                dir->entries = entries;
+                dir->entries_size = size;
+        }
+        char *copy = malloc((staged ? SPC_NAME_MAX : strlen(name)) + 1);
+        if (!copy)
+                return -ENOMEM;
+        memcpy(copy, name, strlen(name) + 1);
+        dir->entries[dir->n_entries++] = (struct entry){.name = copy,
+                .hash = hash_name(name),
+                .staged = staged,
+                .cookie = ++dir->last_cookie,
+                .node = n};
+        return 0;
+}
+
+void node_remove_entry(struct node *dir, const char *name)
+{
+        struct entry *e = node_entry(dir, name);
+        if (!e)
+                return;
+
+        free(e->name);
+        size_t i = (size_t)(e - dir->entries);
+        dir->n_entries--;
+        memmove(e, e + 1, (dir->n_entries - i) * sizeof *e);
+}
+
+void node_rename_entry(struct entry *e, const char *name)
+{
+        memcpy(e->name, name, strlen(name) + 1);
+        e->hash = hash_name(name);
+        e->staged = false;
+}

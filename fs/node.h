@@ -1,0 +1,59 @@
+/* Inodes and the names in folders: the data structure under fs/tree.c, which holds the lock. */
+#pragma once
+
+#include "cache/view.h"
+
+struct node;
+
+struct entry {
+        char *name;
+        uint32_t hash;
+        bool staged;  /* not listed: waits for its rename */
+        off_t cookie; /* its place in listings: grows within a folder, never changes */
+        struct node *node;
+};
+
+struct node {
+        struct node *next; /* in its bucket */
+        uint64_t id;
+        uint32_t ino;
+        bool dir;
+        bool linked;      /* under a name */
+        uint64_t nlookup; /* what the kernel holds */
+
+        struct view_file *file; /* a reference; NULL for folders */
+        int64_t refreshed_at;
+        char *error;
+
+        struct node *parent; /* folders; NULL for the root */
+        int64_t mtime;
+        size_t subdirs;
+        struct entry *entries; /* by cookie */
+        size_t n_entries, entries_size;
+        off_t last_cookie;
+};
+
+struct node_table {
+        struct node **buckets;
+        size_t n_buckets, n_nodes;
+        uint32_t epoch;
+        uint64_t last; /* counts node ids within the epoch, and inode numbers */
+};
+
+int node_table_init(struct node_table *t, uint32_t epoch);
+void node_table_done(struct node_table *t); /* frees every node */
+
+/* A file (takes a reference) or a folder (file NULL), with no name and no look-up yet. The first
+ * one has the root's id. */
+int node_new(struct node_table *t, struct view_file *file, struct node **ret);
+struct node *node_find(const struct node_table *t, uint64_t id);
+/* Frees it when neither a name nor the kernel holds it. Folders stay until the table goes. */
+void node_release(struct node_table *t, struct node *n);
+
+struct entry *node_entry(const struct node *dir, const char *name);
+/* -ENOMEM. Pointers to entries of this folder are void afterwards, also after node_remove_entry. */
+int node_add_entry(struct node *dir, const char *name, struct node *n, bool staged);
+void node_remove_entry(struct node *dir, const char *name);
+/* A staged entry becomes a listed one. No allocation: the staged name is the longer buffer, or the
+ * new name fits (node_add_entry reserves SPC_NAME_MAX for staged ones). */
+void node_rename_entry(struct entry *e, const char *name);

@@ -1,0 +1,24 @@
+/* The one thread that tells the kernel to forget things.
+ *
+ * A notification takes kernel locks that a request under way may hold until we answer it
+ * (INVAL_INODE waits for a locked page, INVAL_ENTRY for the folder), so it is never sent by a
+ * thread that serves, nor under a lock of ours. Notifications are sent in the order they were
+ * queued.
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "fs/session.h"
+
+struct notifier;
+
+int notifier_new(struct loop *l, struct notifier **ret);
+void notifier_free(struct notifier *n); /* sends nothing more, joins the thread */
+
+/* Queue; each takes a reference to the session until it is sent. -ENOMEM. */
+int notifier_inval_entry(struct notifier *n, struct session *s, uint64_t parent, const char *name);
+int notifier_inval_inode(struct notifier *n, struct session *s, uint64_t id);
+int notifier_delete(
+        struct notifier *n, struct session *s, uint64_t parent, uint64_t child, const char *name);
+/* fn(userdata) on the loop's thread when all that was queued before has been sent. */
+int notifier_flush(struct notifier *n, loop_fn fn, void *userdata);

@@ -1,0 +1,213 @@
+#include "fs/rotation.h"
+
+#include "base/log.h"
+
+#define RENAME_TIMEOUT (10 * USEC_PER_SEC)
+#define RETRY_DELAY (100 * USEC_PER_MSEC)
+#define TRIES 5
+
+struct rotation {
+        struct rotation_config cfg;
+        struct loop_timer *timer; /* a rename's deadline, or the pause before the next try */
+        struct view_file **queue;
+        size_t n_queue, queue_size;
+        struct view_file *current; /* staged, or waiting to be tried again */
+        bool renaming;
+        unsigned tries;
+        uint64_t seq, count;
+};
+
+static void next(struct rotation *r);
+
+/* The change without a rename: right for readers, silent for watchers. */
+static void put_directly(struct rotation *r)
+{
+        struct view_file *f = r->current;
+        uint64_t parent = TREE_ROOT;
+
+        int e = tree_put(r->cfg.tree, f, &parent);
+        if (e < 0) {
+                log_error("%s: %s cannot be shown: %s", r->cfg.label, f->path, strerror(-e));
+                return;
+        }
+        /* The name to forget is the first below what existed: the file's, or a new folder's. */
+        const char *name = f->path;
+        char component[SPC_NAME_MAX + 1];
+        struct stat st;
+        uint64_t at = TREE_ROOT;
+        for (;;) {
+                size_t n = strcspn(name, "/");
+                bool cacheable;
+                memcpy(component, name, MIN(n, (size_t)SPC_NAME_MAX));
+                component[MIN(n, (size_t)SPC_NAME_MAX)] = '\0';
+                if (at == parent || !name[n])
+                        break;
+                uint64_t child;
+                if (tree_lookup(r->cfg.tree, at, component, &child, &st, &cacheable) < 0)
+                        break;
+                tree_forget(r->cfg.tree, child, 1);
+                at = child;
+                name += n + 1;
+        }
+        (void)notifier_inval_entry(r->cfg.notifier, r->cfg.session, parent, component);
+        (void)notifier_inval_inode(r->cfg.notifier, r->cfg.session, parent);
+}
+
+static void finish(struct rotation *r)
+{
+        r->current = view_file_unref(r->current);
+        r->renaming = false;
+        r->tries = 0;
+        loop_timer_off(r->timer);
+        r->count++;
+        tree_set_generation(r->cfg.tree, r->count + 1);
+        next(r);
+}
+
+static void give_up(struct rotation *r, const char *why)
+{
+        log_warning("%s: %s is put in place without a rename (%s): readers see it, watchers do not",
+                r->cfg.label, r->current->path, why);
+        put_directly(r);
+        finish(r);
+}
+
+static void try_again(struct rotation *r, const char *why)
+{
+        r->renaming = false;
+        if (++r->tries >= TRIES) {
+                give_up(r, why);
+                return;
+        }
+        log_info("%s: the rename of %s failed (%s), trying again", r->cfg.label, r->current->path,
+                why);
+        if (loop_timer_in(r->timer, RETRY_DELAY << r->tries) < 0)
+                give_up(r, why);
+}
+
+static void start(struct rotation *r)
+{
+        struct tree_plan plan;
+
+        int e = tree_stage(r->cfg.tree, r->current, &plan);
+        if (e == -ENOENT) { /* its folder is new: nothing to rename into, nobody watches it yet */
+                put_directly(r);
+                finish(r);
+                return;
+        }
+        if (e < 0) {
+                try_again(r, strerror(-e));
+                return;
+        }
+        r->renaming = true;
+        e = r->cfg.rename(r->cfg.userdata, ++r->seq, &plan);
+        if (e == 0)
+                e = loop_timer_in(r->timer, RENAME_TIMEOUT);
+        if (e < 0 && tree_unstage(r->cfg.tree))
+                try_again(r, strerror(-e));
+}
+
+static void next(struct rotation *r)
+{
+        if (r->current || r->n_queue == 0)
+                return;
+        r->current = r->queue[0];
+        memmove(r->queue, r->queue + 1, --r->n_queue * sizeof(struct view_file *));
+        start(r);
+}
+
+static void on_timer(void *userdata)
+{
+        struct rotation *r = userdata;
+
+        if (!r->current)
+                return;
+        if (!r->renaming) {
+                start(r);
+                return;
+        }
+        if (tree_unstage(r->cfg.tree))
+                give_up(r, "it did not come within 10 s");
+        else
+                finish(r); /* applied at this very moment */
+}
+
+int rotation_new(const struct rotation_config *cfg, struct rotation **ret)
+{
+        struct rotation *r = calloc(1, sizeof *r);
+        if (!r)
+                return -ENOMEM;
+        r->cfg = *cfg;
+        int e = loop_timer_new(cfg->loop, on_timer, r, &r->timer);
+        if (e < 0) {
+                free(r);
+                return e;
+        }
+        tree_set_generation(cfg->tree, 1);
+        *ret = r;
+        return 0;
+}
+
+void rotation_free(struct rotation *r)
+{
+        if (!r)
+                return;
+        loop_timer_free(r->timer);
+        view_file_unref(r->current);
+        for (size_t i = 0; i < r->n_queue; i++)
+                view_file_unref(r->queue[i]);
+        free(r->queue);
+        free(r);
+}
+
+void rotation_add(struct rotation *r, struct view_file *const *files, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                size_t at = 0;
+                while (at < r->n_queue && !streq(r->queue[at]->path, files[i]->path))
+                        at++;
+                if (at < r->n_queue) {
+                        view_file_unref(r->queue[at]);
+                        r->queue[at] = view_file_ref(files[i]);
+                        continue;
+                }
+                if (r->n_queue == r->queue_size) {
+                        size_t size = r->queue_size ? 2 * r->queue_size : 16;
+                        struct view_file **bigger = realloc(r->queue, size * sizeof *bigger);
+                        if (!bigger) {
+                                log_error("%s: out of memory, %s keeps its old version",
+                                        r->cfg.label, files[i]->path);
+                                continue;
+                        }
+                        r->queue = bigger;
+                        r->queue_size = size;
+                }
+                r->queue[r->n_queue++] = view_file_ref(files[i]);
+        }
+        next(r);
+}
+
+void rotation_applied(struct rotation *r)
+{
+        if (r->renaming && tree_applied(r->cfg.tree))
+                finish(r);
+}
+
+void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *detail)
+{
+        if (!r->renaming || seq != r->seq)
+                return;
+        if (tree_applied(r->cfg.tree) || !tree_unstage(r->cfg.tree)) {
+                finish(r);
+                return;
+        }
+        if (result < 0)
+                try_again(r, detail);
+        else
+                try_again(r, "it succeeded elsewhere"); /* mounted over by another file system */
+}
+
+uint64_t rotation_count(const struct rotation *r)
+{
+        return r->count;
+}

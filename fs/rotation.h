@@ -1,0 +1,40 @@
+/* Putting new versions in place, one mount's at a time, one rename at a time.
+ *
+ * A file is staged in the inode table, the keeper's child renames it over its name, the table
+ * accepts that one request, and the kernel moves its caches in the same step; watchers see
+ * MOVED_TO. What waits is overtaken by a later version of the same file. When a rename fails or
+ * does not come (a child that hangs, a keeper that is gone), it is tried again, and in the end the
+ * change is made in the table alone and the kernel is told to forget the name: readers are never
+ * left on an old version, only watchers then see nothing. Loop thread, but for rotation_renamed().
+ */
+#pragma once
+
+#include "base/loop.h"
+#include "fs/notifier.h"
+#include "fs/tree.h"
+
+struct rotation;
+
+struct rotation_config {
+        struct loop *loop;
+        struct tree *tree;
+        struct session *session;
+        struct notifier *notifier;
+        const char *label;
+        /* Asks the keeper for the rename; its end comes back through rotation_ended(). */
+        int (*rename)(void *userdata, uint64_t seq, const struct tree_plan *plan);
+        void *userdata;
+};
+
+/* Everything in cfg is borrowed. */
+int rotation_new(const struct rotation_config *cfg, struct rotation **ret);
+void rotation_free(struct rotation *r);
+
+void rotation_add(struct rotation *r, struct view_file *const *files, size_t n);
+/* The table applied the planned rename. */
+void rotation_applied(struct rotation *r);
+/* How the child ended: result 0 or a negative errno. */
+void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *detail);
+
+/* Changes put in place since the start. */
+uint64_t rotation_count(const struct rotation *r);

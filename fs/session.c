@@ -1,0 +1,220 @@
+#include "fs/session.h"
+
+#include <linux/fuse.h>
+#include <stdatomic.h>
+#include <sys/uio.h>
+
+#include "base/log.h"
+#include "fs/session_ops.h"
+
+struct session {
+        struct session_core core; /* first: what the handlers see */
+        struct fuse_session *fuse;
+        int fd;
+        char *label;
+        uint64_t number;
+        const struct session_events *events;
+        void *userdata;
+        _Atomic unsigned refs;
+        _Atomic uint64_t requests;
+        _Atomic bool dead;
+        uint64_t init_unique; /* the INIT being answered; by one thread, before any other request */
+        uint64_t init_offered;
+};
+
+static ssize_t io_read(int fd, void *buf, size_t len, void *userdata)
+{
+        return read(fd, buf, len);
+}
+
+/* libfuse 3.14 answers INIT without the flags that it does not know or forgets to send. */
+static void complete_init(struct session *s, struct fuse_init_out *out)
+{
+        out->flags |= (uint32_t)(s->init_offered & (FUSE_PARALLEL_DIROPS | FUSE_CACHE_SYMLINKS |
+                                                           FUSE_ABORT_ERROR | FUSE_MAX_PAGES));
+        out->flags &=
+                ~(uint32_t)(FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |
+                            FUSE_ATOMIC_O_TRUNC | FUSE_WRITEBACK_CACHE);
+        /* Small requests in, large answers out: max_write alone sizes our receive buffers. */
+        out->max_write = 4096;
+        out->max_pages = 256;
+}
+
+static ssize_t io_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+        struct session *s = userdata;
+        const struct fuse_out_header *out = iov[0].iov_base;
+
+        if (s->init_unique && out->unique == s->init_unique) {
+                if (count == 2 && out->error == 0 &&
+                        iov[1].iov_len >= offsetof(struct fuse_init_out, unused))
+                        complete_init(s, iov[1].iov_base);
+                s->init_unique = 0;
+        }
+        ssize_t n = writev(fd, iov, count);
+        /* ENOENT: the caller was interrupted and is gone; nobody is left to be answered. */
+        if (n < 0 && errno != ENOENT && errno != ENODEV && out->unique != 0)
+                log_debug("%s: an answer was not taken: %s", s->label, strerror(errno));
+        return n;
+}
+
+static void on_init(struct session_core *core, struct fuse_conn_info *conn)
+{
+        conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_READDIRPLUS |
+                                  FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ATOMIC_O_TRUNC |
+                                  FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |
+                                  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+        conn->max_write = 4096;
+}
+
+static void on_renamed(struct session_core *core)
+{
+        struct session *s = (struct session *)core;
+
+        s->events->renamed(s->userdata);
+}
+
+static void on_refused(struct session_core *core, uint64_t id)
+{
+        struct session *s = (struct session *)core;
+
+        core->refused++;
+        s->events->refused(s->userdata, s, id);
+}
+
+int session_new(int fd, const struct session_config *cfg, struct session **ret)
+{
+        struct fuse_lowlevel_ops ops;
+        char *argv[] = {(char *)(uintptr_t) "akvfs", NULL};
+        struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+        static const struct fuse_custom_io io = {.read = io_read, .writev = io_writev};
+
+        struct session *s = calloc(1, sizeof *s);
+        if (!s || !(s->label = strdup(cfg->label))) {
+                free(s);
+                safe_close(fd);
+                return -ENOMEM;
+        }
+        s->core.tree = cfg->tree;
+        s->core.no_open = cfg->no_open;
+        s->core.xattr = cfg->xattr;
+        s->core.label = s->label;
+        s->core.on_init = on_init;
+        s->core.on_renamed = on_renamed;
+        s->core.on_refused = on_refused;
+        s->fd = fd;
+        s->events = cfg->events;
+        s->userdata = cfg->userdata;
+        s->refs = 1;
+
+        session_ops_fill(&ops, cfg->xattr);
+        s->fuse = fuse_session_new(&args, &ops, sizeof ops, s);
+        fuse_opt_free_args(&args);
+        if (!s->fuse || fuse_session_custom_io(s->fuse, &io, fd) != 0) {
+                if (s->fuse)
+                        fuse_session_destroy(s->fuse);
+                free(s->label);
+                free(s);
+                safe_close(fd);
+                return -ENOMEM;
+        }
+        *ret = s;
+        return 0;
+}
+
+struct session *session_ref(struct session *s)
+{
+        s->refs++;
+        return s;
+}
+
+struct session *session_unref(struct session *s)
+{
+        if (!s || --s->refs > 0)
+                return NULL;
+
+        void (*freed)(void *) = s->events->freed;
+        void *userdata = s->userdata;
+        fuse_session_destroy(s->fuse); /* closes the descriptor */
+        free(s->label);
+        free(s);
+        freed(userdata);
+        return NULL;
+}
+
+int session_handle(struct session *s, void *buf, size_t size, void (*rearm)(struct session *))
+{
+        ssize_t n;
+
+        do
+                n = read(s->fd, buf, size);
+        while (n < 0 && (errno == EINTR || errno == ENOENT)); /* ENOENT: withdrawn by its caller */
+        if (n < 0 && errno == EAGAIN) {
+                rearm(s);
+                return 0;
+        }
+        if (n < (ssize_t)sizeof(struct fuse_in_header)) {
+                /* ENODEV: unmounted; ECONNABORTED: aborted. Either way it is over. */
+                if (!atomic_exchange(&s->dead, true))
+                        s->events->dead(s->userdata);
+                return -ENODEV;
+        }
+
+        const struct fuse_in_header *in = buf;
+        bool init = in->opcode == FUSE_INIT;
+        if (init && (size_t)n >= sizeof *in + offsetof(struct fuse_init_in, flags2)) {
+                const struct fuse_init_in *arg = (const void *)(in + 1);
+                s->init_unique = in->unique;
+                s->init_offered = arg->flags;
+        }
+        s->requests++;
+        if (!init)
+                rearm(s); /* the next request can be taken by another thread meanwhile */
+        struct fuse_buf request = {.mem = buf, .size = (size_t)n};
+        fuse_session_process_buf(s->fuse, &request);
+        if (init) {
+                s->events->ready(s->userdata);
+                rearm(s);
+        }
+        return 1;
+}
+
+int session_fd(const struct session *s)
+{
+        return s->fd;
+}
+
+int session_inval_entry(struct session *s, uint64_t parent, const char *name)
+{
+        return fuse_lowlevel_notify_inval_entry(s->fuse, parent, name, strlen(name));
+}
+
+int session_inval_inode(struct session *s, uint64_t id)
+{
+        return fuse_lowlevel_notify_inval_inode(s->fuse, id, 0, 0);
+}
+
+int session_delete(struct session *s, uint64_t parent, uint64_t child, const char *name)
+{
+        return fuse_lowlevel_notify_delete(s->fuse, parent, child, name, strlen(name));
+}
+
+uint64_t session_requests(const struct session *s)
+{
+        return s->requests;
+}
+
+uint64_t session_refused(const struct session *s)
+{
+        return s->core.refused;
+}
+
+uint64_t session_number(const struct session *s)
+{
+        return s->number;
+}
+
+void session_set_number(struct session *s, uint64_t number)
+{
+        s->number = number;
+}

@@ -1,0 +1,60 @@
+/* One live FUSE connection: requests in, answers out, notifications.
+ *
+ * libfuse's session does the protocol; reading and writing are ours (fuse_session_custom_io), so
+ * that the INIT answer can say what libfuse 3.14 does not know how to, and so that a later worker
+ * can take a live connection over. Nothing a handler does waits for anything but the table's lock:
+ * everything served is in memory.
+ *
+ * Reference-counted: the mount, the serving threads and queued notifications each hold one. The
+ * descriptor is closed with the last, and `freed` is called then, on whatever thread that is.
+ */
+#pragma once
+
+#include "fs/tree.h"
+
+struct session;
+
+struct session_events {
+        void (*ready)(void *userdata);   /* INIT has been answered; a serving thread */
+        void (*renamed)(void *userdata); /* the planned rename was applied; a serving thread */
+        /* A request to change node id was refused: what it left in the page cache has to go. */
+        void (*refused)(void *userdata, struct session *s, uint64_t id);
+        void (*dead)(void *userdata);  /* unmounted or aborted; a serving thread, once */
+        void (*freed)(void *userdata); /* the last reference is gone */
+};
+
+struct session_config {
+        struct tree *tree; /* borrowed until freed() */
+        const char *label; /* for the log: the mount point; copied */
+        bool no_open;      /* answer OPEN with ENOSYS: zero requests when warm. Only under a mount
+                              that is read-only, for the kernel then never asks again */
+        bool xattr;
+        const struct session_events *events;
+        void *userdata;
+};
+
+/* fd is taken over, also on failure; it is non-blocking. */
+int session_new(int fd, const struct session_config *cfg, struct session **ret);
+struct session *session_ref(struct session *s);
+struct session *session_unref(struct session *s);
+
+/* Reads one request into buf and answers it. 1 done, 0 nothing there, -ENODEV when the connection
+ * is over. SESSION_BUFFER is enough for any request, for max_write is negotiated down to one page.
+ */
+#define SESSION_BUFFER ((size_t)16 << 10)
+int session_handle(struct session *s, void *buf, size_t size, void (*rearm)(struct session *));
+int session_fd(const struct session *s);
+
+/* Notifications (Linux fs/fuse/dev.c, fuse_notify): from the notifier's thread only, for the kernel
+ * takes locks that an unanswered request may hold. -ENOENT: the kernel does not know it, which is
+ * as good. */
+int session_inval_entry(struct session *s, uint64_t parent, const char *name);
+int session_inval_inode(struct session *s, uint64_t id);
+int session_delete(struct session *s, uint64_t parent, uint64_t child, const char *name);
+
+uint64_t session_requests(const struct session *s);
+uint64_t session_refused(const struct session *s);
+
+/* For fs/server.c, which finds a session by its number. */
+uint64_t session_number(const struct session *s);
+void session_set_number(struct session *s, uint64_t number);

@@ -1,0 +1,289 @@
+#include "fs/session_ops.h"
+
+#include <stdatomic.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "fs/session_xattr.h"
+
+/* Ten years: the kernel is told of every change. Finite, as the kernel counts in jiffies. */
+#define FOREVER 3.0e8
+
+#define READDIR_BUFFER ((size_t)16 << 10)
+
+static struct session_core *core_of(fuse_req_t req)
+{
+        return fuse_req_userdata(req);
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+        struct session_core *core = userdata;
+
+        core->on_init(core, conn);
+}
+
+static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+        struct fuse_entry_param e = {.attr_timeout = FOREVER, .entry_timeout = FOREVER};
+        uint64_t id = 0;
+        bool cacheable = false;
+
+        int r = tree_lookup(core_of(req)->tree, parent, name, &id, &e.attr, &cacheable);
+        e.ino = id;
+        if (r == -ENOENT && cacheable)
+                r = 0; /* node 0 with a timeout: the absence is remembered */
+        if (r < 0)
+                fuse_reply_err(req, -r);
+        else
+                fuse_reply_entry(req, &e);
+}
+
+static void op_forget(fuse_req_t req, fuse_ino_t id, uint64_t n)
+{
+        tree_forget(core_of(req)->tree, id, n);
+        fuse_reply_none(req);
+}
+
+static void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+        for (size_t i = 0; i < count; i++)
+                tree_forget(core_of(req)->tree, forgets[i].ino, forgets[i].nlookup);
+        fuse_reply_none(req);
+}
+
+static void op_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
+{
+        struct stat st;
+
+        int r = tree_getattr(core_of(req)->tree, id, &st);
+        if (r < 0)
+                fuse_reply_err(req, -r);
+        else
+                fuse_reply_attr(req, &st, FOREVER);
+}
+
+static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
+{
+        struct session_core *core = core_of(req);
+
+        if (core->no_open) {
+                fuse_reply_err(req, ENOSYS);
+                return;
+        }
+        /* The superblock of an ordinary user's mount is writable. Refused here, a write never
+         * reaches the page cache where others would see it. */
+        if ((fi->flags & O_ACCMODE) != O_RDONLY) {
+                core->on_refused(core, id);
+                fuse_reply_err(req, EROFS);
+                return;
+        }
+        fi->keep_cache = 1;
+        fi->noflush = 1;
+        fuse_reply_open(req, fi);
+}
+
+static void op_opendir(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
+{
+        fuse_reply_err(req, ENOSYS);
+}
+
+static void op_read(
+        fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+        _cleanup_(view_file_unrefp) struct view_file *file = NULL;
+
+        int r = tree_read(core_of(req)->tree, id, &file);
+        if (r < 0) {
+                fuse_reply_err(req, -r);
+                return;
+        }
+        size_t len = sec_len(file->bytes);
+        if (offset < 0 || (uint64_t)offset >= len) {
+                fuse_reply_buf(req, NULL, 0);
+                return;
+        }
+        const char *bytes = sec_bytes(file->bytes);
+        fuse_reply_buf(req, bytes + offset, MIN(size, len - (size_t)offset));
+}
+
+struct listing {
+        fuse_req_t req;
+        char buf[READDIR_BUFFER];
+        size_t used, size;
+};
+
+static bool add_name(void *userdata, const char *name, const struct stat *st, off_t next)
+{
+        struct listing *l = userdata;
+        size_t n = fuse_add_direntry(l->req, l->buf + l->used, l->size - l->used, name, st, next);
+
+        if (n > l->size - l->used)
+                return false;
+        l->used += n;
+        return true;
+}
+
+static void op_readdir(
+        fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *fi)
+{
+        struct listing l = {.req = req, .size = MIN(size, sizeof l.buf)};
+
+        int r = tree_readdir(core_of(req)->tree, id, offset, add_name, &l);
+        if (r < 0)
+                fuse_reply_err(req, -r);
+        else
+                fuse_reply_buf(req, l.buf, l.used);
+}
+
+/* Never remembered by the kernel, so df and find ask each time: constants and a count. */
+static void op_statfs(fuse_req_t req, fuse_ino_t id)
+{
+        struct tree_stats stats;
+
+        tree_get_stats(core_of(req)->tree, &stats);
+        struct statvfs st = {.f_bsize = 4096,
+                .f_frsize = 4096,
+                .f_blocks = (stats.bytes + 4095) / 4096,
+                .f_files = stats.files,
+                .f_namemax = 255,
+                .f_flag = ST_RDONLY | ST_NOSUID};
+        fuse_reply_statfs(req, &st);
+}
+
+/* --- nothing is ever written --- */
+
+static void refuse(fuse_req_t req, fuse_ino_t id, const char *what)
+{
+        struct session_core *core = core_of(req);
+        const struct fuse_ctx *ctx = fuse_req_ctx(req);
+        int64_t now = time(NULL);
+
+        core->on_refused(core, id);
+        if (atomic_exchange(&core->refused_logged, now) != now)
+                log_warning("%s: %s refused (pid %d, uid %d): this file system is read-only; %llu "
+                            "refused so far",
+                        core->label, what, (int)ctx->pid, (int)ctx->uid,
+                        (unsigned long long)core->refused);
+        fuse_reply_err(req, EROFS);
+}
+
+static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+        const char *new_name, unsigned flags)
+{
+        struct session_core *core = core_of(req);
+
+        if (flags != 0 || tree_rename(core->tree, parent, name, new_parent, new_name) < 0) {
+                refuse(req, parent, "rename");
+                return;
+        }
+        fuse_reply_err(req, 0);
+        core->on_renamed(core);
+}
+
+static void op_setattr(
+        fuse_req_t req, fuse_ino_t id, struct stat *st, int set, struct fuse_file_info *fi)
+{
+        refuse(req, id, "setattr");
+}
+
+static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
+{
+        refuse(req, parent, "mknod");
+}
+
+static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+        refuse(req, parent, "mkdir");
+}
+
+static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+        refuse(req, parent, "unlink");
+}
+
+static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+        refuse(req, parent, "rmdir");
+}
+
+static void op_symlink(fuse_req_t req, const char *link, fuse_ino_t parent, const char *name)
+{
+        refuse(req, parent, "symlink");
+}
+
+static void op_link(fuse_req_t req, fuse_ino_t id, fuse_ino_t new_parent, const char *new_name)
+{
+        refuse(req, id, "link");
+}
+
+static void op_write(fuse_req_t req, fuse_ino_t id, const char *buf, size_t size, off_t offset,
+        struct fuse_file_info *fi)
+{
+        refuse(req, id, "write");
+}
+
+static void op_create(
+        fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+{
+        refuse(req, parent, "create");
+}
+
+static void op_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t length,
+        struct fuse_file_info *fi)
+{
+        refuse(req, id, "fallocate");
+}
+
+static void op_setxattr(
+        fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size, int flags)
+{
+        refuse(req, id, "setxattr");
+}
+
+static void op_removexattr(fuse_req_t req, fuse_ino_t id, const char *name)
+{
+        refuse(req, id, "removexattr");
+}
+
+/* Terminals are asked for by python's open(), perl and bash: say what a plain file says. */
+static void op_ioctl(fuse_req_t req, fuse_ino_t id, unsigned cmd, void *arg,
+        struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size, size_t out_size)
+{
+        fuse_reply_err(req, ENOTTY);
+}
+
+/* Unset on purpose, so that libfuse answers ENOSYS and the kernel never asks again: flush, access,
+ * lseek, poll, fsync, and getxattr and listxattr without -o xattr. */
+void session_ops_fill(struct fuse_lowlevel_ops *ops, bool xattr)
+{
+        *ops = (struct fuse_lowlevel_ops){
+                .init = op_init,
+                .lookup = op_lookup,
+                .forget = op_forget,
+                .forget_multi = op_forget_multi,
+                .getattr = op_getattr,
+                .open = op_open,
+                .opendir = op_opendir,
+                .read = op_read,
+                .readdir = op_readdir,
+                .statfs = op_statfs,
+                .rename = op_rename,
+                .setattr = op_setattr,
+                .mknod = op_mknod,
+                .mkdir = op_mkdir,
+                .unlink = op_unlink,
+                .rmdir = op_rmdir,
+                .symlink = op_symlink,
+                .link = op_link,
+                .write = op_write,
+                .create = op_create,
+                .fallocate = op_fallocate,
+                .ioctl = op_ioctl,
+                .setxattr = op_setxattr,
+                .removexattr = op_removexattr,
+                .getxattr = xattr ? session_op_getxattr : NULL,
+                .listxattr = xattr ? session_op_listxattr : NULL,
+        };
+}

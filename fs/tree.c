@@ -1,0 +1,469 @@
+#include "fs/tree.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "fs/node.h"
+
+/* Names come from the class (at most some thousand a folder) and the kernel caches every answer:
+ * a scan over 32-bit hashes is enough. */
+
+struct tree {
+        pthread_mutex_t lock;
+        struct tree_config cfg;
+        struct node_table nodes;
+        struct node *root;
+        bool withdrawn;
+        uint64_t generation;
+
+        struct {
+                bool pending, applied;
+                uint64_t parent;
+                char staged[KEEPER_STAGE_LEN + 1];
+                char name[KEEPER_NAME_SIZE];
+        } plan;
+};
+
+#define LOCKED(t)                                                         \
+        _cleanup_(unlockp) pthread_mutex_t *locked _unused_ = &(t)->lock; \
+        pthread_mutex_lock(&(t)->lock)
+
+static void unlockp(pthread_mutex_t **m)
+{
+        pthread_mutex_unlock(*m);
+}
+
+int tree_new(const struct tree_config *cfg, struct tree **ret)
+{
+        struct tree *t = calloc(1, sizeof *t);
+        if (!t)
+                return -ENOMEM;
+        t->cfg = *cfg;
+        pthread_mutex_init(&t->lock, NULL);
+        int r = node_table_init(&t->nodes, cfg->epoch);
+        if (r == 0)
+                r = node_new(&t->nodes, NULL, &t->root);
+        if (r < 0) {
+                tree_free(t);
+                return r;
+        }
+        t->root->linked = true;
+        t->root->nlookup = 1; /* the kernel holds the root without ever asking for it */
+        *ret = t;
+        return 0;
+}
+
+void tree_free(struct tree *t)
+{
+        if (!t)
+                return;
+        node_table_done(&t->nodes);
+        pthread_mutex_destroy(&t->lock);
+        free(t);
+}
+
+static void fill_stat(const struct tree *t, const struct node *n, struct stat *st)
+{
+        memset(st, 0, sizeof *st);
+        st->st_ino = n->ino;
+        st->st_blksize = 4096;
+        if (n->dir) {
+                st->st_mode = S_IFDIR | 0755;
+                st->st_nlink = 2 + (nlink_t)n->subdirs;
+                st->st_uid = t->cfg.dir_uid;
+                st->st_gid = t->cfg.dir_gid;
+                st->st_mtime = n->mtime;
+        } else {
+                const struct view_file *f = n->file;
+                st->st_mode = S_IFREG | (f->mode >= 0 ? (mode_t)f->mode : t->cfg.mode);
+                st->st_nlink = n->linked ? 1 : 0;
+                st->st_uid = t->cfg.uid;
+                st->st_gid = t->cfg.gid;
+                st->st_size = (off_t)sec_len(f->bytes);
+                st->st_blocks = (st->st_size + 511) / 512;
+                st->st_mtime = f->mtime;
+        }
+        st->st_atime = st->st_ctime = st->st_mtime;
+}
+
+/* --- for the kernel --- */
+
+int tree_lookup(struct tree *t, uint64_t parent, const char *name, uint64_t *ret_id,
+        struct stat *ret_st, bool *ret_cacheable)
+{
+        LOCKED(t);
+        struct node *dir = node_find(&t->nodes, parent);
+
+        if (t->withdrawn)
+                return -EIO;
+        if (!dir || !dir->dir)
+                return -ESTALE;
+        struct entry *e = node_entry(dir, name);
+        if (!e) {
+                /* A staged name that one reader's stat had made "known absent" would make the
+                 * rename fail (tests/unit/fs/tree.c, staged_absence_is_not_cached). */
+                *ret_cacheable = !startswith(name, KEEPER_STAGE_PREFIX);
+                return -ENOENT;
+        }
+        e->node->nlookup++;
+        *ret_id = e->node->id;
+        fill_stat(t, e->node, ret_st);
+        return 0;
+}
+
+void tree_forget(struct tree *t, uint64_t id, uint64_t n)
+{
+        LOCKED(t);
+        struct node *node = node_find(&t->nodes, id);
+
+        if (!node || node == t->root)
+                return;
+        node->nlookup -= MIN(n, node->nlookup);
+        node_release(&t->nodes, node);
+}
+
+int tree_getattr(struct tree *t, uint64_t id, struct stat *ret)
+{
+        LOCKED(t);
+        struct node *n = node_find(&t->nodes, id);
+
+        if (!n)
+                return -ESTALE;
+        fill_stat(t, n, ret);
+        return 0;
+}
+
+int tree_read(struct tree *t, uint64_t id, struct view_file **ret)
+{
+        LOCKED(t);
+        struct node *n = node_find(&t->nodes, id);
+
+        if (t->withdrawn)
+                return -EIO;
+        if (!n)
+                return -ESTALE;
+        if (n->dir)
+                return -EISDIR;
+        *ret = view_file_ref(n->file);
+        return 0;
+}
+
+int tree_readdir(struct tree *t, uint64_t id, off_t offset, tree_name_fn fn, void *userdata)
+{
+        LOCKED(t);
+        struct node *dir = node_find(&t->nodes, id);
+        struct stat st;
+
+        if (t->withdrawn)
+                return -EIO;
+        if (!dir || !dir->dir)
+                return -ESTALE;
+        if (offset < 1) {
+                fill_stat(t, dir, &st);
+                if (!fn(userdata, ".", &st, 1))
+                        return 0;
+        }
+        if (offset < 2) {
+                fill_stat(t, dir->parent ? dir->parent : dir, &st);
+                if (!fn(userdata, "..", &st, 2))
+                        return 0;
+        }
+        for (size_t i = 0; i < dir->n_entries; i++) {
+                const struct entry *e = &dir->entries[i];
+                if (e->cookie <= offset || e->staged)
+                        continue;
+                fill_stat(t, e->node, &st);
+                if (!fn(userdata, e->name, &st, e->cookie))
+                        break;
+        }
+        return 0;
+}
+
+int tree_rename(struct tree *t, uint64_t parent, const char *name, uint64_t new_parent,
+        const char *new_name)
+{
+        LOCKED(t);
+
+        if (!(t->plan.pending || t->plan.applied) || parent != t->plan.parent ||
+                new_parent != parent || !streq(name, t->plan.staged) ||
+                !streq(new_name, t->plan.name))
+                return -EROFS;
+        if (t->plan.applied)
+                return 0;
+
+        struct node *dir = node_find(&t->nodes, parent);
+        struct entry *staged = dir ? node_entry(dir, name) : NULL;
+        if (!staged)
+                return -EROFS;
+        struct node *fresh = staged->node;
+        struct entry *old = node_entry(dir, new_name);
+        if (old) {
+                /* The name keeps its place in the listing. */
+                struct node *superseded = old->node;
+                old->node = fresh;
+                superseded->linked = false;
+                node_remove_entry(dir, name);
+                node_release(&t->nodes, superseded);
+        } else
+                node_rename_entry(staged, t->plan.name);
+        fresh->linked = true;
+        dir->mtime = time(NULL);
+        t->plan.pending = false;
+        t->plan.applied = true;
+        return 0;
+}
+
+/* --- for the owner --- */
+
+/* Walks to the folder of path. Missing folders are made when `make`, else -ENOENT. *ret_name is the
+ * last component, *ret_deepest the deepest folder that existed. */
+static int walk(struct tree *t, const char *path, bool make, struct node **ret_dir,
+        const char **ret_name, uint64_t *ret_deepest)
+{
+        struct node *dir = t->root;
+        uint64_t deepest = dir->id;
+        bool made = false;
+
+        for (;;) {
+                size_t n = strcspn(path, "/");
+                char name[SPC_NAME_MAX + 1];
+
+                if (!path[n])
+                        break;
+                if (n == 0 || n > SPC_NAME_MAX)
+                        return -EINVAL;
+                memcpy(name, path, n);
+                name[n] = '\0';
+                path += n + 1;
+
+                struct entry *e = node_entry(dir, name);
+                if (e && !e->node->dir)
+                        return -ENOTDIR;
+                if (e)
+                        dir = e->node;
+                else {
+                        struct node *sub;
+                        int r = make ? node_new(&t->nodes, NULL, &sub) : -ENOENT;
+                        if (r == 0)
+                                r = node_add_entry(dir, name, sub, false);
+                        if (r < 0)
+                                return r;
+                        sub->parent = dir;
+                        sub->linked = true;
+                        dir->subdirs++;
+                        dir = sub;
+                        made = true;
+                }
+                if (!made)
+                        deepest = dir->id;
+        }
+        if (!*path || strlen(path) > SPC_NAME_MAX)
+                return -EINVAL;
+        *ret_dir = dir;
+        *ret_name = path;
+        if (ret_deepest)
+                *ret_deepest = deepest;
+        return 0;
+}
+
+int tree_put(struct tree *t, struct view_file *file, uint64_t *ret_parent)
+{
+        LOCKED(t);
+        struct node *dir, *fresh;
+        const char *name;
+        uint64_t deepest;
+
+        int r = walk(t, file->path, true, &dir, &name, &deepest);
+        if (r == 0)
+                r = node_new(&t->nodes, file, &fresh);
+        if (r < 0)
+                return r;
+        struct entry *e = node_entry(dir, name);
+        if (e && e->node->dir) {
+                node_release(&t->nodes, fresh);
+                return -EISDIR;
+        }
+        if (e) {
+                struct node *superseded = e->node;
+                e->node = fresh;
+                superseded->linked = false;
+                node_release(&t->nodes, superseded);
+        } else {
+                r = node_add_entry(dir, name, fresh, false);
+                if (r < 0) {
+                        node_release(&t->nodes, fresh);
+                        return r;
+                }
+        }
+        fresh->linked = true;
+        dir->mtime = time(NULL);
+        if (ret_parent)
+                *ret_parent = deepest;
+        return 0;
+}
+
+int tree_remove(struct tree *t, const char *path, uint64_t *ret_parent, uint64_t *ret_child)
+{
+        LOCKED(t);
+        struct node *dir;
+        const char *name;
+
+        int r = walk(t, path, false, &dir, &name, NULL);
+        if (r < 0)
+                return r;
+        struct entry *e = node_entry(dir, name);
+        if (!e || e->node->dir)
+                return -ENOENT;
+        struct node *n = e->node;
+        *ret_parent = dir->id;
+        *ret_child = n->id;
+        node_remove_entry(dir, name);
+        n->linked = false;
+        node_release(&t->nodes, n);
+        dir->mtime = time(NULL);
+        return 0;
+}
+
+int tree_stage(struct tree *t, struct view_file *file, struct tree_plan *ret)
+{
+        unsigned char random[16];
+        char staged[KEEPER_STAGE_LEN + 1] = KEEPER_STAGE_PREFIX;
+        struct node *dir, *fresh;
+        const char *name;
+
+        int r = random_bytes(random, sizeof random);
+        if (r < 0)
+                return r;
+        hex_encode(random, sizeof random, staged + strlen(KEEPER_STAGE_PREFIX));
+
+        LOCKED(t);
+        if (t->plan.pending)
+                return -EBUSY;
+        r = walk(t, file->path, false, &dir, &name, NULL);
+        if (r < 0)
+                return r;
+        const struct entry *e = node_entry(dir, name);
+        if (e && e->node->dir)
+                return -EISDIR;
+        r = node_new(&t->nodes, file, &fresh);
+        if (r < 0)
+                return r;
+        r = node_add_entry(dir, staged, fresh, true);
+        if (r < 0) {
+                node_release(&t->nodes, fresh);
+                return r;
+        }
+        fresh->linked = true;
+        t->plan.pending = true;
+        t->plan.applied = false;
+        t->plan.parent = dir->id;
+        memcpy(t->plan.staged, staged, sizeof staged);
+        snprintf(t->plan.name, sizeof t->plan.name, "%s", name);
+
+        ret->parent = dir->id;
+        memcpy(ret->staged, staged, sizeof staged);
+        ret->name = name;
+        size_t folder = name == file->path ? 0 : (size_t)(name - file->path - 1);
+        memcpy(ret->folder, file->path, folder);
+        ret->folder[folder] = '\0';
+        return 0;
+}
+
+bool tree_applied(struct tree *t)
+{
+        LOCKED(t);
+
+        return t->plan.applied;
+}
+
+bool tree_unstage(struct tree *t)
+{
+        LOCKED(t);
+
+        if (!t->plan.pending)
+                return !t->plan.applied;
+        struct node *dir = node_find(&t->nodes, t->plan.parent);
+        struct entry *e = dir ? node_entry(dir, t->plan.staged) : NULL;
+        if (e) {
+                struct node *n = e->node;
+                node_remove_entry(dir, t->plan.staged);
+                n->linked = false;
+                node_release(&t->nodes, n);
+        }
+        t->plan.pending = false;
+        return true;
+}
+
+void tree_withdraw(struct tree *t)
+{
+        LOCKED(t);
+        t->withdrawn = true;
+}
+
+size_t tree_known(struct tree *t, uint64_t *ids, size_t n)
+{
+        LOCKED(t);
+        size_t count = 0;
+
+        for (size_t i = 0; i < t->nodes.n_buckets; i++)
+                for (const struct node *node = t->nodes.buckets[i]; node; node = node->next) {
+                        if (node->nlookup == 0)
+                                continue;
+                        if (count < n)
+                                ids[count] = node->id;
+                        count++;
+                }
+        return count;
+}
+
+void tree_set_state(struct tree *t, const char *path, int64_t refreshed_at, const char *error)
+{
+        LOCKED(t);
+        struct node *dir;
+        const char *name;
+
+        if (walk(t, path, false, &dir, &name, NULL) < 0)
+                return;
+        struct entry *e = node_entry(dir, name);
+        if (!e || e->node->dir)
+                return;
+        e->node->refreshed_at = refreshed_at;
+        free(e->node->error);
+        e->node->error = error ? strdup(error) : NULL;
+}
+
+int tree_get_state(struct tree *t, uint64_t id, struct tree_state *ret)
+{
+        LOCKED(t);
+        const struct node *n = node_find(&t->nodes, id);
+
+        if (!n || n->dir)
+                return -ENODATA;
+        ret->refreshed_at = n->refreshed_at;
+        snprintf(ret->error, sizeof ret->error, "%s", n->error ? n->error : "");
+        return 0;
+}
+
+void tree_get_stats(struct tree *t, struct tree_stats *ret)
+{
+        LOCKED(t);
+
+        *ret = (struct tree_stats){.generation = t->generation};
+        for (size_t i = 0; i < t->nodes.n_buckets; i++)
+                for (const struct node *n = t->nodes.buckets[i]; n; n = n->next) {
+                        if (n->dir)
+                                continue;
+                        if (n->linked) {
+                                ret->files++;
+                                ret->bytes += sec_len(n->file->bytes);
+                        } else
+                                ret->superseded++;
+                }
+}
+
+void tree_set_generation(struct tree *t, uint64_t generation)
+{
+        LOCKED(t);
+        t->generation = generation;
+}

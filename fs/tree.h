@@ -1,0 +1,99 @@
+/* The inode table of one mounted class.
+ *
+ * A version of a file is an inode and never changes; a rotation makes a new one and puts it under
+ * the old name. A superseded inode is answered for until the kernel forgets it, so that a
+ * descriptor goes on reading the version it opened. Node ids are 64-bit values with an epoch in
+ * them, never pointers and never used twice on a connection; st_ino stays below 2^32 for 32-bit
+ * programs.
+ *
+ * A rotation is planned here before it happens: tree_stage() links the new inode under a name of
+ * 128 random bits that nothing lists, a child of the keeper renames that over the final name
+ * through the kernel, and tree_rename() accepts exactly that one request. What is planned is the
+ * authority, never the caller's ids. A rename that was applied is answered with success again, so
+ * that a request which the kernel sends twice does no harm.
+ *
+ * Thread-safe: every function takes the table's lock and none blocks or calls out under it. LOOKUP,
+ * GETATTR and READ allocate nothing. Proven by tests/unit/fs/tree.c.
+ */
+#pragma once
+
+#include <sys/stat.h>
+
+#include "cache/view.h"
+#include "fs/keeper_proto.h"
+
+#define TREE_ROOT ((uint64_t)1)
+
+struct tree;
+
+struct tree_config {
+        uint32_t epoch; /* in the upper bits of every node id; differs between two workers */
+        uid_t uid, dir_uid;
+        gid_t gid, dir_gid;
+        mode_t mode; /* of files whose object has no filePermission */
+};
+
+int tree_new(const struct tree_config *cfg, struct tree **ret);
+void tree_free(struct tree *t);
+DEFINE_CLEANUP(struct tree *, tree_free)
+
+/* --- for the kernel: any thread --- */
+
+/* 0 and one look-up counted for *ret_id; -ENOENT, with *ret_cacheable telling whether the kernel
+ * may remember the absence; -ESTALE for a parent that is unknown; -EIO once withdrawn. */
+int tree_lookup(struct tree *t, uint64_t parent, const char *name, uint64_t *ret_id,
+        struct stat *ret_st, bool *ret_cacheable);
+void tree_forget(struct tree *t, uint64_t id, uint64_t n);
+int tree_getattr(struct tree *t, uint64_t id, struct stat *ret);
+/* A reference to the version behind a file's node. -EISDIR, -ESTALE, -EIO. */
+int tree_read(struct tree *t, uint64_t id, struct view_file **ret);
+/* Calls fn for each name after `offset` (0: from the start) with the offset that continues behind
+ * it, until fn returns false. Under the lock: fn only copies. */
+typedef bool (*tree_name_fn)(void *userdata, const char *name, const struct stat *st, off_t next);
+int tree_readdir(struct tree *t, uint64_t id, off_t offset, tree_name_fn fn, void *userdata);
+/* 0 when this is the planned rename, now or already applied; else -EROFS. */
+int tree_rename(struct tree *t, uint64_t parent, const char *name, uint64_t new_parent,
+        const char *new_name);
+
+/* --- for the owner: the loop's thread --- */
+
+/* Puts a file in place at once, making folders on the way: the first content, and what cannot be
+ * renamed. *ret_parent (optional) is the node of the deepest folder that existed before. */
+int tree_put(struct tree *t, struct view_file *file, uint64_t *ret_parent);
+/* Removes a name; its inode stays answerable. The ids are what the kernel has to be told. */
+int tree_remove(struct tree *t, const char *path, uint64_t *ret_parent, uint64_t *ret_child);
+
+/* Plans the one rename that may come next. folder is path's, "" for the root; name points into
+ * file->path. -ENOENT when the folder does not exist, -EISDIR when the name is a folder now. */
+struct tree_plan {
+        uint64_t parent;
+        char staged[KEEPER_STAGE_LEN + 1];
+        char folder[KEEPER_PATH_SIZE];
+        const char *name;
+};
+int tree_stage(struct tree *t, struct view_file *file, struct tree_plan *ret);
+bool tree_applied(struct tree *t); /* the rename planned last has come and been done */
+/* Gives a plan up: its rename is refused from now on. Returns false when it was applied already. */
+bool tree_unstage(struct tree *t);
+
+/* From now on LOOKUP and READ answer EIO: the volume is being taken away. */
+void tree_withdraw(struct tree *t);
+
+/* Every node that the kernel knows, at most n of them; returns how many there are. */
+size_t tree_known(struct tree *t, uint64_t *ids, size_t n);
+
+/* What xattrs tell of a file beside its version: when the vault last confirmed it, and why not. */
+void tree_set_state(struct tree *t, const char *path, int64_t refreshed_at, const char *error);
+struct tree_state {
+        int64_t refreshed_at; /* 0 unknown */
+        char error[512];      /* "" for none */
+};
+int tree_get_state(struct tree *t, uint64_t id, struct tree_state *ret);
+
+struct tree_stats {
+        size_t files, bytes; /* under a name */
+        size_t superseded;   /* versions that only open descriptors still see */
+        uint64_t generation; /* 1 for the first content; one more for each rotation */
+};
+void tree_get_stats(struct tree *t, struct tree_stats *ret);
+void tree_set_generation(struct tree *t, uint64_t generation);
