@@ -98,9 +98,9 @@ void log_write(enum log_level level, const char *file, int line, const char *fmt
 
         log_writer_fn writer = log_writer;
         if (writer) {
-                char line[sizeof prefix + sizeof escaped];
-                snprintf(line, sizeof line, "%s%s%s", prefix, escaped, json ? "\"}" : "");
-                writer(level, line);
+                char whole[sizeof prefix + sizeof escaped];
+                snprintf(whole, sizeof whole, "%s%s%s", prefix, escaped, json ? "\"}" : "");
+                writer(level, whole);
                 return;
         }
 

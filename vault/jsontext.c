@@ -91,6 +91,8 @@ int jsontext_prepare(const char *text, size_t len, char **ret, size_t *ret_len)
                 const char *p = text + i;
                 size_t left = len - i, used;
                 int unit = code_unit(p, left);
+                if (unit < 0 && left > 1 && p[0] == '\\' && p[1] == 'u')
+                        return -EINVAL; /* which cJSON would take for a NUL */
                 if (unit == 0) {
                         *out++ = NUL_LEAD;
                         *out++ = NUL_TRAIL;

@@ -11,7 +11,8 @@
 #include "base/sec.h"
 
 /* A copy that json_parse() can be given. It may hold secrets: erase_and_free(). -EINVAL for a raw
- * NUL byte, -ENOMEM. Up to three times as long as the text, so bound len before. */
+ * NUL byte or a \u without four digits, -ENOMEM. Up to three times as long as the text, so bound
+ * len before. */
 int jsontext_prepare(const char *text, size_t len, char **ret, size_t *ret_len);
 
 /* The bytes that a string of the prepared text stands for. */

@@ -86,7 +86,7 @@ static bool same_endpoint(const struct http_endpoint *a, const struct http_endpo
 static bool same_retry(const struct http_retry *a, const struct http_retry *b)
 {
         return a->tries == b->tries && a->base_ms == b->base_ms && a->cap_ms == b->cap_ms &&
-               a->retry_status == b->retry_status;
+               a->retry_status == b->retry_status && a->transport_tries == b->transport_tries;
 }
 
 static bool is_zero_retry(const struct http_retry *a)
