@@ -58,6 +58,19 @@ Test(call, addresses_kinds_names_and_versions)
         expect_in(err_text(&o.error), "objectVersion:1/2: vault https://v.vault.azure.net:");
 }
 
+Test(call, names_that_are_other_paths_are_refused)
+{
+        static const char *const names[][2] = {{"", ""}, {".", ""}, {"..", ""}, {"a", ".."}};
+        struct outcome o = {0};
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                cr_expect(vault_get(fixture.vault, VAULT_SECRET, names[i][0], names[i][1],
+                                  outcome_got, &o, NULL) == -EINVAL);
+        cr_expect(vault_list_versions(
+                          fixture.vault, VAULT_SECRET, "..", outcome_listed, &o, NULL) == -EINVAL);
+        cr_expect_eq(o.calls, 0);
+}
+
 Test(call, many_share_one_token)
 {
         struct outcome o[50] = {0};

@@ -206,6 +206,8 @@ Test(vault_error, bodies_of_others_are_not_repeated)
         expect_in(e.text, "(an HTML page of 36 bytes)");
         cr_expect(!strstr(e.text, "abc"));
         expect_in(e.hint, "proxy");
+        make(&e, &secret, 403, "<html>Blocked</html>", NULL, NULL, -EACCES, ERR_FORBIDDEN);
+        expect_in(e.hint, "proxy");
         make(&e, &secret, 400, "oops", "Content-Type", "text/html; charset=utf-8", -EINVAL,
                 ERR_USAGE);
         expect_in(e.text, "(an HTML page of 4 bytes)");
