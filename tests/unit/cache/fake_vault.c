@@ -112,9 +112,9 @@ static struct fake_secret *find(struct fake *f, const char *name)
 {
         struct fake_secret *s;
 
-        SLIST_FOREACH(s, &f->secrets, link)
-        if (streq(s->name, name))
-                return s;
+        SLIST_FOREACH (s, &f->secrets, link)
+                if (streq(s->name, name))
+                        return s;
         return NULL;
 }
 
@@ -342,8 +342,7 @@ static bool fault(const struct vault_call *c, const char *name, struct err *e, u
 {
         struct fake_fault *f;
 
-        SLIST_FOREACH(f, &c->vault->fake->faults, link)
-        {
+        SLIST_FOREACH (f, &c->vault->fake->faults, link) {
                 if (f->times == 0 || !matches(f->url, c->vault->url) ||
                         !matches(f->identity, c->vault->identity) || !matches(f->name, name))
                         continue;
