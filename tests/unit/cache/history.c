@@ -193,6 +193,23 @@ Test(history, a_history_shrinks)
         cr_assert_str_eq(w.gone[0], "db/1");
 }
 
+Test(history, a_file_that_is_back_before_the_report_was_never_gone)
+{
+        open_it();
+        fake_latency(s.fake, NULL, 0);
+        fake_latency(s.fake, "db", 0);
+        fake_enable(s.fake, "db", "v1", false);
+        watch_refresh(&w);
+        while (view_files(w.view, NULL) == 3)
+                cr_assert_geq(loop_turn(s.loop, USEC_INFINITY), 0);
+        cr_assert_eq(w.refreshed, 0, "the report is still to come");
+        fake_enable(s.fake, "db", "v1", true);
+        watch_refresh(&w);
+        run_for(s.loop, SECOND);
+        expect_files("three", "two", "one");
+        cr_assert_eq(w.removed, 0);
+}
+
 Test(history, what_comes_and_goes_before_ready_is_not_reported)
 {
         scene_add(&s, "slow", "slow");
