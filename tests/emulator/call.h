@@ -7,7 +7,19 @@
 #include "tests/emulator/emulator.h"
 
 /* API versions in their order; the service adds members with newer ones. */
-enum api { API_2015, API_2016, API_70, API_71, API_72, API_73, API_74, API_75, API_76, API_2025 };
+enum api {
+        API_2015,
+        API_2016,
+        API_70,
+        API_71,
+        API_72,
+        API_73,
+        API_74,
+        API_75,
+        API_76,
+        API_2025,
+        API_2026
+};
 
 struct call {
         struct emulator *emu;

@@ -28,9 +28,10 @@ static const struct {
         {"7.6", API_76},
         {"2025-06-01-preview", API_2025},
         {"2025-07-01", API_2025},
+        {"2026-04-01", API_2026},
 };
 
-#define LATEST_API "2025-07-01"
+#define LATEST_API "2026-04-01"
 
 /* What a path below a vault begins with. */
 static const struct {

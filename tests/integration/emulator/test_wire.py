@@ -10,7 +10,6 @@ import base64
 import json
 import os
 import re
-import subprocess
 import time
 import urllib.parse
 from pathlib import Path
