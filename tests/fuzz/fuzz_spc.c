@@ -67,6 +67,8 @@ static int parse_map(const char *text, size_t len, struct spc_class **ret, struc
         return spc_class_from_parameters("n", "ns", list, ELEMENTSOF(list), ret, d);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         _cleanup_(spc_diags_done) struct spc_diags d = {0};
