@@ -207,6 +207,17 @@ def test_keys_and_certificates(akvfs, services, spc):
         assert key.returncode == 0, key.stderr
 
 
+@pytest.mark.parametrize("content_type", ["application/x-pem-file", "application/x-pkcs12"])
+def test_a_certificate_with_its_key(akvfs, services, spc, content_type):
+    """objectType secret of a certificate: key and certificate as PEM, whatever the vault keeps."""
+    pem = services.make_certificate("web", content_type=content_type)
+    with akvfs.mount(spc([element("web", "secret", alias="web.pem")])) as mount:
+        text = mount.read("web.pem")
+        assert pem in text.decode()
+        for words in (["pkey", "-noout"], ["x509", "-noout"]):
+            subprocess.run(["openssl", *words], input=text, check=True, capture_output=True)
+
+
 def test_encodings(akvfs, services, spc):
     import base64
 
