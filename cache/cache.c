@@ -293,6 +293,23 @@ void cache_get_state(const struct cache_sub *s, struct cache_state *ret)
 
 /* --- the cache --- */
 
+static bool is_tried_again(int status)
+{
+        switch (status) {
+        case 408:
+        case 500:
+        case 502:
+        case 503:
+        case 504:
+                return true;
+        default:
+                return false;
+        }
+}
+
+const struct http_retry cache_http_retry = {
+        .tries = 4, .base_ms = 800, .cap_ms = 60000, .retry_status = is_tried_again};
+
 int cache_new(struct loop *l, struct cache **ret)
 {
         struct cache *c = calloc(1, sizeof *c);

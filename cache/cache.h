@@ -28,6 +28,10 @@ int cache_new(struct loop *l, struct cache **ret);
 void cache_free(struct cache *c); /* after the last subscriber left; never from a callback */
 DEFINE_CLEANUP(struct cache *, cache_free)
 
+/* For struct vault_config of vaults that a cache asks: http_retry_default, but a 429 is not tried
+ * again by the one request that met it. It comes here at once and stops them all. */
+extern const struct http_retry cache_http_retry;
+
 /* The enabled versions of an object, newest first. */
 struct cache_versions {
         struct vault_version *list;

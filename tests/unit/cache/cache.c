@@ -675,6 +675,17 @@ Test(cache, versions_are_listed_once_for_all)
         unsub(&b);
 }
 
+Test(cache, a_429_is_left_to_the_budget)
+{
+        static const int again[] = {408, 500, 502, 503, 504};
+
+        for (size_t i = 0; i < ELEMENTSOF(again); i++)
+                cr_assert(cache_http_retry.retry_status(again[i]));
+        cr_assert_not(cache_http_retry.retry_status(429));
+        cr_assert_not(cache_http_retry.retry_status(404));
+        cr_assert_eq(cache_http_retry.tries, 4);
+}
+
 Test(cache, serials_grow)
 {
         uint64_t one = cache_next_serial(c);
