@@ -22,8 +22,9 @@ struct call {
         char **segments; /* of the path below the vault; borrowed */
         size_t n_segments;
         enum kind kind;
-        cJSON *body; /* of PUT, POST and PATCH, parsed; or NULL */
-        bool pkcs10; /* the answer is a bare certificate request */
+        cJSON *body;  /* of PUT, POST and PATCH, parsed; or NULL */
+        bool granted; /* the last right asked for was there */
+        bool pkcs10;  /* the answer is a bare certificate request */
 };
 
 /* access.c */

@@ -265,6 +265,8 @@ static void vault_call(struct request *r, struct answer *a, const struct target 
                         dispatch(&c);
         }
         vault_headers(r, c.vault, a);
+        if (c.granted && c.vault->model == ACCESS_RBAC)
+                answer_header(a, "x-ms-keyvault-rbac-assignment-id", "%s", c.who->object_id);
         if (c.pkcs10) {
                 answer_drop_header(a, "Content-Type");
                 answer_header(a, "Content-Type", "application/pkcs10; charset=utf-8");
