@@ -1,4 +1,5 @@
 #include "cli/identity.h"
+#include "cache/cache.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -344,6 +345,7 @@ int identity_open(const struct identity *i, struct auths *auths, struct vaults *
         const struct vault_config vault_config = {
                 .url = i->vault_url,
                 .scope = i->scope,
+                .retry = cache_http_retry,
                 .auth = auth,
                 .endpoint = {.ca_file = i->ca_file},
         };
