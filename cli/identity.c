@@ -1,5 +1,4 @@
 #include "cli/identity.h"
-#include "cache/cache.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,6 +6,7 @@
 
 #include "auth/cloud.h"
 #include "base/wipe.h"
+#include "cache/cache.h"
 
 void identity_done(struct identity *i)
 {
