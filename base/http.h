@@ -13,7 +13,7 @@
 #include "base/err.h"
 #include "base/loop.h"
 
-#define HTTP_CONNECTIONS_PER_HOST 8
+#define HTTP_CONNECTIONS_PER_HOST 16
 #define HTTP_CONNECT_TIMEOUT_MS 10000
 #define HTTP_TOTAL_TIMEOUT_MS 30000
 #define HTTP_RESPONSE_MAX ((size_t)8 << 20)
@@ -22,6 +22,8 @@
 struct http_client;
 struct http_call;
 
+/* Gives SIGPIPE an empty handler where it has the default action, which would end the process when
+ * a server goes away. */
 int http_client_new(struct loop *l, struct http_client **ret);
 void http_client_free(struct http_client *c); /* cancels what is under way, without callbacks */
 DEFINE_CLEANUP(struct http_client *, http_client_free)

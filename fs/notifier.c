@@ -44,8 +44,9 @@ static void send_item(struct notifier *n, const struct item *i)
                 r = loop_post(n->loop, i->fn, i->userdata);
                 break;
         }
-        /* ENOENT: not cached; ENODEV, ENOTCONN: the volume is gone. Nothing is left to forget. */
-        if (r < 0 && r != -ENOENT && r != -ENODEV && r != -ENOTCONN)
+        /* ENOENT: not cached; ENODEV, ENOTCONN: the volume is gone; ENOSYS: INIT has not been
+         * answered. Nothing is there to forget. */
+        if (r < 0 && r != -ENOENT && r != -ENODEV && r != -ENOTCONN && r != -ENOSYS)
                 log_warning("a notification failed: %s", strerror(-r));
 }
 
@@ -118,6 +119,16 @@ void notifier_free(struct notifier *n)
         free(n);
 }
 
+/* One that still waits will be sent later than now, which is all that is asked for. So that whoever
+ * tries to write in a loop cannot make the queue grow. */
+static bool waits_already(const struct notifier *n, const struct item *what)
+{
+        for (const struct item *i = n->first; i; i = i->next)
+                if (i->what == INVAL_INODE && i->session == what->session && i->id == what->id)
+                        return true;
+        return false;
+}
+
 static int queue(struct notifier *n, const struct item *what, const char *name)
 {
         size_t len = strlen(name) + 1;
@@ -126,10 +137,15 @@ static int queue(struct notifier *n, const struct item *what, const char *name)
                 return -ENOMEM;
         *i = *what;
         memcpy(i->name, name, len);
-        if (i->session)
-                session_ref(i->session);
 
         pthread_mutex_lock(&n->lock);
+        if (i->what == INVAL_INODE && waits_already(n, i)) {
+                pthread_mutex_unlock(&n->lock);
+                free(i);
+                return 0;
+        }
+        if (i->session)
+                session_ref(i->session);
         *n->last = i;
         n->last = &i->next;
         pthread_cond_signal(&n->wake);
