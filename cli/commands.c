@@ -14,6 +14,7 @@ struct served {
         struct class_mount *mount;
         struct control_conn *mounter; /* until it is told how the mount went */
         struct waiter *unmounters;
+        bool mounted; /* was, once */
 };
 
 /* One `refresh`: answers when every mount it covers has been polled. */
@@ -80,6 +81,7 @@ static void on_started(void *userdata, const struct err *errors, size_t n_errors
         struct control_conn *conn = TAKE_PTR(s->mounter);
 
         if (n_errors == 0) {
+                s->mounted = true;
                 log_info("mounted class %s on %s", class, where);
                 if (conn)
                         control_conn_send(conn, control_message("done"));
@@ -88,7 +90,10 @@ static void on_started(void *userdata, const struct err *errors, size_t n_errors
         _cleanup_json_ cJSON *j = control_message("failed");
         bool ok = j;
         for (size_t i = 0; i < n_errors; i++) {
-                log_error("class %s was not mounted on %s: %s", class, where, err_text(&errors[i]));
+                /* with a worker of its own the command prints them to the same place */
+                if (!s->commands->config.own)
+                        log_error("class %s was not mounted on %s: %s", class, where,
+                                err_text(&errors[i]));
                 ok = ok && control_add_error(j, &errors[i]) == 0;
         }
         if (conn)
@@ -102,7 +107,7 @@ static void on_gone(void *userdata, const struct err *error)
 
         if (error)
                 log_warning("unmounted %s: %s", class_mount_path(s->mount), err_text(error));
-        else
+        else if (s->mounted)
                 log_info("%s is gone", class_mount_path(s->mount));
         while (s->unmounters) {
                 struct waiter *w = s->unmounters;
