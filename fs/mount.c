@@ -116,7 +116,8 @@ static void ask_unmount(struct fs_mount *m, bool detach)
         if (keeper_client_send(m->fs->keeper, &msg) == 0)
                 return;
         /* Without a keeper we try ourselves: it works as root, and there is nobody else. */
-        if (umount2(m->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL)
+        if (umount2(m->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL &&
+                errno != ENOENT)
                 err_set_cause(&m->error, ERR_LOCAL, -errno,
                         "%s could not be unmounted: %s; run: umount -l %s", m->mountpoint,
                         strerror(errno), m->mountpoint);

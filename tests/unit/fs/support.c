@@ -45,7 +45,7 @@ struct view_file *make_file(const char *path, const char *text)
 
 struct tree *make_tree(void)
 {
-        struct tree_config cfg = {.epoch = 0xabcdef,
+        struct tree_config cfg = {.epoch = 0x2bcdef,
                 .uid = 1000,
                 .gid = 1001,
                 .dir_uid = 2000,
