@@ -37,7 +37,7 @@ static void complete_init(struct session *s, struct fuse_init_out *out)
                             FUSE_ATOMIC_O_TRUNC | FUSE_WRITEBACK_CACHE);
         /* Small requests in, large answers out: max_write alone sizes our receive buffers. */
         out->max_write = 4096;
-        out->max_pages = 256;
+        out->max_pages = SESSION_READ_MAX / 4096;
 }
 
 static ssize_t io_writev(int fd, struct iovec *iov, int count, void *userdata)
@@ -142,12 +142,14 @@ struct session *session_unref(struct session *s)
         return NULL;
 }
 
-int session_handle(struct session *s, void *buf, size_t size, void (*rearm)(struct session *))
+int session_handle(
+        struct session *s, const struct session_scratch *scratch, void (*rearm)(struct session *))
 {
+        void *buf = scratch->request;
         ssize_t n;
 
         do
-                n = read(s->fd, buf, size);
+                n = read(s->fd, buf, SESSION_BUFFER);
         while (n < 0 && (errno == EINTR || errno == ENOENT)); /* ENOENT: withdrawn by its caller */
         if (n < 0 && errno == EAGAIN) {
                 rearm(s);
@@ -171,7 +173,9 @@ int session_handle(struct session *s, void *buf, size_t size, void (*rearm)(stru
         if (!init)
                 rearm(s); /* the next request can be taken by another thread meanwhile */
         struct fuse_buf request = {.mem = buf, .size = (size_t)n};
+        session_bounce = scratch->bounce;
         fuse_session_process_buf(s->fuse, &request);
+        session_bounce = NULL;
         if (init) {
                 s->events->ready(s->userdata);
                 rearm(s);
