@@ -18,7 +18,8 @@ struct auths; /* all identities of this process */
 struct auth;  /* one of them, reference-counted */
 
 int auths_new(struct loop *l, struct http_client *http, struct auths **ret);
-void auths_free(struct auths *a); /* after the last auth_unref */
+/* After the last auth_unref, and before the loop and the client go. */
+void auths_free(struct auths *a);
 DEFINE_CLEANUP(struct auths *, auths_free)
 
 enum auth_mode_id { AUTH_CLIENT_SECRET, AUTH_VM_IDENTITY };
@@ -34,7 +35,9 @@ struct auth_config {
         struct http_endpoint endpoint; /* CA file and proxy for the authority; strings are copied */
 };
 
-/* A reference to the identity, made or found. Checks the configuration, sends nothing. */
+/* A reference to the identity, made or found. Checks the configuration, sends nothing. Found means
+ * the same auth_key() and the same endpoint settings. -EINVAL, or -EOPNOTSUPP for AD FS, with the
+ * reason in e. */
 int auth_open(struct auths *a, const struct auth_config *cfg, struct auth **ret, struct err *e);
 struct auth *auth_ref(struct auth *a);
 struct auth *auth_unref(struct auth *a);
@@ -51,18 +54,23 @@ struct auth_token {
         int64_t expires_at; /* seconds since the epoch */
 };
 /* On failure token is NULL and error says why (cause ERR_AUTH, ERR_DNS, ...). Never called from
- * within auth_get_token(). */
+ * within auth_get_token().
+ *
+ * A failure is remembered: for 1 s, doubling to 60 s (or for as long as Retry-After says, up to ten
+ * minutes) whoever asks gets the same error without a request. */
 typedef void (*auth_token_fn)(
         void *userdata, const struct auth_token *token, const struct err *error);
 
 struct auth_wait;
-/* scope: "https://vault.azure.net/.default". *ret (optional) is valid until the callback. */
+/* scope: "https://vault.azure.net/.default". *ret (optional) is valid until the callback. A wait
+ * keeps its identity alive: cancel it before auths_free(). */
 int auth_get_token(struct auth *a, const char *scope, auth_token_fn done, void *userdata,
         struct auth_wait **ret);
 struct auth_wait *auth_cancel(struct auth_wait *w); /* no callback after this; returns NULL */
 
 /* A service refused this token (401): the next auth_get_token() fetches a new one. Does nothing
- * when the cached token is another one by now. */
+ * when the cached token is another one by now, nor twice within ten seconds: a vault that refuses
+ * every token must not become a storm at the token endpoint. */
 void auth_reject_token(struct auth *a, const char *scope, const struct sec *token);
 
 /* Requests sent to token endpoints so far, for status and tests. */

@@ -1,7 +1,8 @@
 /* HTTP requests over libcurl's multi interface, on the worker's loop.
  *
  * Many requests in flight over few kept-alive connections: HTTP/1.1, at most
- * HTTP_CONNECTIONS_PER_HOST a host, the rest queue inside libcurl. TLS 1.2 at least, certificate
+ * HTTP_CONNECTIONS_PER_HOST a scheme, host and port, the rest queue (their time limits start when
+ * they leave the queue). TLS 1.2 at least, certificate
  * and host name always verified, no redirects followed, no cookies, no content decoding. The proxy
  * variables are honoured (https_proxy, no_proxy, ...) unless the request says otherwise.
  *
@@ -51,7 +52,8 @@ struct http_response {
         const char *peer; /* address that was connected to, or "" */
         struct err error; /* cause ERR_DNS, ERR_CONNECT, ERR_TIMEOUT, ERR_TLS, ...; text names
                              scheme, host and port, never the query; code is a negative errno */
-        usec_t took;
+        usec_t took;      /* from leaving the queue to the last byte, of the last try */
+        unsigned tries;   /* how often it was sent: 1 but for http_send_retrying() */
         void *private;
 };
 
@@ -74,12 +76,14 @@ struct http_call *http_cancel(struct http_call *call);
  *
  * Upstream's rules (reference section 3.1): `tries` in all, exponential from base_ms as
  * (2^n - 1) * base_ms with jitter 0.8 to 1.3, at most cap_ms; Retry-After (seconds or a date) is
- * honoured up to cap_ms; statuses 408 429 500 502 503 504 and transport errors (but not TLS
- * verification failures) are tried again. */
+ * honoured up to cap_ms (one who asks for more gets no further try: the caller has the answer);
+ * statuses 408 429 500 502 503 504 and transport errors (but not TLS verification failures) are
+ * tried again. */
 struct http_retry {
         unsigned tries;
         unsigned base_ms, cap_ms;
         bool (*retry_status)(int status); /* NULL: the statuses above */
+        unsigned transport_tries;         /* tries in all when there is no answer; 0: as `tries` */
 };
 extern const struct http_retry http_retry_default; /* 4 tries, 800 ms, 60 s */
 

@@ -81,7 +81,7 @@ int json_int64(const cJSON *obj, const char *name, int64_t *ret)
                 double d = j->valuedouble;
                 /* 2^53: beyond it a double no longer tells neighbours apart. */
                 if (!(fabs(d) <= 9007199254740992.0) ||
-                        d != trunc(d)) /* NOLINT: exact on purpose */
+                        d != (double)(int64_t)d) /* NOLINT: exact on purpose */
                         return -EINVAL;
                 *ret = (int64_t)d;
                 return 0;

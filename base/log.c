@@ -10,6 +10,7 @@
 static _Atomic int most_verbose = LOG_INFO;
 static _Atomic bool as_json;
 static _Atomic int log_fd = 2;
+static _Atomic(log_writer_fn) log_writer;
 
 void log_set_level(enum log_level level)
 {
@@ -24,6 +25,11 @@ void log_set_json(bool on)
 void log_set_fd(int fd)
 {
         log_fd = fd;
+}
+
+void log_set_writer(log_writer_fn fn)
+{
+        log_writer = fn;
 }
 
 bool log_enabled(enum log_level level)
@@ -89,6 +95,14 @@ void log_write(enum log_level level, const char *file, int line, const char *fmt
         }
         if (p < 0)
                 return;
+
+        log_writer_fn writer = log_writer;
+        if (writer) {
+                char whole[sizeof prefix + sizeof escaped];
+                snprintf(whole, sizeof whole, "%s%s%s", prefix, escaped, json ? "\"}" : "");
+                writer(level, whole);
+                return;
+        }
 
         const char *end = json ? "\"}\n" : "\n";
         struct iovec iov[] = {

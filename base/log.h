@@ -21,6 +21,10 @@ void log_set_level(enum log_level most_verbose);
 void log_set_json(bool on);
 /* Where lines go; the descriptor is borrowed. 2 until set. */
 void log_set_fd(int fd);
+/* Lines go to fn instead of a descriptor, without their line end; NULL undoes it. fn is called from
+ * any thread and must not log. */
+typedef void (*log_writer_fn)(enum log_level level, const char *line);
+void log_set_writer(log_writer_fn fn);
 bool log_enabled(enum log_level level);
 
 void log_write(enum log_level level, const char *file, int line, const char *fmt, ...)

@@ -17,7 +17,8 @@ struct loop_io {
 struct loop_timer {
         struct loop *loop;
         usec_t when;
-        size_t index; /* in the heap; SIZE_MAX when off */
+        uint64_t serial; /* of loop_timer_at(): the order among equal times */
+        size_t index;    /* in the heap; SIZE_MAX when off */
         loop_timer_fn fn;
         void *userdata;
 };
@@ -33,6 +34,7 @@ struct loop {
         int wake_fd;
         struct loop_timer **heap;
         size_t timers, heap_size;
+        uint64_t serial;
         struct loop_io *dead; /* freed within this turn: events already fetched may name them */
 
         pthread_mutex_t lock; /* what follows is touched by other threads */
@@ -43,6 +45,7 @@ struct loop {
         bool simulated;
         usec_t sim_start, sim_now;
         int64_t sim_wall;
+        unsigned holds;
 };
 
 static usec_t monotonic(void)
@@ -73,6 +76,16 @@ void loop_simulate(struct loop *l, usec_t start, int64_t wall)
         l->simulated = true;
         l->sim_start = l->sim_now = start;
         l->sim_wall = wall;
+}
+
+void loop_hold(struct loop *l)
+{
+        l->holds++;
+}
+
+void loop_release(struct loop *l)
+{
+        l->holds--;
 }
 
 int loop_new(struct loop **ret)
@@ -153,7 +166,12 @@ struct loop_io *loop_io_free(struct loop_io *io)
         return NULL;
 }
 
-/* --- timers: a binary heap by time --- */
+/* --- timers: a binary heap by time, then by the order of setting --- */
+
+static bool before(const struct loop_timer *a, const struct loop_timer *b)
+{
+        return a->when < b->when || (a->when == b->when && a->serial < b->serial);
+}
 
 static void heap_put(struct loop *l, size_t i, struct loop_timer *t)
 {
@@ -165,7 +183,7 @@ static void heap_up(struct loop *l, size_t i)
 {
         struct loop_timer *t = l->heap[i];
 
-        while (i > 0 && l->heap[(i - 1) / 2]->when > t->when) {
+        while (i > 0 && before(t, l->heap[(i - 1) / 2])) {
                 heap_put(l, i, l->heap[(i - 1) / 2]);
                 i = (i - 1) / 2;
         }
@@ -180,9 +198,9 @@ static void heap_down(struct loop *l, size_t i)
                 size_t child = 2 * i + 1;
                 if (child >= l->timers)
                         break;
-                if (child + 1 < l->timers && l->heap[child + 1]->when < l->heap[child]->when)
+                if (child + 1 < l->timers && before(l->heap[child + 1], l->heap[child]))
                         child++;
-                if (l->heap[child]->when >= t->when)
+                if (!before(l->heap[child], t))
                         break;
                 heap_put(l, i, l->heap[child]);
                 i = child;
@@ -208,8 +226,13 @@ int loop_timer_at(struct loop_timer *t, usec_t when)
 {
         struct loop *l = t->loop;
 
+        if (when == USEC_INFINITY) {
+                loop_timer_off(t);
+                return 0;
+        }
         if (t->index != SIZE_MAX) {
                 t->when = when;
+                t->serial = l->serial++;
                 heap_up(l, t->index);
                 heap_down(l, t->index);
                 return 0;
@@ -223,6 +246,7 @@ int loop_timer_at(struct loop_timer *t, usec_t when)
                 l->heap_size = n;
         }
         t->when = when;
+        t->serial = l->serial++;
         heap_put(l, l->timers++, t);
         heap_up(l, t->index);
         return 0;
@@ -230,7 +254,9 @@ int loop_timer_at(struct loop_timer *t, usec_t when)
 
 int loop_timer_in(struct loop_timer *t, usec_t from_now)
 {
-        return loop_timer_at(t, loop_now(t->loop) + from_now);
+        usec_t now = loop_now(t->loop);
+
+        return loop_timer_at(t, from_now < USEC_INFINITY - now ? now + from_now : USEC_INFINITY);
 }
 
 void loop_timer_off(struct loop_timer *t)
@@ -320,12 +346,13 @@ static bool run_posted(struct loop *l)
 static bool run_timers(struct loop *l)
 {
         usec_t now = loop_now(l);
+        uint64_t limit = l->serial;
         bool ran = false;
 
         /* What a callback sets for "now" waits for the next turn, or one timer could starve all. */
-        for (size_t budget = l->timers; budget > 0 && l->timers > 0; budget--) {
+        while (l->timers > 0) {
                 struct loop_timer *t = l->heap[0];
-                if (t->when > now)
+                if (t->when > now || t->serial >= limit)
                         break;
                 loop_timer_off(t);
                 t->fn(t->userdata);
@@ -334,23 +361,28 @@ static bool run_timers(struct loop *l)
         return ran;
 }
 
+/* How long nothing can happen but by a descriptor. The simulated clock is about to leap when there
+ * is a timer within reach, so it only looks. */
 static int wait_ms(const struct loop *l, usec_t timeout)
 {
-        if (l->simulated)
-                return 0;
         if (l->timers > 0) {
-                usec_t now = monotonic(), when = l->heap[0]->when;
-                timeout = MIN(timeout, when > now ? when - now : 0);
+                usec_t now = loop_now(l), when = l->heap[0]->when;
+                usec_t left = when > now ? when - now : 0;
+                if (!l->simulated)
+                        timeout = MIN(timeout, left);
+                else if (left == 0 || (l->holds == 0 && left <= timeout))
+                        return 0;
         }
         if (timeout == USEC_INFINITY)
                 return -1;
-        return (int)MIN((timeout + 999) / 1000, (usec_t)1 << 30);
+        usec_t ms = timeout / USEC_PER_MSEC + (timeout % USEC_PER_MSEC != 0);
+        return (int)MIN(ms, (usec_t)1 << 30);
 }
 
 int loop_turn(struct loop *l, usec_t timeout)
 {
         struct epoll_event events[64];
-        bool ran = false;
+        bool ran = false, woken = false;
 
         int n = epoll_wait(l->epoll_fd, events, ELEMENTSOF(events), wait_ms(l, timeout));
         if (n < 0 && errno != EINTR)
@@ -362,6 +394,7 @@ int loop_turn(struct loop *l, usec_t timeout)
                         uint64_t count;
                         ssize_t got = read(l->wake_fd, &count, sizeof count);
                         (void)got;
+                        woken = true;
                         continue;
                 }
                 if (!io->dead) {
@@ -370,9 +403,9 @@ int loop_turn(struct loop *l, usec_t timeout)
                 }
         }
         ran |= run_posted(l);
-        if (l->simulated && !ran && l->timers > 0) {
+        if (l->simulated && l->holds == 0 && !ran && !woken && l->timers > 0) {
                 usec_t leap = l->heap[0]->when;
-                if (leap > l->sim_now && leap != USEC_INFINITY && leap - l->sim_now <= timeout)
+                if (leap > l->sim_now && leap - l->sim_now <= timeout)
                         l->sim_now = leap;
         }
         ran |= run_timers(l);

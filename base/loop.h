@@ -5,7 +5,9 @@
  * A callback may free any source, its own included.
  *
  * Tests set loop_simulate(): the clock then stands still and leaps to the next timer whenever no
- * descriptor is ready and nothing is posted, so that an hour of refreshes takes a millisecond.
+ * descriptor is ready and nothing is posted, so that an hour of refreshes takes a millisecond. It
+ * does not leap while somebody holds it (loop_hold), which base/http does for as long as a request
+ * is on its way: a real server's answer takes no simulated time.
  */
 #pragma once
 
@@ -38,6 +40,11 @@ usec_t loop_now(const struct loop *l);
 int64_t loop_wall(const struct loop *l);
 void loop_simulate(struct loop *l, usec_t start, int64_t wall);
 
+/* Something outside this process is under way: the simulated clock stands still until as many
+ * loop_release() as loop_hold() were called. Without loop_simulate() they do nothing. */
+void loop_hold(struct loop *l);
+void loop_release(struct loop *l);
+
 /* events and revents as epoll(7): EPOLLIN, EPOLLOUT, ... Level-triggered. fd is borrowed. */
 typedef void (*loop_io_fn)(void *userdata, int fd, uint32_t revents);
 int loop_io_new(struct loop *l, int fd, uint32_t events, loop_io_fn fn, void *userdata,
@@ -45,7 +52,8 @@ int loop_io_new(struct loop *l, int fd, uint32_t events, loop_io_fn fn, void *us
 int loop_io_set(struct loop_io *io, uint32_t events);
 struct loop_io *loop_io_free(struct loop_io *io); /* before fd is closed; returns NULL */
 
-/* A timer fires once, at or after the time set, and is then off until set again. */
+/* A timer fires once, at or after the time set, and is then off until set again. Timers for the
+ * same moment fire in the order in which they were set. USEC_INFINITY turns one off. */
 typedef void (*loop_timer_fn)(void *userdata);
 int loop_timer_new(struct loop *l, loop_timer_fn fn, void *userdata, struct loop_timer **ret);
 int loop_timer_at(struct loop_timer *t, usec_t when);     /* absolute, loop_now()'s clock */

@@ -2,7 +2,15 @@
  *
  * view_open() subscribes to every object at once and reports once: ready with all files, or failed
  * with all reasons. After that each change is reported as the set of files whose bytes, time or
- * version are new; a file keeps its last good bytes whatever happens to the vault.
+ * version are new; a file keeps its last good bytes whatever happens to the vault. Changes that
+ * arrive together are reported together.
+ *
+ * An object with a history is a folder: FILE/0 is the version it starts at, FILE/1 the one before
+ * it, and so on. Its versions are listed once per interval and its files move on together, when all
+ * of them are there.
+ *
+ * Events come from the loop, never from within a function of this header, and may call any of them,
+ * view_close() included.
  *
  * Loop thread only, but a struct view_file is immutable and reference-counted: fs/ keeps references
  * to it in other threads.
@@ -12,6 +20,9 @@
 #include "base/sec.h"
 #include "cache/cache.h"
 #include "spc/spc.h"
+
+/* All files of a view together; an object that would take it above fails. */
+#define VIEW_BYTES_MAX ((size_t)64 << 20)
 
 struct view;
 
@@ -44,10 +55,14 @@ struct view_config {
 
 struct view_events {
         /* Once. errors has one entry for each object that failed (all of them, in the class's
-         * order), n_errors 0 when every file is there. After failure nothing more is fetched. */
+         * order; each begins "object FILE: "), n_errors 0 when every file is there. After failure
+         * nothing more is fetched; the view is still the caller's to close. */
         void (*ready)(void *userdata, const struct err *errors, size_t n_errors);
-        /* After ready: files that changed, borrowed. */
+        /* After ready: files that changed, borrowed. A path may be new: a history grew. */
         void (*changed)(void *userdata, struct view_file *const *files, size_t n);
+        /* Optional, after ready: paths that are no more, because a history shrank. What changed
+         * with them is reported first. */
+        void (*removed)(void *userdata, const char *const *paths, size_t n);
         /* Optional: how many of how many objects are there, while they are first fetched. */
         void (*progress)(void *userdata, size_t have, size_t of);
 };
@@ -57,13 +72,16 @@ int view_open(struct cache *c, const struct view_config *cfg, const struct view_
 void view_close(struct view *v); /* no callback after this */
 DEFINE_CLEANUP(struct view *, view_close)
 
-/* Poll every object now. done (optional) is called once when all have been tried; error is the
- * first failure or NULL. */
+/* Poll every object now. done (optional) is called once when all have been tried, after `changed`;
+ * error is the first failure in the class's order, or NULL. Only a lack of memory calls it from
+ * within. */
 void view_refresh(
         struct view *v, void (*done)(void *userdata, const struct err *error), void *userdata);
 
 /* The current files, in the class's order; borrowed until the next turn of the loop. */
 size_t view_files(const struct view *v, struct view_file *const **ret);
 
-/* State behind file i of view_files(): ages, next poll, last error. */
+/* State behind file i of view_files(): ages, next poll, last error (the vault's, or why the newest
+ * answer could not be shown). Borrowed as view_files(). For a file of a history it is that of the
+ * list of versions, which is what is polled. */
 void view_file_state(const struct view *v, size_t i, struct cache_state *ret);

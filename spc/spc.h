@@ -80,13 +80,29 @@ void spc_diags_done(struct spc_diags *d);
 /* "FILE:LINE:COLUMN: error: object field: text" without a line end; caller frees. */
 int spc_diag_format(const struct spc_diag *d, const char *file, char **ret);
 
-/* Parses text (not NUL-terminated). `name` picks the class when there are several (NULL: the only
+/* Parses text (not NUL-terminated). diags is all zero at first and holds the findings ordered by
+ * their place in the file. `name` picks the class when there are several (NULL: the only
  * one). All findings are put into diags, warnings too, even on success. *ret only when there is no
  * error. -EINVAL when diags has errors, -ENOMEM. */
 int spc_parse(const char *text, size_t len, const char *name, struct spc_class **ret,
+        struct spc_diags *diags);
+
+/* The same from a flat map, as a CSI publish request carries it: spec.parameters overlaid with the
+ * volume's attributes. Keys are case-sensitive; those under csi.storage.k8s.io/ are no findings.
+ * Lines and columns count inside the value of `objects` and are 0 for every other parameter. name
+ * and namespace are put into the class ("" when NULL). All strings are borrowed during the call. */
+struct spc_parameter {
+        const char *key, *value;
+};
+int spc_class_from_parameters(const char *name, const char *namespace,
+        const struct spc_parameter *parameters, size_t n, struct spc_class **ret,
         struct spc_diags *diags);
 
 void spc_class_free(struct spc_class *c);
 DEFINE_CLEANUP(struct spc_class *, spc_class_free)
 
 const char *spc_type_name(enum spc_type t); /* "secret", "key", "cert" */
+
+/* A copy in which control characters are written as escapes (\n, \x1b), so that what a file says
+ * stays on one line of a terminal or log. Caller frees. */
+int spc_escape(const char *s, char **ret);

@@ -1,0 +1,314 @@
+/* Why there is no token, in words: what the service said of itself, kept, and the next step.
+ *
+ * Answers look like {"error":"invalid_client","error_description":"AADSTS7000215: Invalid client
+ * secret provided. ...\r\nTrace ID: ...\r\nCorrelation ID: ...\r\nTimestamp: ...",
+ * "error_codes":[7000215],"trace_id":"...","correlation_id":"..."}; newer ones have blanks in place
+ * of the line ends, and IMDS sends the first two members only.
+ */
+#include <stdio.h>
+
+#include "auth/mode.h"
+#include "base/json.h"
+#include "base/wipe.h"
+
+#define DESCRIPTION_MAX 700
+#define WORD_MAX 80
+
+struct said {
+        char error[WORD_MAX];
+        char description[DESCRIPTION_MAX + 1];
+        char trace[WORD_MAX], correlation[WORD_MAX];
+        uint64_t code; /* AADSTS number; 0 when there is none */
+};
+
+/* Copies what is printable, at most size - 1 bytes, no part of a multi-byte character. */
+static void copy_text(char *out, size_t size, const char *s)
+{
+        size_t n = 0;
+
+        while (*s && n + 1 < size) {
+                unsigned char c = (unsigned char)*s++;
+                out[n++] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
+        }
+        if (*s)
+                while (n > 0 && ((unsigned char)*s & 0xc0) == 0x80)
+                        s--, n--;
+        while (n > 0 && out[n - 1] == ' ')
+                n--;
+        out[n] = '\0';
+}
+
+/* An id is a GUID; what is not made of its characters is not repeated. */
+static void copy_id(char out[WORD_MAX], const char *s)
+{
+        out[0] = '\0';
+        if (!s || strlen(s) >= WORD_MAX)
+                return;
+        if (s[strspn(s, "0123456789abcdefABCDEF-")] == '\0')
+                memcpy(out, s, strlen(s) + 1);
+}
+
+static uint64_t find_code(const cJSON *j, const char *description)
+{
+        const cJSON *codes = json_get(j, "error_codes");
+        const cJSON *first = cJSON_IsArray(codes) ? cJSON_GetArrayItem(codes, 0) : NULL;
+
+        if (cJSON_IsNumber(first) && first->valuedouble >= 1 && first->valuedouble < 1e12)
+                return (uint64_t)first->valuedouble;
+        const char *p = description ? strstr(description, "AADSTS") : NULL;
+        uint64_t code = 0;
+        if (p)
+                for (p += strlen("AADSTS"); *p >= '0' && *p <= '9' && code < 1000000000; p++)
+                        code = code * 10 + (uint64_t)(*p - '0');
+        return code;
+}
+
+static void read_said(const struct http_response *resp, struct said *ret)
+{
+        _cleanup_json_ cJSON *j = NULL;
+
+        *ret = (struct said){0};
+        if (json_parse(resp->body, resp->body_len, &j) < 0)
+                return;
+
+        /* Gateways in between put an object with code and message there. */
+        const cJSON *inner = json_get(j, "error");
+        const char *error = json_string(j, "error");
+        const char *description = json_string(j, "error_description");
+        if (cJSON_IsObject(inner)) {
+                error = json_string(inner, "code");
+                description = json_string(inner, "message");
+        }
+        ret->code = find_code(j, description);
+        if (error)
+                copy_text(ret->error, sizeof ret->error, error);
+        copy_id(ret->trace, json_string(j, "trace_id"));
+        copy_id(ret->correlation, json_string(j, "correlation_id"));
+        if (description) {
+                char text[DESCRIPTION_MAX + 1];
+                copy_text(text, sizeof text, description);
+                /* The ids and the time are said once, and behind. */
+                char *ids = strstr(text, "Trace ID:");
+                if (ids)
+                        *ids = '\0';
+                copy_text(ret->description, sizeof ret->description, text);
+        }
+}
+
+/* No service is known to repeat the secret. One that does must not get it into a log. */
+static void hide(char *text, const char *needle, size_t len)
+{
+        if (len < 4)
+                return;
+        for (char *p; (p = memmem(text, strlen(text), needle, len));)
+                memset(p, '*', len);
+}
+
+static void hide_secret(const struct auth_params *p, struct said *said)
+{
+        if (!p->client_secret)
+                return;
+        const char *secret = sec_bytes(p->client_secret);
+        size_t len = sec_len(p->client_secret);
+        hide(said->error, secret, len);
+        hide(said->description, secret, len);
+}
+
+static bool has_blank_ends(const struct sec *secret)
+{
+        const char *s = sec_bytes(secret);
+        size_t len = sec_len(secret);
+
+        return len > 0 && (strchr(" \t\r\n", s[0]) || strchr(" \t\r\n", s[len - 1]));
+}
+
+static void hint_entra(const struct auth_params *p, const struct said *said, struct err *e)
+{
+        const char *id = p->client_id, *tenant = p->tenant;
+
+        switch (said->code) {
+        case 7000215:
+                if (p->client_secret && has_blank_ends(p->client_secret))
+                        err_hint(e,
+                                "the client secret given begins or ends with white space (a line "
+                                "end, perhaps): store it without");
+                else
+                        err_hint(e,
+                                "give the secret's VALUE, which is shown once when it is made, not "
+                                "its id; a new one: az ad app credential reset --id %s",
+                                id);
+                return;
+        case 7000222:
+                err_hint(e,
+                        "the client secret has expired; make a new one and store it: az ad app "
+                        "credential reset --id %s",
+                        id);
+                return;
+        case 7000218:
+                err_hint(e, "the client secret did not arrive: is it empty?");
+                return;
+        case 7000112:
+                err_hint(e,
+                        "application %s is disabled in tenant %s: enable it in Enterprise "
+                        "applications",
+                        id, tenant);
+                return;
+        case 700016:
+                err_hint(e,
+                        "check that %s is the application (client) id, not an object id, and that "
+                        "tenant %s is the one it is registered in: az ad sp show --id %s",
+                        id, tenant, id);
+                return;
+        case 90002:
+        case 900023:
+                err_hint(e,
+                        "check tenantId (%s) in the class or AZURE_TENANT_ID, and cloudName: az "
+                        "account show --query tenantId",
+                        tenant);
+                return;
+        case 900382:
+        case 90038:
+                err_hint(e, "the tenant lives in another cloud: check cloudName");
+                return;
+        case 700027:
+                err_hint(e,
+                        "the certificate or key that signed the request is not registered for "
+                        "application %s: az ad app credential list --id %s --cert",
+                        id, id);
+                return;
+        case 70021:
+        case 700211:
+        case 700212:
+        case 700213:
+                err_hint(e,
+                        "application %s has no federated credential with this issuer, subject and "
+                        "audience: az ad app federated-credential list --id %s",
+                        id, id);
+                return;
+        case 500011:
+                err_hint(e,
+                        "the vault's resource is not known in tenant %s: check cloudName and the "
+                        "tenant",
+                        tenant);
+                return;
+        case 50034:
+        case 50126:
+                err_hint(e, "this account is not known to tenant %s or its password is wrong",
+                        tenant);
+                return;
+        case 53003:
+        case 530003:
+                err_hint(e, "a conditional access policy blocks this identity from this network");
+                return;
+        default:
+                break;
+        }
+        if (said->code)
+                err_hint(e, "see https://login.microsoftonline.com/error?code=%llu",
+                        (unsigned long long)said->code);
+        else
+                err_hint(e, "check --authority-host and cloudName, and whether a proxy answered "
+                            "in its place");
+}
+
+static void hint_imds(
+        const struct auth_params *p, int status, const struct said *said, struct err *e)
+{
+        if (strstr(said->description, "Multiple user assigned identities"))
+                err_hint(e, "this VM has several user-assigned identities: set "
+                            "userAssignedIdentityID to the client id of one (az vm identity show)");
+        else if (strstr(said->description, "Identity not found") || status == 400) {
+                if (*p->client_id)
+                        err_hint(e,
+                                "the requested identity isn't assigned to this resource: check "
+                                "that userAssignedIdentityID %s is a client id (not an object or "
+                                "resource id) and assigned to this VM: az vm identity assign",
+                                p->client_id);
+                else
+                        err_hint(e,
+                                "this VM has no system-assigned identity: az vm identity assign "
+                                "-g GROUP -n VM, or set userAssignedIdentityID");
+        } else
+                err_hint(e, "is this an Azure VM, and may this process ask its metadata service?");
+}
+
+static enum err_cause cause_of(const struct auth_params *p, int status, const struct said *said)
+{
+        if (status == 429 || said->code == 50196)
+                return ERR_THROTTLED;
+        if (status >= 500 || said->code == 90033)
+                return ERR_SERVICE;
+        if (status == 400 || status == 401 || status == 403)
+                return ERR_AUTH;
+        /* IMDS is a service of this very machine; 404 there means no identity endpoint. */
+        if (p->mode == AUTH_VM_IDENTITY && (status == 404 || status == 410))
+                return ERR_AUTH;
+        return ERR_SERVICE;
+}
+
+static const char *endpoint_of(const struct auth_params *p)
+{
+        return p->mode == AUTH_VM_IDENTITY ? p->imds_endpoint : p->authority;
+}
+
+static int no_answer(const struct auth_params *p, const char *identity,
+        const struct http_response *resp, struct err *e)
+{
+        int r = resp->error.code < 0 ? resp->error.code : -EIO;
+
+        err_set_cause(e, resp->error.cause, r, "failed to get key vault token: %s at %s: %s",
+                identity, endpoint_of(p), err_text(&resp->error));
+        if (p->mode == AUTH_VM_IDENTITY)
+                err_hint(e,
+                        "no instance metadata service answers at %s: a VM's identity works on an "
+                        "Azure VM only, and a firewall or network policy may block it; elsewhere "
+                        "use a service principal (AZURE_CLIENT_ID, AZURE_CLIENT_SECRET)",
+                        p->imds_endpoint);
+        else if (resp->error.hint)
+                err_hint(e, "%s", resp->error.hint);
+        return r;
+}
+
+int auth_error(const struct auth_params *p, const char *identity, const struct http_response *resp,
+        struct err *e)
+{
+        struct said said;
+        char ids[2 * WORD_MAX + 40] = "";
+
+        if (resp->status == 0)
+                return no_answer(p, identity, resp, e);
+        read_said(resp, &said);
+        hide_secret(p, &said);
+
+        enum err_cause cause = cause_of(p, resp->status, &said);
+        if (*said.trace || *said.correlation)
+                snprintf(ids, sizeof ids, " (trace id %s, correlation id %s)",
+                        *said.trace ? said.trace : "-", *said.correlation ? said.correlation : "-");
+        if (*said.error || *said.description)
+                err_set_cause(e, cause, -EACCES,
+                        "failed to get key vault token: %s at %s: status %d %s%s%s%s", identity,
+                        endpoint_of(p), resp->status, said.error, *said.description ? ": " : "",
+                        said.description, ids);
+        else {
+                const char *type = http_header(resp, "Content-Type");
+                char shown[WORD_MAX] = "none";
+                if (type)
+                        copy_text(shown, sizeof shown, type);
+                err_set_cause(e, cause, -EACCES,
+                        "failed to get key vault token: %s at %s: status %d without an error of "
+                        "its own (content type: %s)",
+                        identity, endpoint_of(p), resp->status, shown);
+        }
+
+        if (cause == ERR_THROTTLED)
+                err_hint(e, "too many requests; they are slowed down and go on by themselves");
+        else if (cause == ERR_SERVICE)
+                err_hint(e, "the service has trouble or something answered in its place; see "
+                            "https://azure.status.microsoft");
+        else if (p->mode == AUTH_VM_IDENTITY)
+                hint_imds(p, resp->status, &said, e);
+        else
+                hint_entra(p, &said, e);
+        explicit_bzero(&said, sizeof said);
+        return -EACCES;
+}

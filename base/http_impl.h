@@ -1,0 +1,54 @@
+/* What the files of base/http share among themselves. */
+#pragma once
+
+#include <curl/curl.h>
+
+#include "base/http.h"
+
+/* What http_call * points to: a transfer (http.c) or several with pauses between (http_retry.c).
+ * The client knows all of them, so that it can cancel them when it goes. */
+struct http_call {
+        struct http_client *client;
+        struct http_call *prev, *next;
+        void (*destroy)(struct http_call *call); /* stops it and frees it, no callback */
+};
+
+void http_call_link(struct http_client *c, struct http_call *call);
+void http_call_unlink(struct http_call *call);
+struct loop *http_client_loop(struct http_client *c);
+
+/* What http_response.private points to. */
+struct http_exchange {
+        char *headers; /* "Name\0value\0Name\0value\0" */
+        size_t headers_len;
+        bool transient; /* a transport error that another try may not meet */
+};
+
+/* --- base/http_proxy.c --- */
+
+/* The proxy for a host by the endpoint's setting, else by the environment. *ret is NULL when there
+ * is none, else a URL as libcurl takes it, owned by the caller; it may hold a password: wipe. */
+int http_proxy_for(
+        const char *scheme, const char *host, const struct http_endpoint *endpoint, char **ret);
+/* "host:port" of a proxy URL, for messages: without scheme, user and password. */
+int http_proxy_name(const char *url, char **ret);
+/* Whether a list as in no_proxy names the host: "*", names with all below them, addresses, CIDR
+ * blocks, separated by commas or blanks. */
+bool http_no_proxy_matches(const char *list, const char *host);
+
+/* --- base/http_error.c --- */
+
+struct http_failure {
+        CURLcode code;
+        CURL *easy;         /* asked for its CURLINFO_* */
+        const char *detail; /* libcurl's own text, "" when there is none */
+        const char *scheme, *host, *port;
+        const char *peer;  /* address of the last connection tried, or "" */
+        const char *proxy; /* http_proxy_name(), or NULL */
+        const char *ca_file;
+        unsigned connect_timeout_ms, total_timeout_ms;
+        size_t response_max;
+        bool too_large, headers_too_large, no_memory;
+};
+/* Fills e. Returns whether another try makes sense. */
+bool http_failure_describe(const struct http_failure *f, struct err *e);

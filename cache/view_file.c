@@ -1,0 +1,100 @@
+#include <stdio.h>
+
+#include "cache/view_priv.h"
+
+enum vault_kind view_kind(enum spc_type type)
+{
+        switch (type) {
+        case SPC_SECRET:
+                return VAULT_SECRET;
+        case SPC_KEY:
+                return VAULT_KEY;
+        case SPC_CERT:
+                return VAULT_CERT;
+        }
+        return VAULT_SECRET;
+}
+
+/* Appends s to the private memory behind the struct. */
+static const char *place(char **end, const char *s)
+{
+        size_t n = strlen(s) + 1;
+        char *at = memcpy(*end, s, n);
+
+        *end += n;
+        return at;
+}
+
+static int64_t mtime_of(const struct vault_object *o)
+{
+        if (o->updated != VAULT_NO_TIME)
+                return o->updated;
+        return o->created != VAULT_NO_TIME ? o->created : 0;
+}
+
+static const char *or_empty(const char *s)
+{
+        return s ? s : "";
+}
+
+int view_file_new(const struct spc_object *so, int index, const struct vault_object *o,
+        struct sec *bytes, uint64_t serial, struct view_file **ret)
+{
+        char suffix[16] = "";
+
+        if (index >= 0)
+                (void)snprintf(suffix, sizeof suffix, "/%d", index);
+
+        const char *id = or_empty(o->id), *version = or_empty(o->version),
+                   *content_type = or_empty(o->content_type);
+        size_t path_len = strlen(so->file) + strlen(suffix);
+        struct view_file *f =
+                calloc(1, sizeof *f + path_len + 1 + strlen(so->name) + 1 + strlen(id) + 1 +
+                                  strlen(version) + 1 + strlen(content_type) + 1);
+        if (!f)
+                return -ENOMEM;
+
+        char *end = (char *)(f + 1);
+        char *path = end;
+        end = stpcpy(stpcpy(path, so->file), suffix) + 1;
+        *f = (struct view_file){
+                .path = path,
+                .mode = so->mode,
+                .bytes = sec_ref(bytes),
+                .mtime = mtime_of(o),
+                .kind = o->kind,
+                .object_name = place(&end, so->name),
+                .object_id = place(&end, id),
+                .version = place(&end, version),
+                .content_type = place(&end, content_type),
+                .enabled = o->enabled,
+                .expires = o->expires,
+                .serial = serial,
+                .refs = 1,
+        };
+        *ret = f;
+        return 0;
+}
+
+struct view_file *view_file_ref(struct view_file *f)
+{
+        if (f)
+                f->refs++;
+        return f;
+}
+
+struct view_file *view_file_unref(struct view_file *f)
+{
+        if (!f || --f->refs > 0)
+                return NULL;
+        sec_unref(f->bytes);
+        free(f);
+        return NULL;
+}
+
+bool view_file_is(const struct view_file *f, const struct vault_object *o, const struct sec *bytes)
+{
+        return f->mtime == mtime_of(o) && f->enabled == o->enabled && f->expires == o->expires &&
+               streq(f->object_id, or_empty(o->id)) && streq(f->version, or_empty(o->version)) &&
+               streq(f->content_type, or_empty(o->content_type)) && sec_equal(f->bytes, bytes);
+}

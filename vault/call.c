@@ -1,0 +1,247 @@
+#include "base/log.h"
+#include "vault/client.h"
+#include "vault/list.h"
+#include "vault/vault_error.h"
+
+struct vault_call {
+        struct vault *vault;
+        struct vault_request *request;
+        usec_t started;
+
+        enum vault_kind kind;
+        char *name, *version;
+
+        vault_get_fn got;
+        vault_versions_fn listed;
+        void *userdata;
+
+        unsigned pages;
+        struct version_list versions;
+};
+
+static struct vault_error_info info_of(const struct vault_call *c)
+{
+        return (struct vault_error_info){
+                .kind = c->kind,
+                .name = c->name,
+                .version = c->version,
+                .vault_url = c->vault->url,
+                .identity = auth_describe(c->vault->auth),
+                .listing = c->listed != NULL,
+        };
+}
+
+static void call_free(struct vault_call *c)
+{
+        vault_request_free(c->request);
+        version_list_done(&c->versions);
+        free(c->name);
+        free(c->version);
+        vault_unref(c->vault);
+        free(c);
+}
+
+struct vault_call *vault_cancel(struct vault_call *c)
+{
+        if (c)
+                call_free(c);
+        return NULL;
+}
+
+static int call_new(struct vault *v, enum vault_kind kind, const char *name, const char *version,
+        struct vault_call **ret)
+{
+        struct vault_call *c = calloc(1, sizeof(*c));
+
+        if (!c)
+                return -ENOMEM;
+        c->vault = vault_ref(v);
+        c->started = loop_now(v->loop);
+        c->kind = kind;
+        c->name = strdup(name);
+        c->version = strdup(version);
+        if (!c->name || !c->version) {
+                call_free(c);
+                return -ENOMEM;
+        }
+        *ret = c;
+        return 0;
+}
+
+/* {url}/{segment}/{name}/{last}?api-version=...; an empty `last` leaves the slash, as Azure's own
+ * clients do. */
+static int make_url(const struct vault_call *c, const char *last, char **ret)
+{
+        _cleanup_free_ char *name = NULL, *end = NULL;
+
+        int r = http_escape(c->name, &name);
+        if (r == 0)
+                r = http_escape(last, &end);
+        if (r < 0)
+                return r;
+        return xasprintf(ret, "%s/%s/%s/%s?api-version=" VAULT_API_VERSION, c->vault->url,
+                vault_kind_segment(c->kind), name, end);
+}
+
+static int no_token(const struct vault_call *c, const struct http_response *resp, struct err *e)
+{
+        struct vault_error_info info = info_of(c);
+
+        if (err_copy(e, &resp->error) < 0)
+                err_set_cause(e, resp->error.cause, resp->error.code, "no token");
+        return vault_error_frame(&info, resp->error.code, e);
+}
+
+/* --- one object ----------------------------------------------------------------------------- */
+
+static int read_object(const struct vault_call *c, const struct http_response *resp,
+        bool token_failed, struct vault_object **ret, struct err *e)
+{
+        struct vault_error_info info = info_of(c);
+
+        if (token_failed)
+                return no_token(c, resp, e);
+        if (resp->status != 200)
+                return vault_error(&info, resp, e);
+        int r = vault_object_parse(c->kind, resp->body, resp->body_len, ret, e);
+        return r < 0 ? vault_error_frame(&info, r, e) : 0;
+}
+
+static void on_object(void *userdata, struct http_response *resp, bool token_failed)
+{
+        _cleanup_(vault_object_unrefp) struct vault_object *object = NULL;
+        _cleanup_err_ struct err e = {0};
+        struct vault_call *c = userdata;
+        struct vault_answer answer = {.took = loop_now(c->vault->loop) - c->started};
+        vault_get_fn got = c->got;
+        void *for_caller = c->userdata;
+
+        c->request = NULL;
+        int r = read_object(c, resp, token_failed, &object, &e);
+        if (r < 0) {
+                answer.error = &e;
+                if (resp->status == 429 || resp->status == 503)
+                        answer.retry_after = http_retry_after(resp, loop_wall(c->vault->loop));
+        }
+        answer.object = object;
+        call_free(c);
+        got(for_caller, &answer);
+}
+
+int vault_get(struct vault *v, enum vault_kind kind, const char *name, const char *version,
+        vault_get_fn done, void *userdata, struct vault_call **ret)
+{
+        _cleanup_free_ char *url = NULL;
+        struct vault_call *c;
+
+        int r = call_new(v, kind, name, version, &c);
+        if (r < 0)
+                return r;
+        c->got = done;
+        c->userdata = userdata;
+        r = make_url(c, version, &url);
+        if (r == 0)
+                r = vault_request_new(v, url, on_object, c, &c->request);
+        if (r < 0) {
+                call_free(c);
+                return r;
+        }
+        if (ret)
+                *ret = c;
+        return 0;
+}
+
+/* --- versions ------------------------------------------------------------------------------- */
+
+static void on_page(void *userdata, struct http_response *resp, bool token_failed);
+
+/* 1 when the next page was asked for, 0 when there is none. */
+static int next_page(struct vault_call *c, char *next, struct err *e)
+{
+        _cleanup_free_ char *url = next;
+
+        if (!url)
+                return 0;
+        if (c->versions.full) {
+                log_warning("%s %s of vault %s has more than %d versions: the others are not seen",
+                        vault_kind_name(c->kind), c->name, c->vault->url, VAULT_VERSIONS_MAX);
+                return 0;
+        }
+        if (!same_origin(c->vault->url, url))
+                return err_set_cause(e, ERR_SERVICE, -EBADMSG,
+                        "the list goes on at another host, which is not followed");
+        if (c->pages == LIST_PAGES_MAX)
+                return err_set_cause(
+                        e, ERR_SERVICE, -E2BIG, "the list has more than %d pages", LIST_PAGES_MAX);
+        int r = vault_request_new(c->vault, url, on_page, c, &c->request);
+        if (r < 0)
+                return err_set_cause(e, ERR_LOCAL, r, "not enough memory for a request");
+        return 1;
+}
+
+/* As next_page(). */
+static int read_page(
+        struct vault_call *c, const struct http_response *resp, bool token_failed, struct err *e)
+{
+        struct vault_error_info info = info_of(c);
+        char *next = NULL;
+
+        if (token_failed)
+                return no_token(c, resp, e);
+        /* The service answers an empty list for a name that is not there; others say 404. */
+        if (resp->status == 404 && c->pages == 0)
+                return 0;
+        if (resp->status != 200)
+                return vault_error(&info, resp, e);
+        c->pages++;
+        int r = version_list_add_page(&c->versions, c->kind, resp->body, resp->body_len, &next, e);
+        if (r == 0)
+                r = next_page(c, next, e);
+        return r < 0 ? vault_error_frame(&info, r, e) : r;
+}
+
+static void on_page(void *userdata, struct http_response *resp, bool token_failed)
+{
+        _cleanup_(version_list_done) struct version_list versions = {0};
+        _cleanup_err_ struct err e = {0};
+        struct vault_call *c = userdata;
+        vault_versions_fn listed = c->listed;
+        void *for_caller = c->userdata;
+
+        c->request = NULL;
+        int r = read_page(c, resp, token_failed, &e);
+        if (r > 0)
+                return;
+        versions = c->versions;
+        c->versions = (struct version_list){0};
+        call_free(c);
+        if (r < 0) {
+                listed(for_caller, NULL, 0, &e);
+                return;
+        }
+        version_list_sort(&versions);
+        listed(for_caller, versions.items, versions.n, NULL);
+}
+
+int vault_list_versions(struct vault *v, enum vault_kind kind, const char *name,
+        vault_versions_fn done, void *userdata, struct vault_call **ret)
+{
+        _cleanup_free_ char *url = NULL;
+        struct vault_call *c;
+
+        int r = call_new(v, kind, name, "", &c);
+        if (r < 0)
+                return r;
+        c->listed = done;
+        c->userdata = userdata;
+        r = make_url(c, "versions", &url);
+        if (r == 0)
+                r = vault_request_new(v, url, on_page, c, &c->request);
+        if (r < 0) {
+                call_free(c);
+                return r;
+        }
+        if (ret)
+                *ret = c;
+        return 0;
+}

@@ -1,0 +1,28 @@
+/* Lists of versions: pages of them, and the order they are wanted in. */
+#pragma once
+
+#include "vault/vault.h"
+
+#define LIST_PAGES_MAX 200
+#define LIST_LINK_MAX ((size_t)8192)
+
+struct version_list {
+        struct vault_version *items; /* `version` is owned */
+        size_t n, size;
+        bool full; /* VAULT_VERSIONS_MAX was met: there were more */
+};
+
+void version_list_done(struct version_list *l);
+
+/* Adds the enabled versions of one page; those without attributes are left out, as upstream.
+ * *ret_next is the page's nextLink or NULL. "value" may be null (services before mid 2019), pages
+ * may be short or empty anywhere. -EBADMSG with the reason in e. */
+int version_list_add_page(struct version_list *l, enum vault_kind kind, const char *body,
+        size_t len, char **ret_next, struct err *e);
+
+/* Newest first; those of the same second stay in the order of the service. */
+void version_list_sort(struct version_list *l);
+
+/* Whether both are https URLs of the same host and port; 443 is the port where none is given. A
+ * URL with a user in it is of no origin. */
+bool same_origin(const char *a, const char *b);
