@@ -18,12 +18,11 @@ usec_t clock_poll_delay(usec_t interval, int64_t now, int64_t expires, uint64_t 
                 return delay;
         /* The two spreads must not follow the jitter above, hence the other half of the number. */
         random >>= 32;
-        if (left > CLOCK_BEFORE_EXPIRY) {
-                uint64_t room = left - CLOCK_BEFORE_EXPIRY;
-
-                room -= random % MIN(room, (uint64_t)CLOCK_BEFORE_EXPIRY_SPREAD);
-                return MIN(delay, room * USEC_PER_SEC);
+        if (left > CLOCK_BEFORE_EXPIRY + CLOCK_BEFORE_EXPIRY_SPREAD) {
+                left -= CLOCK_BEFORE_EXPIRY + random % CLOCK_BEFORE_EXPIRY_SPREAD;
+                return MIN(delay, left * USEC_PER_SEC);
         }
+        /* The poll above may have been anywhere within the spread: it is not repeated there. */
         return MIN(delay, (left + random % CLOCK_AT_EXPIRY_SPREAD) * USEC_PER_SEC);
 }
 

@@ -43,14 +43,15 @@ Test(clock, an_expiry_comes_first)
                 cr_assert_leq(d, 3300 * USEC_PER_SEC);
                 cr_assert_gt(d, 3240 * USEC_PER_SEC);
 
-                /* In the last five minutes: when it has expired. */
-                d = clock_poll_delay(1440 * MINUTE, NOW, NOW + 300, random);
-                cr_assert_geq(d, 300 * USEC_PER_SEC);
-                cr_assert_lt(d, 310 * USEC_PER_SEC);
-
-                /* Just before them: soon, but never at once. */
-                d = clock_poll_delay(1440 * MINUTE, NOW, NOW + 301, random);
-                cr_assert_eq(d, USEC_PER_SEC);
+                /* After that: when it has expired. */
+                for (int64_t left = 1; left <= 360; left += 359) {
+                        d = clock_poll_delay(1440 * MINUTE, NOW, NOW + left, random);
+                        cr_assert_geq(d, left * USEC_PER_SEC);
+                        cr_assert_lt(d, (left + 10) * USEC_PER_SEC);
+                }
+                d = clock_poll_delay(1440 * MINUTE, NOW, NOW + 361, random);
+                cr_assert_geq(d, 2 * USEC_PER_SEC);
+                cr_assert_leq(d, 61 * USEC_PER_SEC);
         }
 }
 
