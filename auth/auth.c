@@ -297,8 +297,8 @@ static void slot_answer(struct slot *s, const struct auth_token *token, const st
         struct auth_wait *w;
 
         TAILQ_CONCAT(&now, &s->waits, entry);
-        TAILQ_FOREACH(w, &now, entry)
-        w->list = &now;
+        for (w = TAILQ_FIRST(&now); w; w = TAILQ_NEXT(w, entry))
+                w->list = &now;
         while ((w = TAILQ_FIRST(&now))) {
                 auth_token_fn done = w->done;
                 void *userdata = w->userdata;

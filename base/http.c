@@ -15,7 +15,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <ctype.h>
-#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <strings.h>
 #include <sys/epoll.h>
@@ -80,7 +80,7 @@ struct transfer {
         size_t len, size, max;
         struct http_exchange exchange;
         size_t exchange_size, header_bytes;
-        bool too_large, headers_too_large, no_memory;
+        bool shaking_hands, headers_complete, too_large, headers_too_large, no_memory;
         char peer[INET6_ADDRSTRLEN];
         char detail[CURL_ERROR_SIZE];
 
@@ -296,6 +296,14 @@ static curl_socket_t open_socket(
         return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+/* Called when TCP (and a proxy's tunnel) stands and TLS begins. libcurl 7.88 has no time stamp for
+ * that moment, and a server that is silent in the handshake is another thing than no server. */
+static CURLcode on_tls_begin(CURL *easy, void *ssl_ctx, void *userdata)
+{
+        ((struct transfer *)userdata)->shaking_hands = true;
+        return CURLE_OK;
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *userdata)
 {
         struct transfer *t = userdata;
@@ -356,6 +364,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *userdata)
         }
         if (n > 5 && memcmp(data, "HTTP/", 5) == 0) {
                 t->exchange.headers_len = 0; /* those before were of an interim answer */
+                t->headers_complete = false;
                 return n;
         }
 
@@ -363,6 +372,8 @@ static size_t on_header(char *data, size_t size, size_t n, void *userdata)
         size_t end = n;
         while (end > 0 && isspace((unsigned char)data[end - 1]))
                 end--;
+        if (end == 0)
+                t->headers_complete = true;
         /* Folded lines (RFC 9112 section 5.2: obsolete) and lines with NUL bytes are dropped. */
         if (!colon || isspace((unsigned char)*data) || memchr(data, '\0', end))
                 return n;
@@ -467,6 +478,10 @@ static void transfer_finish(struct http_client *c, struct transfer *t, CURLcode 
         curl_easy_getinfo(t->easy, CURLINFO_TOTAL_TIME_T, &took);
         curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
         resp.took = took > 0 ? (usec_t)took : 0;
+        /* A connection that closes in the middle of the headers ends an answer of no known length
+         * as far as libcurl is concerned. */
+        if (code == CURLE_OK && !t->headers_complete)
+                code = CURLE_PARTIAL_FILE;
         if (code == CURLE_OK && status > 0) {
                 char *ip = NULL;
                 curl_easy_getinfo(t->easy, CURLINFO_PRIMARY_IP, &ip);
@@ -491,6 +506,7 @@ static void transfer_finish(struct http_client *c, struct transfer *t, CURLcode 
                         .connect_timeout_ms = t->connect_timeout_ms,
                         .total_timeout_ms = t->total_timeout_ms,
                         .response_max = t->max,
+                        .shaking_hands = t->shaking_hands,
                         .too_large = t->too_large,
                         .headers_too_large = t->headers_too_large,
                         .no_memory = t->no_memory,
@@ -545,8 +561,25 @@ static void on_tell_broken(void *userdata)
 
 /* --- the client --- */
 
+static void on_pipe(int signal)
+{
+}
+
+/* OpenSSL writes to sockets whose other end may be gone, and libcurl leaves SIGPIPE to us
+ * (CURLOPT_NOSIGNAL). A handler that does nothing rather than SIG_IGN: programs that are started
+ * from here get the default back. */
+static void survive_pipes(void)
+{
+        struct sigaction now, ours = {.sa_handler = on_pipe, .sa_flags = SA_RESTART};
+
+        if (sigaction(SIGPIPE, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) &&
+                now.sa_handler == SIG_DFL)
+                (void)sigaction(SIGPIPE, &ours, NULL);
+}
+
 int http_client_new(struct loop *l, struct http_client **ret)
 {
+        survive_pipes();
         _cleanup_(http_client_freep) struct http_client *c = calloc(1, sizeof *c);
         if (!c)
                 return -ENOMEM;
@@ -775,6 +808,8 @@ static CURLcode set_request(CURL *easy, struct transfer *t, const struct http_re
         SET(CURLOPT_ERRORBUFFER, t->detail);
         SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
         SET(CURLOPT_OPENSOCKETDATA, t);
+        SET(CURLOPT_SSL_CTX_FUNCTION, on_tls_begin);
+        SET(CURLOPT_SSL_CTX_DATA, t);
         SET(CURLOPT_WRITEFUNCTION, on_body);
         SET(CURLOPT_WRITEDATA, t);
         SET(CURLOPT_HEADERFUNCTION, on_header);

@@ -22,6 +22,8 @@
 struct http_client;
 struct http_call;
 
+/* Gives SIGPIPE an empty handler where it has the default action, which would end the process when
+ * a server goes away. */
 int http_client_new(struct loop *l, struct http_client **ret);
 void http_client_free(struct http_client *c); /* cancels what is under way, without callbacks */
 DEFINE_CLEANUP(struct http_client *, http_client_free)

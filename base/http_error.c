@@ -37,7 +37,7 @@ static enum stage stage_reached(const struct http_failure *f)
                 return RECEIVING;
         if (info_time(f->easy, CURLINFO_PRETRANSFER_TIME_T) > 0)
                 return WAITING;
-        if (info_time(f->easy, CURLINFO_CONNECT_TIME_T) > 0)
+        if (f->shaking_hands)
                 return SHAKING_HANDS;
         if (info_time(f->easy, CURLINFO_NAMELOOKUP_TIME_T) > 0)
                 return CONNECTING;
@@ -99,8 +99,8 @@ static void describe_tls(
                             "accepted");
                 return;
         }
-        if (verify == X509_V_OK) {
-                /* The chain is good, so it was the name that libcurl compared. */
+        /* The name is compared by libcurl itself, before it has asked for the chain's result. */
+        if (strstr(f->detail, "subject name")) {
                 err_set_cause(e, ERR_TLS, -EPROTO,
                         "certificate of %s:%s%s%s is for another host name: %s", f->host, f->port,
                         at, through, f->detail);
@@ -111,7 +111,9 @@ static void describe_tls(
                 return;
         }
 
-        const char *reason = X509_verify_cert_error_string(verify);
+        const char *reason = verify == X509_V_OK || verify == X509_V_ERR_UNSPECIFIED
+                                     ? f->detail
+                                     : X509_verify_cert_error_string(verify);
         err_set_cause(e, ERR_TLS, -EPROTO, "certificate of %s:%s%s%s is not accepted: %s", f->host,
                 f->port, at, through, reason);
         switch (verify) {

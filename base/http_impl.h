@@ -48,6 +48,7 @@ struct http_failure {
         const char *ca_file;
         unsigned connect_timeout_ms, total_timeout_ms;
         size_t response_max;
+        bool shaking_hands; /* TLS has begun */
         bool too_large, headers_too_large, no_memory;
 };
 /* Fills e. Returns whether another try makes sense. */

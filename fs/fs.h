@@ -46,6 +46,9 @@ int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_f
  * file overtake earlier ones that are still waiting. */
 void fs_mount_update(struct fs_mount *m, struct view_file *const *files, size_t n_files);
 
+/* What was handed over is not all in place yet. A rename that hangs keeps it so: bound the wait. */
+bool fs_mount_busy(const struct fs_mount *m);
+
 /* Files that are no longer part of the class: gone for the next look-up, open descriptors keep
  * theirs. */
 void fs_mount_remove(struct fs_mount *m, const char *const *paths, size_t n);

@@ -106,7 +106,7 @@ static int mount_privileged(const struct keeper_msg *request, struct keeper_moun
 
 /* --- as an ordinary user, through the set-uid helper --- */
 
-static pid_t run_fusermount(char *const argv[], int comm_fd, int err_fd)
+static pid_t run_fusermount(const char *const argv[], int comm_fd, int err_fd)
 {
         pid_t pid = fork();
 
@@ -120,7 +120,7 @@ static pid_t run_fusermount(char *const argv[], int comm_fd, int err_fd)
         }
         if (err_fd >= 0)
                 dup2(err_fd, STDERR_FILENO);
-        execvp(FUSERMOUNT, argv);
+        execvp(FUSERMOUNT, (char *const *)(uintptr_t)argv);
         _exit(127);
 }
 
@@ -183,7 +183,7 @@ static int mount_helper(const struct keeper_msg *request, struct keeper_mount *m
         snprintf(options, sizeof options,
                 "rw,nosuid,nodev,noexec,noatime,default_permissions,fsname=%s,subtype=akvfs%s",
                 request->name, request->flags & KEEPER_ALLOW_OTHER ? ",allow_other" : "");
-        char *argv[] = {FUSERMOUNT, "-o", options, "--", (char *)(uintptr_t)request->path, NULL};
+        const char *const argv[] = {FUSERMOUNT, "-o", options, "--", request->path, NULL};
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, comm) < 0)
                 return failed(detail, "socketpair");
@@ -254,8 +254,8 @@ int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail
         if (pipe2(err, O_CLOEXEC) < 0)
                 return failed(detail, "pipe");
         _cleanup_close_ int err_read = err[0], err_write = err[1];
-        char *lazy[] = {FUSERMOUNT, "-u", "-z", "--", m->mountpoint, NULL};
-        char *plain[] = {FUSERMOUNT, "-u", "--", m->mountpoint, NULL};
+        const char *const lazy[] = {FUSERMOUNT, "-u", "-z", "--", m->mountpoint, NULL};
+        const char *const plain[] = {FUSERMOUNT, "-u", "--", m->mountpoint, NULL};
         pid_t pid = run_fusermount(detach ? lazy : plain, -EBADF, err_write);
         if (pid < 0)
                 return failed(detail, "fork");

@@ -429,6 +429,11 @@ void fs_mount_update(struct fs_mount *m, struct view_file *const *files, size_t 
                         (void)tree_put(m->tree, files[i], NULL); /* the kernel knows nothing yet */
 }
 
+bool fs_mount_busy(const struct fs_mount *m)
+{
+        return m->rotation && rotation_busy(m->rotation);
+}
+
 void fs_mount_remove(struct fs_mount *m, const char *const *paths, size_t n)
 {
         for (size_t i = 0; i < n; i++) {

@@ -14,7 +14,8 @@ struct rotation {
         struct view_file *current; /* staged, or waiting to be tried again */
         bool renaming;
         unsigned tries;
-        uint64_t seq, count;
+        uint64_t seq, ended; /* the last rename asked for, and the last that came back */
+        uint64_t count;
 };
 
 static void next(struct rotation *r);
@@ -195,6 +196,7 @@ void rotation_applied(struct rotation *r)
 
 void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *detail)
 {
+        r->ended = MAX(r->ended, seq);
         if (!r->renaming || seq != r->seq)
                 return;
         if (tree_applied(r->cfg.tree) || !tree_unstage(r->cfg.tree)) {
@@ -205,6 +207,11 @@ void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *de
                 try_again(r, detail);
         else
                 try_again(r, "it succeeded elsewhere"); /* mounted over by another file system */
+}
+
+bool rotation_busy(const struct rotation *r)
+{
+        return r->current || r->n_queue > 0 || r->ended < r->seq;
 }
 
 uint64_t rotation_count(const struct rotation *r)

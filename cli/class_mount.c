@@ -1,0 +1,498 @@
+#include "cli/class_mount.h"
+
+#include "base/log.h"
+#include "cli/status_json.h"
+
+/* A rename that hangs must not keep `akvfs refresh` for ever; readers have the new bytes anyway. */
+#define SETTLE_LIMIT (5 * USEC_PER_SEC)
+#define SETTLE_PAUSE (2 * USEC_PER_MSEC)
+/* How old what -o xattr shows may be, beyond the poll itself. */
+#define XATTR_INTERVAL (5 * USEC_PER_SEC)
+
+enum state { FETCHING, MOUNTING, MOUNTED, ENDING };
+
+struct refresher {
+        struct refresher *next;
+        class_refreshed_fn done;
+        void *userdata;
+};
+
+struct class_mount {
+        struct class_mount_parts parts;
+        struct class_mount_events events;
+        void *userdata;
+        struct mount_request request; /* without the identity's secret once it is open */
+        struct vault *vault;
+        struct view *view;
+        struct fs_mount *mount;
+        struct loop_timer *step; /* everything that must not happen within a callback */
+        enum state state;
+        bool end_wanted;
+        bool said_started;
+        struct err *errors; /* why it did not start, until said */
+        size_t n_errors;
+        struct err forced; /* what the unmount had to force */
+
+        struct refresher *refreshers, *later; /* of the poll under way, and who came after */
+        bool refreshing;
+        struct err refresh_error;
+        struct loop_timer *settle; /* polled, and waiting for the last rename */
+        usec_t settle_until;
+
+        struct loop_timer *xattr;
+};
+
+static void on_step(void *userdata);
+static void begin_refresh(struct class_mount *cm);
+
+static void step_soon(struct class_mount *cm)
+{
+        loop_timer_in(cm->step, 0);
+}
+
+static void free_refreshers(struct refresher *list)
+{
+        while (list) {
+                struct refresher *f = list;
+                list = f->next;
+                free(f);
+        }
+}
+
+static void class_mount_free(struct class_mount *cm)
+{
+        if (!cm)
+                return;
+        view_close(cm->view);
+        vault_unref(cm->vault);
+        mount_request_done(&cm->request);
+        cm->step = loop_timer_free(cm->step);
+        for (size_t i = 0; i < cm->n_errors; i++)
+                err_done(&cm->errors[i]);
+        free(cm->errors);
+        err_done(&cm->forced);
+        err_done(&cm->refresh_error);
+        cm->settle = loop_timer_free(cm->settle);
+        cm->xattr = loop_timer_free(cm->xattr);
+        free_refreshers(cm->refreshers);
+        free_refreshers(cm->later);
+        free(cm);
+}
+DEFINE_CLEANUP(struct class_mount *, class_mount_free)
+
+/* --- failing --- */
+
+static void keep_error(struct class_mount *cm, const struct err *e)
+{
+        struct err *bigger = reallocarray(cm->errors, cm->n_errors + 1, sizeof *bigger);
+
+        if (!bigger)
+                return; /* an error less is told, but it has failed all the same */
+        cm->errors = bigger;
+        bigger[cm->n_errors] = (struct err){0};
+        if (err_copy(&bigger[cm->n_errors], e) == 0)
+                cm->n_errors++;
+}
+
+static void fail(struct class_mount *cm, const struct err *e)
+{
+        keep_error(cm, e);
+        cm->state = ENDING;
+        step_soon(cm);
+}
+
+static void tell_started(struct class_mount *cm)
+{
+        static const struct err memory = {.code = -ENOMEM};
+
+        if (cm->said_started)
+                return;
+        cm->said_started = true;
+        if (cm->state == MOUNTED)
+                cm->events.started(cm->userdata, NULL, 0);
+        else
+                cm->events.started(cm->userdata, cm->n_errors > 0 ? cm->errors : &memory,
+                        MAX(cm->n_errors, (size_t)1));
+}
+
+static void tell_refreshed(struct refresher *list, const struct err *e)
+{
+        while (list) {
+                struct refresher *f = list;
+                list = f->next;
+                f->done(f->userdata, e);
+                free(f);
+        }
+}
+
+/* --- mounting --- */
+
+static void on_mounted(void *userdata, const struct err *error)
+{
+        struct class_mount *cm = userdata;
+
+        if (error) {
+                cm->mount = NULL; /* frees itself */
+                fail(cm, error);
+                return;
+        }
+        cm->state = MOUNTED;
+        step_soon(cm);
+}
+
+static void on_gone(void *userdata, const struct err *error)
+{
+        struct class_mount *cm = userdata;
+
+        cm->mount = NULL; /* frees itself */
+        if (error)
+                (void)err_copy(&cm->forced, error);
+        if (!cm->end_wanted)
+                log_info("%s was unmounted by somebody else", cm->request.mountpoint);
+        if (!cm->said_started) {
+                _cleanup_err_ struct err e = {0};
+                err_set_cause(&e, ERR_LOCAL, -ENODEV, "%s was unmounted before it was ready",
+                        cm->request.mountpoint);
+                keep_error(cm, &e);
+        }
+        cm->state = ENDING;
+        step_soon(cm);
+}
+
+static void begin_mount(struct class_mount *cm)
+{
+        static const struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
+        _cleanup_err_ struct err e = {0};
+        _cleanup_free_ char *fsname = NULL;
+        struct view_file *const *files = NULL;
+        size_t n = view_files(cm->view, &files);
+
+        int r = xasprintf(&fsname, "akvfs:%s", cm->request.class->name);
+        if (r < 0) {
+                err_set(&e, r, "out of memory");
+                fail(cm, &e);
+                return;
+        }
+
+        const struct fs_mount_config config = {
+                .mountpoint = cm->request.mountpoint,
+                .fsname = fsname,
+                .uid = cm->request.uid,
+                .gid = cm->request.gid,
+                .mode = cm->request.mode,
+                .allow_other = cm->request.allow_other,
+                .privileged = geteuid() == 0,
+                .xattr = cm->request.xattr,
+        };
+        cm->state = MOUNTING;
+        r = fs_mount_new(cm->parts.fs, &config, files, n, &events, cm, &cm->mount, &e);
+        if (r < 0)
+                fail(cm, &e);
+}
+
+/* --- the view --- */
+
+static void on_ready(void *userdata, const struct err *errors, size_t n_errors)
+{
+        struct class_mount *cm = userdata;
+
+        if (cm->state != FETCHING)
+                return;
+        for (size_t i = 0; i < n_errors; i++)
+                keep_error(cm, &errors[i]);
+        cm->state = n_errors > 0 ? ENDING : MOUNTING;
+        step_soon(cm);
+}
+
+static void on_changed(void *userdata, struct view_file *const *files, size_t n)
+{
+        struct class_mount *cm = userdata;
+
+        /* while the mount is being made too: fs/ puts it in place as soon as it can */
+        if (cm->mount)
+                fs_mount_update(cm->mount, files, n);
+}
+
+static void on_removed(void *userdata, const char *const *paths, size_t n)
+{
+        struct class_mount *cm = userdata;
+
+        if (cm->mount)
+                fs_mount_remove(cm->mount, paths, n);
+}
+
+static void on_progress(void *userdata, size_t have, size_t of)
+{
+        struct class_mount *cm = userdata;
+
+        if (cm->state == FETCHING)
+                cm->events.progress(cm->userdata, have, of);
+}
+
+/* --- polling on request --- */
+
+static void on_settle(void *userdata)
+{
+        struct class_mount *cm = userdata;
+        struct err e = {0};
+
+        if (cm->mount && fs_mount_busy(cm->mount) && loop_now(cm->parts.loop) < cm->settle_until) {
+                loop_timer_in(cm->settle, SETTLE_PAUSE);
+                return;
+        }
+        err_move(&e, &cm->refresh_error);
+        cm->refreshing = false;
+        tell_refreshed(TAKE_PTR(cm->refreshers), e.code ? &e : NULL);
+        err_done(&e);
+        if (cm->later && cm->state == MOUNTED) {
+                cm->refreshers = TAKE_PTR(cm->later);
+                begin_refresh(cm);
+        }
+}
+
+static void on_refreshed(void *userdata, const struct err *error)
+{
+        struct class_mount *cm = userdata;
+
+        err_done(&cm->refresh_error);
+        if (error && err_copy(&cm->refresh_error, error) < 0)
+                err_set_cause(&cm->refresh_error, error->cause, error->code, "out of memory");
+        cm->settle_until = loop_now(cm->parts.loop) + SETTLE_LIMIT;
+        loop_timer_in(cm->settle, 0);
+        if (cm->request.xattr)
+                loop_timer_in(cm->xattr, 0);
+}
+
+static void begin_refresh(struct class_mount *cm)
+{
+        cm->refreshing = true;
+        view_refresh(cm->view, on_refreshed, cm);
+}
+
+static void on_xattr(void *userdata)
+{
+        struct class_mount *cm = userdata;
+        struct view_file *const *files = NULL;
+        size_t n = view_files(cm->view, &files);
+
+        if (!cm->mount)
+                return;
+        for (size_t i = 0; i < n; i++) {
+                struct cache_state state = {0};
+
+                view_file_state(cm->view, i, &state);
+                fs_mount_set_state(cm->mount, files[i]->path, state.fetched_at,
+                        state.error ? err_text(state.error) : NULL);
+        }
+        loop_timer_in(cm->xattr, XATTR_INTERVAL);
+}
+
+/* --- the life --- */
+
+static void begin_end(struct class_mount *cm)
+{
+        if (!cm->mount) {
+                cm->state = ENDING;
+                step_soon(cm);
+        } else if (cm->state == MOUNTED) {
+                cm->state = ENDING;
+                fs_mount_end(cm->mount);
+        }
+        /* while the mount is being made: on_mounted() comes first */
+}
+
+static void finish(struct class_mount *cm)
+{
+        _cleanup_err_ struct err e = {0};
+
+        if (!cm->said_started && cm->n_errors == 0) {
+                err_set_cause(&e, ERR_LOCAL, -ECANCELED, "%s was given up before it was mounted",
+                        cm->request.mountpoint);
+                keep_error(cm, &e);
+        }
+        tell_started(cm);
+        err_set_cause(&e, ERR_LOCAL, -ENODEV, "%s was unmounted", cm->request.mountpoint);
+        tell_refreshed(TAKE_PTR(cm->refreshers), &e);
+        tell_refreshed(TAKE_PTR(cm->later), &e);
+        cm->events.gone(cm->userdata, cm->forced.code ? &cm->forced : NULL);
+        class_mount_free(cm);
+}
+
+static void on_step(void *userdata)
+{
+        struct class_mount *cm = userdata;
+
+        if (cm->end_wanted && cm->state != ENDING) {
+                /* mounted meanwhile counts as started for nobody: it goes away again */
+                begin_end(cm);
+                return;
+        }
+        switch (cm->state) {
+        case FETCHING:
+                break;
+        case MOUNTING:
+                if (!cm->mount)
+                        begin_mount(cm);
+                break;
+        case MOUNTED:
+                if (cm->request.xattr)
+                        loop_timer_in(cm->xattr, 0);
+                tell_started(cm);
+                break;
+        case ENDING:
+                if (!cm->mount)
+                        finish(cm);
+                break;
+        }
+}
+
+int class_mount_new(const struct class_mount_parts *parts, struct mount_request *request,
+        const struct class_mount_events *events, void *userdata, struct class_mount **ret,
+        struct err *e)
+{
+        static const struct view_events view_events = {
+                .ready = on_ready,
+                .changed = on_changed,
+                .removed = on_removed,
+                .progress = on_progress,
+        };
+
+        _cleanup_(class_mount_freep) struct class_mount *cm = calloc(1, sizeof *cm);
+        if (!cm)
+                return err_set(e, -ENOMEM, "out of memory");
+        cm->parts = *parts;
+        cm->events = *events;
+        cm->userdata = userdata;
+
+        int r = loop_timer_new(parts->loop, on_step, cm, &cm->step);
+        if (r == 0)
+                r = loop_timer_new(parts->loop, on_settle, cm, &cm->settle);
+        if (r == 0)
+                r = loop_timer_new(parts->loop, on_xattr, cm, &cm->xattr);
+        if (r < 0)
+                return err_set(e, r, "out of memory");
+        r = identity_open(&request->identity, parts->auths, parts->vaults, &cm->vault, e);
+        if (r < 0)
+                return r;
+        const struct view_config config = {
+                .class = request->class,
+                .vault = cm->vault,
+                .poll_interval = request->poll_interval,
+        };
+        r = view_open(parts->cache, &config, &view_events, cm, &cm->view, e);
+        if (r < 0)
+                return r;
+        cm->request = *request;
+        *request = (struct mount_request){0};
+        /* auth/ holds it now; nobody asks us for it again */
+        cm->request.identity.secret = sec_unref(cm->request.identity.secret);
+        *ret = TAKE_PTR(cm);
+        return 0;
+}
+
+void class_mount_end(struct class_mount *cm)
+{
+        cm->end_wanted = true;
+        if (cm->state != ENDING)
+                step_soon(cm);
+}
+
+int class_mount_refresh(struct class_mount *cm, class_refreshed_fn done, void *userdata)
+{
+        struct refresher **list =
+                cm->refreshing || cm->state == ENDING ? &cm->later : &cm->refreshers;
+
+        for (const struct refresher *f = *list; f; f = f->next)
+                if (f->done == done && f->userdata == userdata)
+                        return 0;
+        struct refresher *f = calloc(1, sizeof *f);
+        if (!f)
+                return -ENOMEM;
+        *f = (struct refresher){.next = *list, .done = done, .userdata = userdata};
+        *list = f;
+        if (list == &cm->refreshers)
+                begin_refresh(cm);
+        return 0;
+}
+
+static void forget(struct refresher **list, const void *userdata)
+{
+        for (struct refresher **p = list; *p;) {
+                struct refresher *f = *p;
+
+                if (f->userdata != userdata) {
+                        p = &f->next;
+                        continue;
+                }
+                *p = f->next;
+                free(f);
+        }
+}
+
+void class_mount_forget(struct class_mount *cm, void *userdata)
+{
+        forget(&cm->refreshers, userdata);
+        forget(&cm->later, userdata);
+}
+
+const char *class_mount_path(const struct class_mount *cm)
+{
+        return cm->request.mountpoint;
+}
+
+const char *class_mount_name(const struct class_mount *cm)
+{
+        return cm->request.class->name;
+}
+
+bool class_mount_is_mounted(const struct class_mount *cm)
+{
+        return cm->state == MOUNTED && cm->said_started;
+}
+
+cJSON *class_mount_status(const struct class_mount *cm, pid_t worker_pid, int64_t now)
+{
+        static const char *const states[] = {
+                [FETCHING] = "fetching",
+                [MOUNTING] = "mounting",
+                [MOUNTED] = "mounted",
+                [ENDING] = "ending",
+        };
+        struct view_file *const *files = NULL;
+        size_t n = view_files(cm->view, &files);
+        struct fs_mount_stats stats = {0};
+        const struct auth *auth = vault_auth(cm->vault);
+
+        if (cm->mount)
+                fs_mount_get_stats(cm->mount, &stats);
+        _cleanup_free_ struct status_file *list = calloc(n + 1, sizeof *list);
+        if (!list)
+                return NULL;
+        for (size_t i = 0; i < n; i++) {
+                list[i].file = files[i];
+                view_file_state(cm->view, i, &list[i].state);
+        }
+        const struct status_mount m = {
+                .mountpoint = cm->request.mountpoint,
+                .class = cm->request.class->name,
+                .state = states[cm->state],
+                .vault = vault_url(cm->vault),
+                .identity = auth_describe(auth),
+                .keeper_pid = stats.keeper_pid,
+                .worker_pid = worker_pid,
+                .generation = stats.generation,
+                .fuse_requests = stats.requests,
+                .refused_requests = stats.refused,
+                .poll_interval = cm->request.poll_interval,
+                .uid = cm->request.uid,
+                .gid = cm->request.gid,
+                .mode = cm->request.mode,
+                .vault_requests = vault_requests(cm->vault),
+                .token_requests = auth_requests(auth),
+                .secret_bytes = sec_total(),
+                .secrets_locked = sec_all_locked(),
+                .files = list,
+                .n_files = n,
+        };
+        return status_mount_json(&m, now);
+}

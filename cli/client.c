@@ -1,0 +1,78 @@
+#include "cli/client.h"
+
+#include "cli/cli.h"
+
+struct ask {
+        const char *command;
+        const cJSON *message;
+        int timeout_ms;
+        client_answer_fn fn;
+        void *userdata;
+        size_t problems;
+};
+
+static void on_problem(void *userdata, const struct err *problem)
+{
+        struct ask *a = userdata;
+
+        a->problems++;
+        cli_print_error(a->command, problem);
+}
+
+static int ask_one(void *userdata, struct control_client **client)
+{
+        struct ask *a = userdata;
+        _cleanup_err_ struct err e = {0};
+        _cleanup_json_ cJSON *answer = NULL;
+
+        int r = control_client_send(*client, a->message, &e);
+        if (r == 0)
+                r = control_client_receive(*client, a->timeout_ms, -1, &answer, &e);
+        if (r == -ENODATA || r == -ECONNRESET || r == -EPIPE)
+                return 0; /* it ended between our hello and its answer: nothing is mounted there */
+        if (r < 0) {
+                on_problem(a, &e);
+                return 0;
+        }
+        return a->fn(a->userdata, control_client_hello(*client), answer);
+}
+
+int client_ask_all(const char *command, const cJSON *message, int timeout_ms, client_answer_fn fn,
+        void *userdata, size_t *ret_problems, struct err *e)
+{
+        _cleanup_rundir_ struct rundir d = {.fd = -EBADF};
+        struct ask a = {
+                .command = command,
+                .message = message,
+                .timeout_ms = timeout_ms,
+                .fn = fn,
+                .userdata = userdata,
+        };
+
+        *ret_problems = 0;
+        if (!message)
+                return err_set(e, -ENOMEM, "out of memory");
+        int r = rundir_open(false, &d, e);
+        if (r == -ENOENT)
+                return 0;
+        if (r < 0)
+                return r;
+        r = control_each(&d, false, ask_one, on_problem, &a, e);
+        *ret_problems = a.problems;
+        return r;
+}
+
+size_t client_print_errors(const char *command, const cJSON *answer)
+{
+        const cJSON *errors = json_get(answer, "errors"), *item;
+        size_t n = 0;
+
+        cJSON_ArrayForEach (item, errors) {
+                _cleanup_err_ struct err e = {0};
+
+                control_error_parse(item, &e);
+                cli_print_error(command, &e);
+                n++;
+        }
+        return n;
+}

@@ -1,0 +1,214 @@
+#include "cli/credentials.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/wipe.h"
+
+void credentials_done(struct credentials *c)
+{
+        free(c->tenant);
+        free(c->client_id);
+        sec_unref(c->secret);
+        *c = (struct credentials){0};
+}
+
+static void warn_if_open(const char *path, credentials_warn_fn warn)
+{
+        struct stat st;
+        char *text;
+
+        if (!warn || stat(path, &st) < 0 || !S_ISREG(st.st_mode) || !(st.st_mode & 0004))
+                return;
+        if (xasprintf(&text, "everybody can read %s, which holds a secret: chmod 0600 %s", path,
+                    path) == 0) {
+                warn(text);
+                free(text);
+        }
+}
+
+/* Editors and echo(1) end a file with a line feed that is not part of the secret. */
+static size_t without_line_end(const char *text, size_t len)
+{
+        if (len > 0 && text[len - 1] == '\n')
+                len--;
+        if (len > 0 && text[len - 1] == '\r')
+                len--;
+        return len;
+}
+
+static int read_file(const char *path, const char *what, char **ret, size_t *ret_len, struct err *e)
+{
+        int r = read_whole_file(path, CREDENTIALS_FILE_MAX, ret, ret_len);
+
+        if (r == -EFBIG)
+                return err_set_cause(e, ERR_LOCAL, r, "%s %s is larger than %zu bytes", what, path,
+                        CREDENTIALS_FILE_MAX);
+        if (r < 0)
+                return err_set_cause(
+                        e, ERR_LOCAL, r, "could not read %s %s: %s", what, path, strerror(-r));
+        return 0;
+}
+
+static int set_secret(
+        struct credentials *c, const char *text, size_t len, const char *from, struct err *e)
+{
+        if (c->secret)
+                return 0;
+        if (len == 0) {
+                err_set_cause(e, ERR_USAGE, -EINVAL, "the client secret from %s is empty", from);
+                return -EINVAL;
+        }
+        c->secret_from = from;
+        int r = sec_new(text, len, &c->secret);
+        return r < 0 ? err_set(e, r, "could not hold the client secret: %s", strerror(-r)) : 0;
+}
+
+static int set_name(char **field, const char *text, size_t len, struct err *e)
+{
+        if (*field || len == 0)
+                return 0;
+        *field = strndup(text, len);
+        return *field ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
+/* --- one source each --- */
+
+static int from_secret_file(
+        struct credentials *c, const char *path, credentials_warn_fn warn, struct err *e)
+{
+        _cleanup_secret_ char *text = NULL;
+        size_t len = 0;
+
+        int r = read_file(path, "client secret file", &text, &len, e);
+        if (r < 0)
+                return r;
+        warn_if_open(path, warn);
+        return set_secret(c, text, without_line_end(text, len), "--client-secret-file", e);
+}
+
+int credentials_env_file_get(
+        const char *text, size_t len, const char *key, const char **ret, size_t *ret_len)
+{
+        const char *p = text, *end = text + len;
+        size_t key_len = strlen(key);
+        int r = -ENOENT;
+
+        /* the last one counts, as in a shell */
+        while (p < end) {
+                const char *line_end = memchr(p, '\n', (size_t)(end - p));
+                const char *next = line_end ? line_end + 1 : end;
+                const char *q = line_end ? line_end : end;
+
+                while (p < q && (*p == ' ' || *p == '\t'))
+                        p++;
+                while (q > p && (q[-1] == ' ' || q[-1] == '\t' || q[-1] == '\r'))
+                        q--;
+                if (q - p > 7 && memcmp(p, "export ", 7) == 0)
+                        p += 7;
+                if ((size_t)(q - p) > key_len && memcmp(p, key, key_len) == 0 &&
+                        p[key_len] == '=') {
+                        p += key_len + 1;
+                        if (q - p >= 2 && (*p == '"' || *p == '\'') && q[-1] == *p) {
+                                p++;
+                                q--;
+                        }
+                        *ret = p;
+                        *ret_len = (size_t)(q - p);
+                        r = 0;
+                }
+                p = next;
+        }
+        return r;
+}
+
+static int from_env_file(
+        struct credentials *c, const char *path, credentials_warn_fn warn, struct err *e)
+{
+        _cleanup_secret_ char *text = NULL;
+        const char *value = NULL;
+        size_t len = 0, n = 0;
+
+        int r = read_file(path, "environment file", &text, &len, e);
+        if (r < 0)
+                return r;
+        if (credentials_env_file_get(text, len, "AZURE_TENANT_ID", &value, &n) == 0)
+                r = set_name(&c->tenant, value, n, e);
+        if (r == 0 && credentials_env_file_get(text, len, "AZURE_CLIENT_ID", &value, &n) == 0)
+                r = set_name(&c->client_id, value, n, e);
+        if (r == 0 && credentials_env_file_get(text, len, "AZURE_CLIENT_SECRET", &value, &n) == 0) {
+                warn_if_open(path, warn);
+                r = set_secret(c, value, n, "--env-file", e);
+        }
+        return r;
+}
+
+static int from_environment(struct credentials *c, struct err *e)
+{
+        const char *tenant = getenv("AZURE_TENANT_ID"), *client = getenv("AZURE_CLIENT_ID");
+        char *secret = getenv("AZURE_CLIENT_SECRET");
+        int r = 0;
+
+        if (!isempty(tenant))
+                r = set_name(&c->tenant, tenant, strlen(tenant), e);
+        if (r == 0 && !isempty(client))
+                r = set_name(&c->client_id, client, strlen(client), e);
+        if (r == 0 && !isempty(secret))
+                r = set_secret(c, secret, strlen(secret), "AZURE_CLIENT_SECRET", e);
+        if (secret) {
+                explicit_bzero(secret, strlen(secret));
+                unsetenv("AZURE_CLIENT_SECRET");
+        }
+        return r;
+}
+
+static int from_directory(struct credentials *c, const char *dir, struct err *e)
+{
+        static const char *const names[] = {
+                "azure-tenant-id", "azure-client-id", "azure-client-secret"};
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                _cleanup_free_ char *path = NULL;
+                _cleanup_secret_ char *text = NULL;
+                size_t len = 0;
+
+                if (xasprintf(&path, "%s/%s", dir, names[i]) < 0)
+                        return err_set(e, -ENOMEM, "out of memory");
+                if (access(path, F_OK) < 0 && errno == ENOENT)
+                        continue;
+                int r = read_file(path, "credential", &text, &len, e);
+                if (r < 0)
+                        return r;
+                len = without_line_end(text, len);
+                r = i == 0   ? set_name(&c->tenant, text, len, e)
+                    : i == 1 ? set_name(&c->client_id, text, len, e)
+                             : set_secret(
+                                       c, text, len, "systemd's credential azure-client-secret", e);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+int credentials_find(
+        const struct options *o, credentials_warn_fn warn, struct credentials *ret, struct err *e)
+{
+        _cleanup_credentials_ struct credentials c = {0};
+        const char *dir = getenv("CREDENTIALS_DIRECTORY");
+        int r = 0;
+
+        /* each fills in only what those before left open */
+        if (o->client_secret_file)
+                r = from_secret_file(&c, o->client_secret_file, warn, e);
+        if (r == 0 && o->env_file)
+                r = from_env_file(&c, o->env_file, warn, e);
+        if (r == 0)
+                r = from_environment(&c, e);
+        if (r == 0 && !isempty(dir))
+                r = from_directory(&c, dir, e);
+        if (r < 0)
+                return r;
+        *ret = c;
+        c = (struct credentials){0};
+        return 0;
+}

@@ -1,0 +1,188 @@
+#include "cli/daemon.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "cli/hygiene.h"
+
+/* --- words --- */
+
+enum { WORD_SOCKET = 1, WORD_LOG, WORD_LEVEL, WORD_JSON, WORD_FOREGROUND };
+
+static const struct word table[] = {
+        {"socket", 0, true, WORD_SOCKET},
+        {"log", 0, true, WORD_LOG},
+        {"log-level", 0, true, WORD_LEVEL},
+        {"log-json", 0, false, WORD_JSON},
+        {"foreground", 0, false, WORD_FOREGROUND},
+};
+
+int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct err *e)
+{
+        struct daemon_words w = {.log = "stderr", .log_level = LOG_INFO};
+        struct words words;
+        const char *value = NULL;
+        uint64_t level;
+        int id = 0, r;
+
+        words_init(&words, argc, argv);
+        while ((r = words_next(&words, table, ELEMENTSOF(table), &id, &value, e)) > 0) {
+                switch (id) {
+                case WORD_SOCKET:
+                        w.socket = value;
+                        break;
+                case WORD_LOG:
+                        w.log = value;
+                        break;
+                case WORD_LEVEL:
+                        if (parse_u64(value, LOG_DEBUG, &level) < 0)
+                                return err_set_cause(
+                                        e, ERR_USAGE, -EINVAL, "unknown log level %s", value);
+                        w.log_level = (int)level;
+                        break;
+                case WORD_JSON:
+                        w.log_json = true;
+                        break;
+                case WORD_FOREGROUND:
+                        w.foreground = true;
+                        break;
+                default:
+                        return err_set_cause(
+                                e, ERR_USAGE, -EINVAL, "word %s was not expected", value);
+                }
+        }
+        if (r < 0)
+                return r;
+        if (!w.socket)
+                return err_set_cause(e, ERR_USAGE, -EINVAL,
+                        "this command is started by akvfs mount, not by people");
+        *ret = w;
+        return 0;
+}
+
+void daemon_words_format(const struct daemon_words *w, const char *command, char level[static 2],
+        const char *argv[static DAEMON_ARGC_MAX])
+{
+        size_t n = 0;
+
+        level[0] = (char)('0' + w->log_level);
+        level[1] = '\0';
+        argv[n++] = "akvfs";
+        argv[n++] = command;
+        argv[n++] = "--socket";
+        argv[n++] = w->socket;
+        argv[n++] = "--log";
+        argv[n++] = w->log;
+        argv[n++] = "--log-level";
+        argv[n++] = level;
+        if (w->log_json)
+                argv[n++] = "--log-json";
+        if (w->foreground)
+                argv[n++] = "--foreground";
+        argv[n] = NULL;
+}
+
+/* --- starting --- */
+
+/* In the child: between fork and exec, so nothing that allocates. */
+_Noreturn static void run_keeper(int listen_fd, int err_fd, pid_t parent, bool foreground,
+        const char *const *argv, char *const *envp)
+{
+        sigset_t none;
+
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        if (foreground) {
+                /* Ctrl-C is for the command, which passes it on once; its end is ours. Writing to
+                 * the terminal from another process group must not stop us. */
+                setpgid(0, 0);
+                signal(SIGTTOU, SIG_IGN);
+                prctl(PR_SET_PDEATHSIG, SIGTERM);
+                if (getppid() != parent)
+                        _exit(1);
+        } else
+                setsid();
+
+        int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        /* high first: what is moved may lie on 3 */
+        int high = fcntl(listen_fd, F_DUPFD_CLOEXEC, 16);
+        int high_err = err_fd < 0 ? -1 : fcntl(err_fd, F_DUPFD_CLOEXEC, 16);
+        if (null_fd < 0 || high < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
+                (!foreground && dup2(null_fd, STDOUT_FILENO) < 0) ||
+                (high_err >= 0 && dup2(high_err, STDERR_FILENO) < 0) ||
+                dup2(high, KEEPER_LISTEN_FD) < 0 || hygiene_close_from(KEEPER_LISTEN_FD + 1) < 0 ||
+                (!foreground && chdir("/") < 0))
+                _exit(126);
+        execve("/proc/self/exe", (char *const *)(uintptr_t)argv, envp);
+        _exit(127);
+}
+
+int daemon_start(const struct rundir *d, const struct daemon_options *o, char **ret_name,
+        pid_t *ret_pid, struct err *e)
+{
+        _cleanup_close_ int listen_fd = -EBADF, err_fd = -EBADF;
+        _cleanup_free_ char *path = NULL, *err_path = NULL;
+        _cleanup_free_ char **envp = hygiene_environment(environ);
+        const char *argv[DAEMON_ARGC_MAX];
+        char level[2];
+
+        if (!envp)
+                return err_set(e, -ENOMEM, "out of memory");
+        int r = rundir_listen(d, &listen_fd, &path, e);
+        if (r < 0)
+                return r;
+        _cleanup_free_ char *name = strdup(path + strlen(d->path) + 1);
+        if (!name || xasprintf(&err_path, "%s/akvfs.log", d->path) < 0)
+                return err_set(e, -ENOMEM, "out of memory");
+
+        const struct daemon_words words = {
+                .socket = path,
+                .log = o->log,
+                .log_level = o->log_level,
+                .log_json = o->log_json,
+                .foreground = o->foreground,
+        };
+        daemon_words_format(&words, "keeper", level, argv);
+        if (!o->foreground) {
+                /* what libraries say on standard error, and what is said before the log is open */
+                err_fd = open(err_path,
+                        O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600);
+                if (err_fd < 0) {
+                        r = -errno;
+                        rundir_remove(d, name);
+                        return err_set_cause(
+                                e, ERR_LOCAL, r, "could not open %s: %s", err_path, strerror(-r));
+                }
+        }
+
+        pid_t parent = getpid(), pid = fork();
+        if (pid == 0) {
+                /* once more in the background: nobody there waits for the keeper, init does */
+                if (!o->foreground) {
+                        pid_t keeper = fork();
+                        if (keeper != 0)
+                                _exit(keeper < 0 ? 125 : 0);
+                }
+                run_keeper(listen_fd, err_fd, parent, o->foreground, argv, envp);
+        }
+        r = pid < 0 ? -errno : 0;
+        if (r == 0 && !o->foreground) {
+                int status = 0;
+                while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+                        ;
+                if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+                        r = -EAGAIN;
+        }
+        if (r < 0) {
+                rundir_remove(d, name);
+                return err_set_cause(
+                        e, ERR_LOCAL, r, "could not start the keeper: %s", strerror(-r));
+        }
+        if (ret_pid)
+                *ret_pid = pid;
+        *ret_name = TAKE_PTR(name);
+        return 0;
+}

@@ -1,0 +1,40 @@
+/* Starting the processes behind a mount: `akvfs keeper`, which starts `akvfs worker`.
+ *
+ * The command binds the control socket itself, so that it can knock before the worker is up: the
+ * connection waits in the backlog. Nothing secret is in the daemon's words or environment.
+ */
+#pragma once
+
+#include "cli/options.h"
+#include "cli/rundir.h"
+
+struct daemon_options {
+        const char *log; /* for log_target_open() */
+        int log_level;   /* enum log_level */
+        bool log_json;
+        bool foreground; /* stays the caller's child, dies with it, and takes one mount only */
+};
+
+/* Starts a keeper whose worker listens in `d`. Hold the lock. ret_name (freed by the caller) is the
+ * socket's name for control_client_new(); ret_pid (optional) the keeper, a child to be waited for
+ * when `foreground`. */
+int daemon_start(const struct rundir *d, const struct daemon_options *o, char **ret_name,
+        pid_t *ret_pid, struct err *e);
+
+/* Words of the two internal commands. */
+struct daemon_words {
+        const char *socket; /* full path of the control socket, removed by the worker at its end */
+        const char *log;
+        int log_level;
+        bool log_json;
+        bool foreground;
+};
+int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct err *e);
+/* argv for `akvfs COMMAND`: room for DAEMON_ARGC_MAX, strings borrowed, NULL-terminated. */
+#define DAEMON_ARGC_MAX 16
+void daemon_words_format(const struct daemon_words *w, const char *command, char level[static 2],
+        const char *argv[static DAEMON_ARGC_MAX]);
+
+/* The listening socket in a keeper; the worker has it as WORKER_LISTEN_FD. */
+#define KEEPER_LISTEN_FD 3
+#define WORKER_LISTEN_FD 4

@@ -1,0 +1,268 @@
+/* `akvfs get CLASS.yaml [FILE]`: fetch once, in this process, without a mount. */
+#include <time.h>
+
+#include "base/wipe.h"
+#include "cache/view.h"
+#include "cli/class_file.h"
+#include "cli/cli.h"
+#include "cli/hygiene.h"
+#include "cli/identity.h"
+#include "cli/status_json.h"
+#include "cli/words.h"
+
+static const char help[] =
+        "akvfs get CLASS.yaml [FILE] [OPTIONS]\n"
+        "\n"
+        "Fetches the class's objects once, without mounting anything. With FILE it writes the bytes\n"
+        "that file would have, exactly, to standard output, and fetches only the object behind it;\n"
+        "without FILE it lists what there is. CLASS.yaml may be - for standard input.\n"
+        "\n"
+        "  --log-level LEVEL          error, warning (default), info or debug, on standard error\n";
+
+static const char help_examples[] =
+        "\n"
+        "Exit status: 0 fetched, 1 not, 2 wrong use.\n"
+        "\n"
+        "Examples:\n"
+        "  akvfs get class.yaml\n"
+        "  akvfs get class.yaml db-password\n"
+        "  akvfs get class.yaml tls/cert.pem | openssl x509 -noout -enddate\n";
+
+struct get {
+        struct loop *loop;
+        struct http_client *http;
+        struct auths *auths;
+        struct vaults *vaults;
+        struct cache *cache;
+        struct vault *vault;
+        struct view *view;
+        bool failed;
+};
+
+static void on_ready(void *userdata, const struct err *errors, size_t n_errors)
+{
+        struct get *g = userdata;
+
+        for (size_t i = 0; i < n_errors; i++)
+                cli_print_error("get", &errors[i]);
+        g->failed = n_errors > 0;
+        loop_exit(g->loop, 0);
+}
+
+static void on_changed(void *userdata, struct view_file *const *files, size_t n)
+{
+        /* nothing is polled */
+}
+
+static int open_view(struct get *g, const struct spc_class *class, const struct identity *identity,
+        struct err *e)
+{
+        static const struct view_events events = {.ready = on_ready, .changed = on_changed};
+
+        int r = loop_new(&g->loop);
+        if (r == 0)
+                r = http_client_new(g->loop, &g->http);
+        if (r == 0)
+                r = auths_new(g->loop, g->http, &g->auths);
+        if (r == 0)
+                r = vaults_new(g->loop, g->http, &g->vaults);
+        if (r == 0)
+                r = cache_new(g->loop, &g->cache);
+        if (r < 0)
+                return err_set(e, r, "could not start: %s", strerror(-r));
+        r = identity_open(identity, g->auths, g->vaults, &g->vault, e);
+        if (r < 0)
+                return r;
+        const struct view_config config = {
+                .class = class, .vault = g->vault, .poll_interval = CACHE_NO_POLL};
+        r = view_open(g->cache, &config, &events, g, &g->view, e);
+        if (r < 0)
+                return r;
+        r = loop_run(g->loop);
+        return r < 0 ? err_set(e, r, "the event loop failed: %s", strerror(-r)) : 0;
+}
+
+static void close_view(struct get *g)
+{
+        view_close(g->view);
+        vault_unref(g->vault);
+        cache_free(g->cache);
+        vaults_free(g->vaults);
+        auths_free(g->auths);
+        http_client_free(g->http);
+        loop_free(g->loop);
+}
+
+/* The object that FILE comes from: its own name, or a version in its folder. */
+static const struct spc_object *find_object(
+        const struct spc_class *class, const char *file, struct err *e)
+{
+        for (size_t i = 0; i < class->n_objects; i++) {
+                const struct spc_object *o = &class->objects[i];
+                const char *rest = startswith(file, o->file);
+
+                if (rest && (*rest == '\0' || (*rest == '/' && o->history > 1)))
+                        return o;
+        }
+
+        err_set_cause(e, ERR_NOT_FOUND, -ENOENT, "the class has no file %s", file);
+        _cleanup_free_ const char **names = calloc(class->n_objects + 1, sizeof *names);
+        for (size_t i = 0; names && i < class->n_objects; i++)
+                names[i] = class->objects[i].file;
+        const char *near = names ? words_nearest(file, names, class->n_objects) : NULL;
+        if (near)
+                err_hint(e, "did you mean %s?", near);
+        else
+                err_hint(e, "without FILE, akvfs get lists them");
+        return NULL;
+}
+
+static void list(const struct view *v)
+{
+        struct view_file *const *files = NULL;
+        size_t n = view_files(v, &files), width = 4, object = 6;
+        char updated[32], expires[32];
+
+        for (size_t i = 0; i < n; i++) {
+                width = MAX(width, strlen(files[i]->path));
+                object = MAX(object, strlen(files[i]->object_name));
+        }
+        width = MIN(width, 48);
+        object = MIN(object, 48);
+        printf("%-*s  %-6s  %-*s  %-32s  %8s  %-20s  %s\n", (int)width, "FILE", "TYPE", (int)object,
+                "OBJECT", "VERSION", "BYTES", "UPDATED", "EXPIRES");
+        for (size_t i = 0; i < n; i++) {
+                const struct view_file *f = files[i];
+                const char *u = status_time(f->mtime, updated);
+                const char *x = status_time(f->expires, expires);
+
+                cli_put_text(stdout, f->path, (int)width);
+                printf("  %-6s  ", vault_kind_name(f->kind));
+                cli_put_text(stdout, f->object_name, (int)object);
+                printf("  ");
+                cli_put_text(stdout, f->version, 32);
+                printf("  %8zu  %-20s  %s\n", sec_len(f->bytes), u ? u : "-", x ? x : "-");
+        }
+}
+
+static int put_file(const struct view *v, const char *file, struct err *e)
+{
+        struct view_file *const *files = NULL;
+        size_t n = view_files(v, &files);
+
+        for (size_t i = 0; i < n; i++) {
+                if (!streq(files[i]->path, file))
+                        continue;
+                /* write(2), so that no stdio buffer keeps a copy */
+                int r = write_all(
+                        STDOUT_FILENO, sec_bytes(files[i]->bytes), sec_len(files[i]->bytes));
+                return r < 0 ? err_set_cause(e, ERR_LOCAL, r,
+                                       "could not write to standard output: %s", strerror(-r))
+                             : 0;
+        }
+        err_set_cause(e, ERR_NOT_FOUND, -ENOENT, "there is no file %s", file);
+        err_hint(e, "without FILE, akvfs get lists them");
+        return -ENOENT;
+}
+
+static void warn(const char *text)
+{
+        cli_warn("get", "%s", text);
+}
+
+static int get(const struct spc_class *class, struct options *o, const char *file, struct err *e)
+{
+        _cleanup_credentials_ struct credentials found = {0};
+        _cleanup_identity_ struct identity identity = {0};
+        struct spc_class one = *class; /* borrows everything */
+        struct get g = {0};
+
+        int r = options_resolve_files(o, e);
+        if (r == 0)
+                r = credentials_find(o, warn, &found, e);
+        if (r == 0)
+                r = identity_resolve(class, o, &found, warn, &identity, e);
+        if (r < 0)
+                return r;
+        if (file) {
+                const struct spc_object *object = find_object(class, file, e);
+                if (!object)
+                        return -ENOENT;
+                one.objects = (struct spc_object *)(uintptr_t)object;
+                one.n_objects = 1;
+        }
+        /* whatever was passed in (pipes with the class or the secret) has been read */
+        r = hygiene_close_from(STDERR_FILENO + 1);
+        if (r < 0)
+                return err_set(e, r, "could not close descriptors: %s", strerror(-r));
+        r = open_view(&g, &one, &identity, e);
+        if (r == 0 && !g.failed) {
+                if (file)
+                        r = put_file(g.view, file, e);
+                else
+                        list(g.view);
+        }
+        close_view(&g);
+        if (r < 0)
+                return r;
+        return g.failed ? CLI_FAILED : cli_finish_output("get");
+}
+
+int cli_get(int argc, char **argv)
+{
+        _cleanup_(options_done) struct options o;
+        _cleanup_(spc_class_freep) struct spc_class *class = NULL;
+        _cleanup_err_ struct err e = {0};
+        const char *path = NULL, *file = NULL, *value = NULL;
+        struct words words;
+        struct word table[40];
+        size_t n = 0;
+        int id = 0;
+
+        const struct word *endpoints = options_words(true, &n);
+        memcpy(table, endpoints, n * sizeof *table);
+        table[n++] = (struct word){"help", 'h', false, 'h'};
+        table[n++] = (struct word){NULL, 'o', true, 'o'};
+        table[n++] = (struct word){"log-level", 0, true, 'l'};
+
+        options_init(&o);
+        o.log_level = LOG_WARNING;
+        int r = hygiene_protect();
+        if (r == 0)
+                r = wipe_install();
+        if (r < 0)
+                return cli_fail("get", (err_set(&e, r, "could not start: %s", strerror(-r)), &e));
+
+        words_init(&words, argc, argv);
+        while ((r = words_next(&words, table, n, &id, &value, &e)) > 0) {
+                if (id == 'h') {
+                        printf("%s\n%s%s", help, options_help_endpoints, help_examples);
+                        return cli_finish_output("get");
+                }
+                if (id == 'o')
+                        r = options_parse(&o, value, false, &e);
+                else if (id == 'l')
+                        r = options_set(&o, "log_level", value, &e);
+                else if (id != WORD_PLAIN)
+                        r = options_set_word(&o, id, value, &e);
+                else if (!path)
+                        path = value;
+                else if (!file)
+                        file = value;
+                else
+                        r = err_set_cause(
+                                &e, ERR_USAGE, -EINVAL, "word %s was not expected", value);
+                if (r < 0)
+                        break;
+        }
+        if (r == 0 && !path)
+                r = err_set_cause(&e, ERR_USAGE, -EINVAL, "which CLASS.yaml?");
+        if (r < 0)
+                return cli_usage("get", &e);
+        log_set_level((enum log_level)o.log_level);
+
+        if (cli_load_class(path, o.class_name, &class) < 0)
+                return CLI_FAILED;
+        r = get(class, &o, file, &e);
+        return r < 0 ? cli_fail("get", &e) : r;
+}

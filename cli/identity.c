@@ -1,0 +1,351 @@
+#include "cli/identity.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "auth/cloud.h"
+#include "base/wipe.h"
+
+void identity_done(struct identity *i)
+{
+        free(i->tenant);
+        free(i->client_id);
+        sec_unref(i->secret);
+        free(i->authority);
+        free(i->imds_endpoint);
+        free(i->vault_url);
+        free(i->scope);
+        free(i->ca_file);
+        *i = (struct identity){0};
+}
+
+static int copy(char **field, const char *value)
+{
+        *field = strdup(value ? value : "");
+        return *field ? 0 : -ENOMEM;
+}
+
+static int _printf_(2, 3) say(credentials_warn_fn warn, const char *fmt, ...)
+{
+        char *text = NULL;
+        va_list ap;
+
+        if (!warn)
+                return 0;
+        va_start(ap, fmt);
+        int n = vasprintf(&text, fmt, ap);
+        va_end(ap);
+        if (n < 0)
+                return -ENOMEM;
+        warn(text);
+        free(text);
+        return 0;
+}
+
+/* --- URLs from outside --- */
+
+/* Azure's SDKs take a bare host name for an authority too. */
+static int authority_url(const char *text, const char *from, char **ret, struct err *e)
+{
+        const char *scheme = strstr(text, "://"), *slash = "/";
+        size_t len = strlen(text);
+
+        if (scheme && strncasecmp(text, "https://", 8) != 0) {
+                err_set_cause(e, ERR_USAGE, -EINVAL,
+                        "%s %s is not https: a client secret is never sent unencrypted", from,
+                        text);
+                err_hint(e, "write https://, and --ca-file for a private certificate authority");
+                return -EINVAL;
+        }
+        if (len == 0 || strpbrk(text, " \t\r\n?#@"))
+                return err_set_cause(e, ERR_USAGE, -EINVAL,
+                        "%s \"%s\" is not a URL such as https://login.microsoftonline.com/", from,
+                        text);
+        if (text[len - 1] == '/')
+                slash = "";
+        return xasprintf(ret, "%s%s%s", scheme ? "" : "https://", text, slash);
+}
+
+/* The one place where http is right: the metadata service is on the machine itself. */
+static int imds_url(const char *text, const char *from, char **ret, struct err *e)
+{
+        size_t len = strlen(text);
+
+        if (strncasecmp(text, "http://", 7) != 0 && strncasecmp(text, "https://", 8) != 0)
+                return err_set_cause(e, ERR_USAGE, -EINVAL,
+                        "%s \"%s\" is not a URL such as http://169.254.169.254", from, text);
+        while (len > 0 && text[len - 1] == '/')
+                len--;
+        *ret = strndup(text, len);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int resolve_endpoints(
+        const struct spc_class *class, const struct options *o, struct identity *i, struct err *e)
+{
+        struct cloud cloud = {0};
+        const char *host = getenv("AZURE_AUTHORITY_HOST");
+        const char *imds = getenv("AZURE_POD_IDENTITY_AUTHORITY_HOST");
+
+        int r = cloud_find(class->cloud, class->cloud_env_file, &cloud, e);
+        if (r < 0)
+                return r;
+        if (o->authority_host)
+                r = authority_url(o->authority_host, "--authority-host", &i->authority, e);
+        else if (!isempty(host) && (isempty(class->cloud) || isempty(cloud.authority)))
+                r = authority_url(host, "AZURE_AUTHORITY_HOST", &i->authority, e);
+        else
+                r = copy(&i->authority, cloud.authority);
+        if (r == 0 && o->imds_endpoint)
+                r = imds_url(o->imds_endpoint, "--imds-endpoint", &i->imds_endpoint, e);
+        else if (r == 0 && !isempty(imds))
+                r = imds_url(imds, "AZURE_POD_IDENTITY_AUTHORITY_HOST", &i->imds_endpoint, e);
+        if (r == 0)
+                r = xasprintf(&i->scope, "%s/.default", cloud.vault_resource);
+        if (r == 0 && o->vault_url && strncasecmp(o->vault_url, "http://", 7) == 0) {
+                err_set_cause(e, ERR_USAGE, -EINVAL,
+                        "--vault-url %s is not https: secrets are never sent unencrypted",
+                        o->vault_url);
+                err_hint(e, "write https://, and --ca-file for a private certificate authority");
+                r = -EINVAL;
+        }
+        if (r == 0)
+                r = vault_make_url(
+                        class->vault, cloud.vault_suffix, o->vault_url, &i->vault_url, e);
+        if (r == 0 && o->ca_file)
+                r = copy(&i->ca_file, o->ca_file);
+        cloud_done(&cloud);
+        return r;
+}
+
+/* --- modes --- */
+
+static int unsupported(struct err *e, const char *what)
+{
+        err_set_cause(e, ERR_UNSUPPORTED, -EOPNOTSUPP,
+                "the class asks for %s, which is not possible outside of a pod", what);
+        err_hint(e, "on a VM set useVMManagedIdentity: \"true\" (and userAssignedIdentityID for a "
+                    "user-assigned identity); elsewhere leave all three out and give a service "
+                    "principal with AZURE_CLIENT_ID and AZURE_CLIENT_SECRET");
+        return -EOPNOTSUPP;
+}
+
+static int resolve_vm(const struct spc_class *class, credentials_warn_fn warn, struct identity *i)
+{
+        int r = 0;
+
+        i->mode = AUTH_VM_IDENTITY;
+        if (!isempty(class->client_id))
+                r = say(warn,
+                        "clientID %s of the class is passed over with useVMManagedIdentity: a "
+                        "user-assigned identity is named by userAssignedIdentityID",
+                        class->client_id);
+        if (r == 0)
+                r = copy(&i->tenant, "");
+        if (r == 0)
+                r = copy(&i->client_id, class->user_assigned_id);
+        return r;
+}
+
+static int resolve_service_principal(const struct spc_class *class, const struct credentials *found,
+        credentials_warn_fn warn, struct identity *i, struct err *e)
+{
+        bool in_class = !isempty(class->client_id);
+        const char *client = in_class ? class->client_id : found->client_id;
+        const char *tenant = !isempty(class->tenant) ? class->tenant : found->tenant;
+        int r = 0;
+
+        i->mode = AUTH_CLIENT_SECRET;
+        if (!found->secret && in_class) {
+                err_set_cause(e, ERR_UNSUPPORTED, -EOPNOTSUPP,
+                        "the class has clientID %s, so it asks for workload identity, which is not "
+                        "possible outside of a pod",
+                        class->client_id);
+                err_hint(e,
+                        "give a client secret of that application in AZURE_CLIENT_SECRET or with "
+                        "--client-secret-file, or set useVMManagedIdentity: \"true\" on a VM");
+                return -EOPNOTSUPP;
+        }
+        if (!found->secret || isempty(client)) {
+                err_set_cause(e, ERR_USAGE, -EINVAL,
+                        "no identity: the class names none, and %s is set nowhere",
+                        !found->secret && isempty(client)
+                                ? "neither AZURE_CLIENT_ID nor AZURE_CLIENT_SECRET"
+                        : !found->secret ? "AZURE_CLIENT_SECRET"
+                                         : "AZURE_CLIENT_ID");
+                err_hint(e, "set AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (or --client-secret-file, "
+                            "--env-file), or useVMManagedIdentity: \"true\" in the class on a VM");
+                e->cause = ERR_AUTH;
+                return -EINVAL;
+        }
+        if (isempty(tenant)) {
+                err_set_cause(e, ERR_AUTH, -EINVAL,
+                        "no tenant: neither the class nor "
+                        "AZURE_TENANT_ID names one");
+                return -EINVAL;
+        }
+        if (in_class && found->client_id && strcasecmp(found->client_id, client) != 0)
+                r = say(warn, "clientID %s of the class is used, not AZURE_CLIENT_ID %s", client,
+                        found->client_id);
+        if (r == 0 && found->tenant && strcasecmp(found->tenant, tenant) != 0)
+                r = say(warn, "tenantID %s of the class is used, not AZURE_TENANT_ID %s", tenant,
+                        found->tenant);
+        if (r == 0)
+                r = copy(&i->tenant, tenant);
+        if (r == 0)
+                r = copy(&i->client_id, client);
+        if (r == 0)
+                i->secret = sec_ref(found->secret);
+        return r;
+}
+
+int identity_resolve(const struct spc_class *class, const struct options *o,
+        const struct credentials *found, credentials_warn_fn warn, struct identity *ret,
+        struct err *e)
+{
+        _cleanup_identity_ struct identity i = {0};
+        int r = 0;
+
+        switch (class->identity) {
+        case SPC_IDENTITY_POD:
+                return unsupported(e, "usePodIdentity");
+        case SPC_IDENTITY_TOKEN_PROXY:
+                return unsupported(e, "useAzureTokenProxy");
+        case SPC_IDENTITY_VM:
+                r = resolve_vm(class, warn, &i);
+                break;
+        case SPC_IDENTITY_DEFAULT:
+                r = resolve_service_principal(class, found, warn, &i, e);
+                break;
+        }
+        if (r == 0)
+                r = resolve_endpoints(class, o, &i, e);
+        if (r == -ENOMEM)
+                return err_set(e, r, "out of memory");
+        if (r < 0)
+                return r;
+        *ret = i;
+        i = (struct identity){0};
+        return 0;
+}
+
+/* --- over the control socket --- */
+
+cJSON *identity_format(const struct identity *i)
+{
+        _cleanup_json_ cJSON *j = cJSON_CreateObject();
+
+        if (!cJSON_AddBoolToObject(j, "vm", i->mode == AUTH_VM_IDENTITY) ||
+                !cJSON_AddStringToObject(j, "tenant", i->tenant) ||
+                !cJSON_AddStringToObject(j, "client_id", i->client_id) ||
+                !cJSON_AddStringToObject(j, "authority", i->authority) ||
+                !cJSON_AddStringToObject(j, "vault_url", i->vault_url) ||
+                !cJSON_AddStringToObject(j, "scope", i->scope))
+                return NULL;
+        if (i->imds_endpoint && !cJSON_AddStringToObject(j, "imds_endpoint", i->imds_endpoint))
+                return NULL;
+        if (i->ca_file && !cJSON_AddStringToObject(j, "ca_file", i->ca_file))
+                return NULL;
+        if (i->secret) {
+                /* hex: a secret may hold any byte, JSON text may not */
+                size_t len = sec_len(i->secret);
+                _cleanup_secret_ char *hex = malloc(2 * len + 1);
+                if (!hex)
+                        return NULL;
+                hex_encode(sec_bytes(i->secret), len, hex);
+                if (!cJSON_AddStringToObject(j, "client_secret", hex))
+                        return NULL;
+        }
+        return TAKE_PTR(j);
+}
+
+static int hex_digit(char c)
+{
+        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static int parse_secret(const char *hex, struct sec **ret)
+{
+        struct sec *s = NULL;
+        size_t len = strlen(hex);
+
+        if (len == 0 || len % 2 != 0 || len / 2 > CREDENTIALS_FILE_MAX)
+                return -EBADMSG;
+        int r = sec_alloc(len / 2, &s);
+        if (r < 0)
+                return r;
+        unsigned char *out = sec_buf(s);
+        for (size_t i = 0; i < len / 2; i++) {
+                int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
+                if (high < 0 || low < 0) {
+                        sec_unref(s);
+                        return -EBADMSG;
+                }
+                out[i] = (unsigned char)(high << 4 | low);
+        }
+        *ret = s;
+        return 0;
+}
+
+int identity_parse(const cJSON *j, struct identity *ret, struct err *e)
+{
+        _cleanup_identity_ struct identity i = {
+                .mode = json_bool(j, "vm", false) ? AUTH_VM_IDENTITY : AUTH_CLIENT_SECRET};
+        const struct {
+                const char *name;
+                char **field;
+                bool optional;
+        } fields[] = {
+                {"tenant", &i.tenant, false},
+                {"client_id", &i.client_id, false},
+                {"authority", &i.authority, false},
+                {"vault_url", &i.vault_url, false},
+                {"scope", &i.scope, false},
+                {"imds_endpoint", &i.imds_endpoint, true},
+                {"ca_file", &i.ca_file, true},
+        };
+        int r = 0;
+
+        for (size_t k = 0; r == 0 && k < ELEMENTSOF(fields); k++) {
+                const char *value = json_string(j, fields[k].name);
+                if (value)
+                        r = copy(fields[k].field, value);
+                else if (!fields[k].optional)
+                        r = -EBADMSG;
+        }
+        const char *secret = json_string(j, "client_secret");
+        if (r == 0 && secret)
+                r = parse_secret(secret, &i.secret);
+        if (r < 0)
+                return err_set(e, r, "the request's identity cannot be read: %s", strerror(-r));
+        *ret = i;
+        i = (struct identity){0};
+        return 0;
+}
+
+int identity_open(const struct identity *i, struct auths *auths, struct vaults *vaults,
+        struct vault **ret, struct err *e)
+{
+        _cleanup_(auth_unrefp) struct auth *auth = NULL;
+        const struct auth_config auth_config = {
+                .mode = i->mode,
+                .tenant = i->tenant,
+                .client_id = i->client_id,
+                .client_secret = i->secret,
+                .authority = i->authority,
+                .imds_endpoint = i->imds_endpoint,
+                .endpoint = {.ca_file = i->ca_file},
+        };
+
+        int r = auth_open(auths, &auth_config, &auth, e);
+        if (r < 0)
+                return r;
+        const struct vault_config vault_config = {
+                .url = i->vault_url,
+                .scope = i->scope,
+                .auth = auth,
+                .endpoint = {.ca_file = i->ca_file},
+        };
+        return vault_open(vaults, &vault_config, ret, e);
+}

@@ -1,0 +1,41 @@
+/* Who asks, and whom: a class and its surroundings resolved into one identity and one vault.
+ *
+ * Resolved by the command, whose environment and working directory the user meant; the worker gets
+ * the result (identity_format, identity_parse) and opens it (identity_open). Nothing is sent here.
+ */
+#pragma once
+
+#include "auth/auth.h"
+#include "base/json.h"
+#include "cli/credentials.h"
+#include "spc/spc.h"
+#include "vault/vault.h"
+
+struct identity {
+        enum auth_mode_id mode;
+        char *tenant;        /* "" for a VM's */
+        char *client_id;     /* service principal, or a VM's user-assigned identity, or "" */
+        struct sec *secret;  /* of a service principal, else NULL */
+        char *authority;     /* "https://.../" */
+        char *imds_endpoint; /* NULL for the default */
+        char *vault_url;     /* without a slash at the end */
+        char *scope;         /* "https://vault.azure.net/.default" */
+        char *ca_file;       /* absolute, or NULL */
+};
+
+void identity_done(struct identity *i);
+#define _cleanup_identity_ _cleanup_(identity_done)
+
+/* The class's parameters win over the credentials' names and over AZURE_AUTHORITY_HOST; options win
+ * over the class's cloud. warn (optional) is told what is passed over. */
+int identity_resolve(const struct spc_class *class, const struct options *o,
+        const struct credentials *found, credentials_warn_fn warn, struct identity *ret,
+        struct err *e);
+
+/* Over the control socket; holds the secret, so wipe what it is printed into. */
+cJSON *identity_format(const struct identity *i);
+int identity_parse(const cJSON *j, struct identity *ret, struct err *e);
+
+/* References to the vault as this identity sees it. */
+int identity_open(const struct identity *i, struct auths *auths, struct vaults *vaults,
+        struct vault **ret, struct err *e);

@@ -1,0 +1,43 @@
+/* `akvfs keeper`: opens its log and hands over to fs/keeper.h. */
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/daemon.h"
+#include "cli/hygiene.h"
+#include "cli/log_target.h"
+#include "fs/keeper.h"
+
+int cli_keeper(int argc, char **argv)
+{
+        _cleanup_err_ struct err e = {0};
+        struct daemon_words words;
+        const char *worker[DAEMON_ARGC_MAX];
+        char level[2];
+
+        int r = daemon_words_parse(argc, argv, &words, &e);
+        if (r < 0)
+                return cli_fail("keeper", &e);
+        log_set_level((enum log_level)words.log_level);
+        log_set_json(words.log_json);
+        r = hygiene_protect();
+        if (r < 0)
+                return cli_fail("keeper", (err_set(&e, r, "could not protect memory"), &e));
+
+        /* away from the number that keeper.h wants for the worker's socket */
+        int listen_fd = fcntl(KEEPER_LISTEN_FD, F_DUPFD_CLOEXEC, 16);
+        if (listen_fd < 0)
+                return cli_fail("keeper", (err_set(&e, -errno, "no control socket"), &e));
+        close(KEEPER_LISTEN_FD);
+        r = log_target_open(words.log, NULL, &e);
+        if (r < 0)
+                return cli_fail("keeper", &e);
+
+        daemon_words_format(&words, "worker", level, worker);
+        const struct keeper_options options = {
+                .worker_argv = worker,
+                .pass_fds = &listen_fd,
+                .n_pass_fds = 1,
+        };
+        return keeper_run(&options);
+}

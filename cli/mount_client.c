@@ -1,0 +1,315 @@
+#include "cli/mount_client.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/daemon.h"
+#include "cli/log_target.h"
+#include "cli/notify.h"
+
+/* A worker that ends just when we knock is no reason to fail. */
+#define ATTEMPTS 5
+
+/* --- asking --- */
+
+static void show_progress(const cJSON *message)
+{
+        int64_t have, of;
+
+        if (!isatty(STDERR_FILENO) || json_int64(message, "have", &have) < 0 ||
+                json_int64(message, "of", &of) < 0)
+                return;
+        fprintf(stderr, "\rfetched %lld of %lld", (long long)have, (long long)of);
+        fflush(stderr);
+}
+
+static void end_progress(void)
+{
+        if (isatty(STDERR_FILENO))
+                fputs("\r\033[K", stderr);
+}
+
+/* Sends the request and waits until the worker has taken it. 1 accepted, 0 refused (printed), or a
+ * negative errno. */
+static int submit(
+        struct control_client *c, const struct mount_request *q, int wake_fd, struct err *e)
+{
+        _cleanup_json_ cJSON *message = mount_request_format(q), *answer = NULL;
+
+        if (!message)
+                return err_set(e, -ENOMEM, "out of memory");
+        int r = control_client_send(c, message, e);
+        if (r == 0)
+                r = control_client_receive(c, CONTROL_HELLO_TIMEOUT_MS, wake_fd, &answer, e);
+        if (r < 0)
+                return r;
+        if (streq(control_type(answer), "accepted"))
+                return 1;
+        if (client_print_errors("mount", answer) == 0)
+                return err_set(e, -EBADMSG, "the worker gave an answer that makes no sense");
+        return 0;
+}
+
+/* Until the mount stands (1) or has failed (0, printed); or a negative errno. */
+static int wait_until_mounted(struct control_client *c, int wake_fd, struct err *e)
+{
+        for (;;) {
+                _cleanup_json_ cJSON *answer = NULL;
+
+                int r = control_client_receive(c, CONTROL_NO_TIMEOUT, wake_fd, &answer, e);
+                if (r == 0 && streq(control_type(answer), "progress")) {
+                        show_progress(answer);
+                        continue;
+                }
+                end_progress();
+                if (r < 0)
+                        return r;
+                if (streq(control_type(answer), "done"))
+                        return 1;
+                if (client_print_errors("mount", answer) == 0)
+                        return err_set(
+                                e, -EBADMSG, "the worker gave an answer that makes no sense");
+                return 0;
+        }
+}
+
+static int lost_worker(const char *log, struct err *e)
+{
+        err_hint(e, "its log: %s", streq(log, "syslog") ? "syslog (journalctl -t akvfs)" : log);
+        return cli_fail("mount", e);
+}
+
+/* --- in the background --- */
+
+struct search {
+        struct control_client *found;
+        struct control_place here;
+};
+
+static int on_worker(void *userdata, struct control_client **client)
+{
+        struct search *s = userdata;
+        const struct control_hello *h = control_client_hello(*client);
+
+        if (!h->accepts || h->uid != geteuid() || !control_place_equal(&h->place, &s->here))
+                return 0;
+        s->found = TAKE_PTR(*client);
+        return 1;
+}
+
+static void on_problem(void *userdata, const struct err *problem)
+{
+        cli_warn("mount", "%s; starting another worker", err_text(problem));
+}
+
+static int start_worker(
+        const struct rundir *d, const struct options *o, struct control_client **ret, struct err *e)
+{
+        _cleanup_free_ char *log = NULL, *name = NULL;
+
+        int r = o->log ? xasprintf(&log, "%s", o->log) : log_target_default(d->path, &log);
+        if (r < 0)
+                return err_set(e, r, "out of memory");
+        const struct daemon_options options = {
+                .log = log,
+                .log_level = o->log_level < 0 ? LOG_INFO : o->log_level,
+                .log_json = o->log_json,
+        };
+        r = daemon_start(d, &options, &name, NULL, e);
+        if (r < 0)
+                return r;
+        r = control_client_new(d, name, ret, e);
+        if (r < 0) {
+                rundir_remove(d, name);
+                err_set(e, r, "the worker ended as soon as it was started");
+                err_hint(e, "its log: %s, and %s/akvfs.log", log, d->path);
+        }
+        return r;
+}
+
+static int find_or_start(const struct rundir *d, const struct options *o, bool locked,
+        struct control_client **ret, struct err *e)
+{
+        struct search s = {0};
+
+        int r = control_place_here(&s.here);
+        if (r < 0)
+                return err_set(e, r, "could not read /proc/self/ns: %s", strerror(-r));
+        r = control_each(d, locked, on_worker, on_problem, &s, e);
+        if (r < 0)
+                return r;
+        if (!s.found)
+                return start_worker(d, o, ret, e);
+        const char *log = control_client_hello(s.found)->log;
+        if (o->log && !streq(o->log, log))
+                cli_warn("mount", "the running worker logs to %s; log=%s is passed over", log,
+                        o->log);
+        *ret = s.found;
+        return 0;
+}
+
+int mount_in_background(const struct mount_request *q, const struct options *o)
+{
+        _cleanup_rundir_ struct rundir d = {.fd = -EBADF};
+        _cleanup_close_ int lock = -EBADF;
+        _cleanup_(control_client_freep) struct control_client *c = NULL;
+        _cleanup_err_ struct err e = {0};
+
+        int r = rundir_open(true, &d, &e);
+        if (r == 0)
+                r = rundir_lock(&d, &lock, &e);
+        for (unsigned i = 0; r == 0 && i < ATTEMPTS; i++) {
+                control_client_free(TAKE_PTR(c));
+                r = find_or_start(&d, o, true, &c, &e);
+                if (r < 0)
+                        break;
+                r = submit(c, q, -1, &e);
+                bool ended = r == -ENODATA || r == -ECONNRESET || r == -EPIPE;
+                if (ended && i + 1 < ATTEMPTS)
+                        r = 0; /* it ended with its last mount; look again */
+                else if (r == 0)
+                        return CLI_FAILED; /* refused, and said why */
+        }
+        if (r < 0)
+                return cli_fail("mount", &e);
+        /* Others may find this worker now: it stays as long as we are connected. */
+        lock = safe_close(lock);
+
+        r = wait_until_mounted(c, -1, &e);
+        if (r < 0)
+                return lost_worker(control_client_hello(c)->log, &e);
+        return r > 0 ? CLI_DONE : CLI_FAILED;
+}
+
+/* --- in the foreground --- */
+
+struct foreground {
+        pid_t keeper;
+        int signal_fd;
+        bool stopping;
+};
+
+static int block_signals(void)
+{
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGHUP);
+        sigaddset(&set, SIGCHLD);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        return fd < 0 ? -errno : fd;
+}
+
+/* Passes on what came. 1 when the keeper has ended, with its wait status. */
+static int handle_signals(struct foreground *f, int *ret_status)
+{
+        struct signalfd_siginfo info;
+
+        while (read(f->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
+                if (info.ssi_signo == SIGCHLD)
+                        continue;
+                if (info.ssi_signo != SIGHUP) {
+                        f->stopping = true;
+                        notify_service_manager("STOPPING=1");
+                }
+                kill(f->keeper, (int)info.ssi_signo);
+        }
+        pid_t pid = waitpid(f->keeper, ret_status, WNOHANG);
+        return pid == f->keeper ? 1 : 0;
+}
+
+static int exit_status(const struct foreground *f, int status)
+{
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+                return CLI_DONE;
+        if (WIFSIGNALED(status))
+                fprintf(stderr, "akvfs mount: the keeper was killed by signal %d\n",
+                        WTERMSIG(status));
+        else
+                fprintf(stderr, "akvfs mount: the keeper ended with status %d\n",
+                        WEXITSTATUS(status));
+        return CLI_FAILED;
+}
+
+static int wait_for_keeper(struct foreground *f)
+{
+        int status = 0;
+
+        for (;;) {
+                struct pollfd p = {.fd = f->signal_fd, .events = POLLIN};
+
+                if (handle_signals(f, &status) > 0)
+                        return exit_status(f, status);
+                if (poll(&p, 1, -1) < 0 && errno != EINTR)
+                        return CLI_FAILED;
+        }
+}
+
+/* A call that a signal interrupted goes on after the signal was passed on; the worker then answers
+ * or ends. */
+static int talk(struct foreground *f, struct control_client *c, const struct mount_request *q,
+        struct err *e)
+{
+        int status = 0;
+
+        int r = submit(c, q, -1, e);
+        if (r <= 0)
+                return r;
+        while ((r = wait_until_mounted(c, f->signal_fd, e)) == -EINTR)
+                if (handle_signals(f, &status) > 0)
+                        return err_set_cause(
+                                e, ERR_LOCAL, -ECONNRESET, "the keeper ended before it was ready");
+        return r;
+}
+
+int mount_in_foreground(const struct mount_request *q, const struct options *o)
+{
+        _cleanup_rundir_ struct rundir d = {.fd = -EBADF};
+        _cleanup_close_ int lock = -EBADF, signal_fd = block_signals();
+        _cleanup_(control_client_freep) struct control_client *c = NULL;
+        _cleanup_err_ struct err e = {0};
+        _cleanup_free_ char *name = NULL;
+        struct foreground f = {.signal_fd = signal_fd};
+        const struct daemon_options options = {
+                .log = o->log ? o->log : "stderr",
+                .log_level = o->log_level < 0 ? LOG_INFO : o->log_level,
+                .log_json = o->log_json,
+                .foreground = true,
+        };
+
+        int r = signal_fd < 0 ? err_set(&e, signal_fd, "signalfd: %s", strerror(-signal_fd)) : 0;
+        if (r == 0)
+                r = rundir_open(true, &d, &e);
+        if (r == 0)
+                r = rundir_lock(&d, &lock, &e);
+        if (r == 0)
+                r = daemon_start(&d, &options, &name, &f.keeper, &e);
+        if (r < 0)
+                return cli_fail("mount", &e);
+
+        r = control_client_new(&d, name, &c, &e);
+        lock = safe_close(lock);
+        if (r == 0)
+                r = talk(&f, c, q, &e);
+        control_client_free(TAKE_PTR(c));
+        if (r < 0 && !f.stopping)
+                cli_print_error("mount", &e);
+        if (r <= 0) {
+                /* the worker has nothing left to do and ends; this makes sure of it */
+                kill(f.keeper, SIGTERM);
+                bool stopped = f.stopping;
+                int status = wait_for_keeper(&f);
+                return stopped ? status : CLI_FAILED;
+        }
+        notify_service_manager("READY=1");
+        return wait_for_keeper(&f);
+}

@@ -1,0 +1,38 @@
+/* The control directory: where workers of one user listen.
+ *
+ * Root's is /run/akvfs; others have $XDG_RUNTIME_DIR/akvfs (when that folder is theirs), else
+ * /tmp/akvfs-UID. It belongs to the user with mode 0700, and that is checked on the opened
+ * directory: in /tmp anybody could have made it first. A worker's socket is w-<random>.sock; `lock`
+ * is held (flock) by whoever looks for a worker to share or starts one, so that two first mounts
+ * do not start two.
+ */
+#pragma once
+
+#include "base/err.h"
+
+struct rundir {
+        char *path;
+        int fd; /* O_PATH-like directory descriptor */
+};
+
+/* Opens it; with `create` makes it first. -ENOENT when it is not there: no worker has run. */
+int rundir_open(bool create, struct rundir *ret, struct err *e);
+/* The same below a given folder, for tests. */
+int rundir_open_at(const char *path, bool create, struct rundir *ret, struct err *e);
+void rundir_done(struct rundir *d);
+#define _cleanup_rundir_ _cleanup_(rundir_done)
+
+/* Waits for the lock; closing *ret_fd releases it. */
+int rundir_lock(const struct rundir *d, int *ret_fd, struct err *e);
+
+/* Names of the sockets in it, NULL-terminated; free with rundir_names_free(). */
+int rundir_sockets(const struct rundir *d, char ***ret);
+void rundir_names_free(char **names);
+
+/* A new listening socket and its full path. Hold the lock. */
+int rundir_listen(const struct rundir *d, int *ret_fd, char **ret_path, struct err *e);
+
+/* A connection to a socket of the directory, made non-blocking. -ECONNREFUSED: nobody listens any
+ * more, and it may be removed (under the lock). */
+int rundir_connect(const struct rundir *d, const char *name, int *ret_fd);
+void rundir_remove(const struct rundir *d, const char *name);

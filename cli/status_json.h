@@ -1,0 +1,39 @@
+/* `akvfs status --json`: one mount as JSON. A contract with scripts: members are added, never
+ * changed.
+ *
+ * Times are RFC 3339 in UTC ("2024-05-01T12:00:00Z") or null: next_poll (the earliest of all
+ * objects; null when polling is off), updated, expires, fetched. age_seconds counts from the last
+ * successful fetch. error is text or null.
+ */
+#pragma once
+
+#include "base/json.h"
+#include "cache/view.h"
+
+struct status_file {
+        const struct view_file *file;
+        struct cache_state state;
+};
+
+struct status_mount {
+        const char *mountpoint, *class;
+        const char *state; /* "fetching", "mounting", "mounted", "ending" */
+        const char *vault, *identity;
+        pid_t keeper_pid, worker_pid;
+        uint64_t generation, fuse_requests, refused_requests;
+        usec_t poll_interval;
+        uid_t uid;
+        gid_t gid;
+        mode_t mode;
+        uint64_t vault_requests, token_requests;
+        size_t secret_bytes;
+        bool secrets_locked;
+        const struct status_file *files;
+        size_t n_files;
+};
+
+/* NULL without memory. */
+cJSON *status_mount_json(const struct status_mount *m, int64_t now);
+
+/* "2024-05-01T12:00:00Z" in buf (21 bytes), or NULL for VAULT_NO_TIME and 0. */
+const char *status_time(int64_t when, char buf[static 32]);

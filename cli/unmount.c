@@ -1,0 +1,138 @@
+/* `akvfs unmount DIR` */
+#include <spawn.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#include "cli/cli.h"
+#include "cli/client.h"
+#include "cli/mountpoint.h"
+#include "cli/words.h"
+
+static const char help[] =
+        "akvfs unmount DIR\n"
+        "\n"
+        "Takes a mounted class away and waits until it is gone. Readers that still have files open\n"
+        "do not stop it: as with umount --lazy the folder is free at once, and what they hold goes\n"
+        "when they close it. If nobody serves the mount any more, it is removed all the same.\n"
+        "\n"
+        "Exit status: 0 it is gone, 1 it is not, 2 wrong use.\n"
+        "\n"
+        "Example:\n"
+        "  akvfs unmount /mnt/secrets\n";
+
+enum { UNKNOWN, DONE, FAILED };
+
+static int on_answer(void *userdata, const struct control_hello *hello, const cJSON *answer)
+{
+        int *outcome = userdata;
+
+        if (streq(control_type(answer), "done")) {
+                const char *forced = json_string(answer, "forced");
+                if (forced)
+                        cli_warn("unmount", "%s", forced);
+                *outcome = DONE;
+                return 1;
+        }
+        if (streq(control_type(answer), "failed")) {
+                client_print_errors("unmount", answer);
+                *outcome = FAILED;
+                return 1;
+        }
+        return 0;
+}
+
+static int fusermount(const char *path, bool lazy, struct err *e)
+{
+        _cleanup_free_ char *program = NULL;
+        const char *const words[] = {"fusermount3", "-u", lazy ? "-z" : "-u", "--", path, NULL};
+        pid_t pid;
+        int status;
+
+        int r = mountpoint_fusermount(&program);
+        if (r < 0)
+                return err_set_cause(e, ERR_LOCAL, r, "fusermount3 is not installed");
+        r = -posix_spawn(&pid, program, NULL, NULL, (char *const *)(uintptr_t)words, environ);
+        if (r < 0)
+                return err_set_cause(
+                        e, ERR_LOCAL, r, "could not run %s: %s", program, strerror(-r));
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return err_set(e, -errno, "waitpid: %s", strerror(errno));
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+                err_set_cause(e, ERR_LOCAL, -EBUSY, "fusermount3 could not unmount %s", path);
+                err_hint(e, "if another user mounted it, unmount it as that user or as root");
+                return -EBUSY;
+        }
+        return 0;
+}
+
+/* Nobody answers for it: a mount whose processes are dead, or of another user. */
+static int remove_dead(const char *path, struct err *e)
+{
+        _cleanup_free_ char *class = NULL;
+
+        int r = mountpoint_class(path, &class);
+        if (r < 0)
+                return err_set(e, r, "could not read /proc/self/mountinfo: %s", strerror(-r));
+        if (r == 0) {
+                err_set_cause(e, ERR_LOCAL, -EINVAL, "nothing is mounted on %s by akvfs", path);
+                err_hint(e, "akvfs status shows what is");
+                return -EINVAL;
+        }
+        cli_warn("unmount", "no worker answers for %s: removing the mount itself", path);
+        if (geteuid() != 0)
+                return fusermount(path, false, NULL) == 0 ? 0 : fusermount(path, true, e);
+        if (umount2(path, UMOUNT_NOFOLLOW) == 0 ||
+                (errno == EBUSY && umount2(path, UMOUNT_NOFOLLOW | MNT_DETACH) == 0))
+                return 0;
+        r = -errno;
+        return err_set_cause(e, ERR_LOCAL, r, "could not unmount %s: %s", path, strerror(-r));
+}
+
+static int unmount(const char *dir)
+{
+        _cleanup_err_ struct err e = {0};
+        _cleanup_free_ char *path = NULL;
+        size_t problems = 0;
+        int outcome = UNKNOWN;
+
+        int r = mountpoint_resolve(dir, &path, &e);
+        if (r < 0)
+                return cli_fail("unmount", &e);
+        _cleanup_json_ cJSON *message = control_message("unmount");
+        if (!cJSON_AddStringToObject(message, "mountpoint", path))
+                return cli_fail("unmount", (err_set(&e, -ENOMEM, "out of memory"), &e));
+        r = client_ask_all(
+                "unmount", message, CONTROL_NO_TIMEOUT, on_answer, &outcome, &problems, &e);
+        if (r < 0)
+                return cli_fail("unmount", &e);
+        if (outcome != UNKNOWN)
+                return outcome == DONE ? CLI_DONE : CLI_FAILED;
+        r = remove_dead(path, &e);
+        return r < 0 ? cli_fail("unmount", &e) : CLI_DONE;
+}
+
+int cli_unmount(int argc, char **argv)
+{
+        static const struct word table[] = {{"help", 'h', false, 'h'}};
+        _cleanup_err_ struct err e = {0};
+        const char *dir = NULL, *value = NULL;
+        struct words words;
+        int id = 0, r;
+
+        words_init(&words, argc, argv);
+        while ((r = words_next(&words, table, ELEMENTSOF(table), &id, &value, &e)) > 0) {
+                if (id == 'h') {
+                        fputs(help, stdout);
+                        return cli_finish_output("unmount");
+                }
+                if (dir) {
+                        err_set_cause(&e, ERR_USAGE, -EINVAL, "one DIR at a time: %s", value);
+                        return cli_usage("unmount", &e);
+                }
+                dir = value;
+        }
+        if (r == 0 && !dir)
+                r = err_set_cause(&e, ERR_USAGE, -EINVAL, "which DIR?");
+        return r < 0 ? cli_usage("unmount", &e) : unmount(dir);
+}

@@ -1,0 +1,191 @@
+/* `akvfs worker`: everything but mounting itself. Started by the keeper with its socket as
+ * KEEPER_WORKER_FD and the listening control socket as WORKER_LISTEN_FD. Ends itself when its last
+ * mount is gone; SIGTERM and SIGINT unmount everything first, SIGHUP polls now. */
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+
+#include "base/log.h"
+#include "base/wipe.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/daemon.h"
+#include "cli/hygiene.h"
+#include "cli/log_target.h"
+#include "fs/keeper.h"
+
+/* Nobody came: the command that started us has died. */
+#define LONELY_TIMEOUT (60 * USEC_PER_SEC)
+
+struct worker {
+        struct loop *loop;
+        struct http_client *http;
+        struct auths *auths;
+        struct vaults *vaults;
+        struct cache *cache;
+        struct fs *fs;
+        struct commands *commands;
+        struct loop_io *signals;
+        struct loop_timer *leave;
+        const char *socket;
+};
+
+static void on_leave(void *userdata)
+{
+        struct worker *w = userdata;
+
+        if (!commands_are_idle(w->commands))
+                return;
+        /* The name goes first: who comes too late finds nothing rather than a closed door. */
+        (void)unlink(w->socket);
+        loop_exit(w->loop, 0);
+}
+
+static void on_idle(void *userdata)
+{
+        struct worker *w = userdata;
+
+        loop_timer_in(w->leave, 0);
+}
+
+static void on_signal(void *userdata, int fd, uint32_t revents)
+{
+        struct worker *w = userdata;
+        struct signalfd_siginfo info;
+
+        while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
+                if (info.ssi_signo == SIGHUP) {
+                        log_info("SIGHUP: polling now");
+                        commands_refresh_all(w->commands);
+                        continue;
+                }
+                log_info("signal %u: unmounting everything", info.ssi_signo);
+                (void)unlink(w->socket);
+                commands_end(w->commands);
+        }
+}
+
+/* Before any thread is started: all of them inherit the mask. */
+static int block_signals(void)
+{
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGINT);
+        sigaddset(&set, SIGHUP);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        return fd < 0 ? -errno : fd;
+}
+
+static int start(struct worker *w, int signal_fd, const struct daemon_words *words, struct err *e)
+{
+        struct control_hello hello = {
+                .protocol = CONTROL_PROTOCOL,
+                .version = (char *)(uintptr_t)AKVFS_VERSION,
+                .uid = geteuid(),
+                .worker_pid = getpid(),
+                .keeper_pid = getppid(),
+                .log = (char *)(uintptr_t)words->log,
+        };
+
+        int r = control_place_here(&hello.place);
+        if (r == 0)
+                r = loop_new(&w->loop);
+        if (r == 0)
+                r = loop_timer_new(w->loop, on_leave, w, &w->leave);
+        if (r == 0)
+                r = loop_io_new(w->loop, signal_fd, EPOLLIN, on_signal, w, &w->signals);
+        if (r == 0)
+                r = http_client_new(w->loop, &w->http);
+        if (r == 0)
+                r = auths_new(w->loop, w->http, &w->auths);
+        if (r == 0)
+                r = vaults_new(w->loop, w->http, &w->vaults);
+        if (r == 0)
+                r = cache_new(w->loop, &w->cache);
+        if (r < 0)
+                return err_set(e, r, "could not start: %s", strerror(-r));
+        r = fs_start(w->loop, KEEPER_WORKER_FD, &w->fs, e);
+        if (r < 0)
+                return r;
+
+        const struct commands_config config = {
+                .parts = {.loop = w->loop,
+                        .auths = w->auths,
+                        .vaults = w->vaults,
+                        .cache = w->cache,
+                        .fs = w->fs},
+                .hello = hello,
+                .own = words->foreground,
+                .idle = on_idle,
+                .userdata = w,
+        };
+        r = commands_new(WORKER_LISTEN_FD, &config, &w->commands);
+        if (r < 0)
+                return err_set(e, r, "could not listen: %s", strerror(-r));
+        loop_timer_in(w->leave, LONELY_TIMEOUT);
+        return 0;
+}
+
+static void stop(struct worker *w)
+{
+        commands_free(w->commands);
+        if (w->fs)
+                fs_stop(w->fs);
+        cache_free(w->cache);
+        vaults_free(w->vaults);
+        auths_free(w->auths);
+        http_client_free(w->http);
+        loop_io_free(w->signals);
+        loop_timer_free(w->leave);
+        loop_free(w->loop);
+}
+
+int cli_worker(int argc, char **argv)
+{
+        _cleanup_err_ struct err e = {0};
+        struct daemon_words words;
+        struct worker w = {0};
+
+        int r = daemon_words_parse(argc, argv, &words, &e);
+        if (r < 0)
+                return cli_fail("worker", &e);
+        log_set_level((enum log_level)words.log_level);
+        log_set_json(words.log_json);
+        r = hygiene_close_from(WORKER_LISTEN_FD + 1);
+        if (r == 0)
+                r = hygiene_protect();
+        /* fusermount3 is set-user-id, but the keeper calls it, not we */
+        if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+                r = -errno;
+        if (r == 0)
+                r = wipe_install();
+        _cleanup_close_ int signal_fd = r < 0 ? r : block_signals();
+        if (r == 0 && signal_fd < 0)
+                r = signal_fd;
+        if (r < 0)
+                return cli_fail(
+                        "worker", (err_set(&e, r, "could not start: %s", strerror(-r)), &e));
+        r = log_target_open(words.log, NULL, &e);
+        if (r < 0)
+                return cli_fail("worker", &e);
+
+        w.socket = words.socket;
+        r = start(&w, signal_fd, &words, &e);
+        if (r == 0) {
+                log_info("akvfs %s: worker of uid %u is ready", AKVFS_VERSION, (unsigned)geteuid());
+                r = loop_run(w.loop);
+                if (r < 0)
+                        err_set(&e, r, "the event loop failed: %s", strerror(-r));
+        }
+        if (r < 0)
+                log_error("%s", err_text(&e));
+        (void)unlink(words.socket);
+        stop(&w);
+        return r < 0 ? CLI_FAILED : CLI_DONE;
+}
