@@ -130,26 +130,10 @@ size_t journal_used(const struct journal *j)
         return j->area->committed;
 }
 
-int journal_reserve(struct journal *j, size_t len)
+void journal_set_aside(struct journal *j, size_t len)
 {
-        size_t need = sizeof(struct head) + padded(len);
-        int r = 0;
-
         pthread_mutex_lock(&j->lock);
-        if (journal_size(j) - journal_used(j) < j->set_aside + need)
-                r = -ENOSPC;
-        else
-                j->set_aside += need;
-        pthread_mutex_unlock(&j->lock);
-        return r;
-}
-
-void journal_release(struct journal *j, size_t len)
-{
-        size_t need = sizeof(struct head) + padded(len);
-
-        pthread_mutex_lock(&j->lock);
-        j->set_aside -= MIN(j->set_aside, need);
+        j->set_aside = len;
         pthread_mutex_unlock(&j->lock);
 }
 

@@ -32,10 +32,8 @@ int journal_fd(const struct journal *j);
 size_t journal_size(const struct journal *j);
 size_t journal_used(const struct journal *j);
 
-/* Sets room aside for a record that must not fail later (-ENOSPC when there is none), and gives it
- * back. */
-int journal_reserve(struct journal *j, size_t len);
-void journal_release(struct journal *j, size_t len);
+/* Room that only reserved records may use, so that what must not fail does not. */
+void journal_set_aside(struct journal *j, size_t len);
 
 /* Appends and commits one record. -ENOSPC when it would take what is set aside; a `reserved` record
  * may use that. */
