@@ -73,6 +73,8 @@ int mountinfo_walk(mountinfo_fn fn, void *userdata)
                         line[n - 1] = '\0';
                 r = parse_line(line, fn, userdata);
         }
+        if (r == 0 && ferror(f))
+                r = -EIO; /* half a table would tell of mounts that are gone */
         fclose(f);
         return r;
 }

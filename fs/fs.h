@@ -33,7 +33,8 @@ struct fs_mount_events {
          * already gone and must not be used any more (it frees itself after the call). */
         void (*mounted)(void *userdata, const struct err *error);
         /* Once, after fs_mount_end() or when somebody else unmounted it: nothing is left, it frees
-         * itself after the call. error says what had to be forced, or NULL. */
+         * itself after the call. error says what had to be forced, or NULL. Both come from the loop
+         * itself, never from within a function of this header; fs_stop() may be called in them. */
         void (*gone)(void *userdata, const struct err *error);
 };
 

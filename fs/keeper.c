@@ -22,6 +22,7 @@ struct volume {
         uint64_t id;
         struct keeper_mount mount;
         bool gone; /* from the namespace; told to the worker */
+        bool seen; /* in the mountinfo being read */
 };
 
 struct keeper {
@@ -59,6 +60,24 @@ static void answer(struct keeper *k, const struct keeper_msg *request, enum keep
 
 /* --- requests --- */
 
+/* A descriptor that does not reach the worker leaves a mount that nobody serves: away with it. */
+static void answer_mounted(struct keeper *k, const struct keeper_msg *request)
+{
+        struct volume *v = &k->volumes[k->n_volumes - 1];
+        char detail[KEEPER_NAME_SIZE] = "";
+        struct keeper_msg m;
+
+        keeper_msg_init(&m, KEEPER_MOUNTED, request->mount);
+        int r = keeper_send(k->worker_fd, &m, v->mount.fuse_fd);
+        if (r == 0)
+                return;
+        v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
+        (void)keeper_mount_unmount(&v->mount, true, detail);
+        keeper_mount_done(&v->mount);
+        k->n_volumes--;
+        answer(k, request, KEEPER_MOUNTED, r, strerror(-r), -EBADF);
+}
+
 static void on_mount(struct keeper *k, const struct keeper_msg *request)
 {
         char detail[KEEPER_NAME_SIZE] = "";
@@ -82,7 +101,7 @@ static void on_mount(struct keeper *k, const struct keeper_msg *request)
                 return;
         }
         k->volumes[k->n_volumes++] = (struct volume){.id = request->mount, .mount = mount};
-        answer(k, request, KEEPER_MOUNTED, 0, "", mount.fuse_fd);
+        answer_mounted(k, request);
 }
 
 static struct renamer *free_renamer(struct keeper *k)
@@ -136,7 +155,10 @@ static void on_unmount(struct keeper *k, const struct keeper_msg *request)
                 if (r == 0) {
                         keeper_mount_done(&v->mount);
                         *v = k->volumes[--k->n_volumes];
-                }
+                } else if (request->flags & KEEPER_DETACH)
+                        /* Still in the namespace, served by nobody from now on: without our hold
+                         * on the connection those who read get an error, else they would hang. */
+                        v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
         }
         answer(k, request, KEEPER_UNMOUNTED, r, detail, -EBADF);
 }
@@ -175,12 +197,31 @@ static bool on_worker(struct keeper *k)
 
 /* --- what happens outside --- */
 
+static int mark_seen(void *userdata, int mnt_id, unsigned dev_minor, const char *path,
+        const char *fstype, const char *source)
+{
+        struct keeper *k = userdata;
+
+        for (size_t i = 0; i < k->n_volumes; i++)
+                if (keeper_mount_is(&k->volumes[i].mount, mnt_id, dev_minor, fstype))
+                        k->volumes[i].seen = true;
+        return 0;
+}
+
 static void on_mountinfo(struct keeper *k)
 {
+        for (size_t i = 0; i < k->n_volumes; i++)
+                k->volumes[i].seen = false;
+        /* Once for all of them: with a thousand mounts each reading takes milliseconds. */
+        int r = mountinfo_walk(mark_seen, k);
+        if (r < 0) {
+                log_error("mountinfo cannot be read: %s", strerror(-r));
+                return;
+        }
         for (size_t i = 0; i < k->n_volumes; i++) {
                 struct volume *v = &k->volumes[i];
 
-                if (v->gone || mountinfo_attached(v->mount.mnt_id) != 0)
+                if (v->gone || v->seen)
                         continue;
                 v->gone = true;
                 struct keeper_msg m = {.mount = v->id};
@@ -279,6 +320,13 @@ static int start_worker(struct keeper *k, const struct keeper_options *o)
 static int open_sources(struct keeper *k)
 {
         sigset_t set;
+        int null;
+
+        /* 0, 1 and 2 are what children keep: no connection must ever stand there. */
+        do
+                null = open("/dev/null", O_RDWR);
+        while (null >= 0 && null <= STDERR_FILENO);
+        safe_close(null);
 
         sigemptyset(&set);
         sigaddset(&set, SIGCHLD);

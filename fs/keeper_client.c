@@ -33,7 +33,7 @@ static void flush(struct keeper_client *c)
         while (c->first && c->fd >= 0) {
                 struct outgoing *o = c->first;
                 int r = keeper_send(c->fd, &o->m, -EBADF);
-                if (r == -EAGAIN)
+                if (r == -EAGAIN || r == -ENOBUFS || r == -ENOMEM)
                         break;
                 c->first = o->next;
                 if (!c->first)
@@ -62,6 +62,7 @@ static void on_socket(void *userdata, int fd, uint32_t revents)
                         gone(c);
                         return;
                 }
+                m.detail[sizeof m.detail - 1] = '\0';
                 c->fn(c->userdata, &m, passed);
         }
 }
@@ -111,6 +112,9 @@ int keeper_client_send(struct keeper_client *c, const struct keeper_msg *m)
 {
         if (c->fd < 0)
                 return -ENOTCONN;
+        /* The keeper ends a worker that sends it something else. */
+        if (keeper_msg_valid(m) < 0)
+                return -EINVAL;
         struct outgoing *o = malloc(sizeof *o);
         if (!o)
                 return -ENOMEM;

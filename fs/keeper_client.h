@@ -15,5 +15,6 @@ int keeper_client_new(struct loop *l, int socket, keeper_answer_fn fn, void *use
         struct keeper_client **ret);
 void keeper_client_free(struct keeper_client *c);
 
+/* Queues it. -EINVAL for what the keeper would not accept, -ENOTCONN once it is gone, -ENOMEM. */
 int keeper_client_send(struct keeper_client *c, const struct keeper_msg *m);
 pid_t keeper_client_pid(const struct keeper_client *c); /* 0 when unknown */

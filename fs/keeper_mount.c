@@ -1,7 +1,9 @@
 #include "fs/keeper_mount.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -19,6 +21,42 @@ static int failed(char *detail, const char *what)
 
         snprintf(detail, KEEPER_NAME_SIZE, "%.120s: %s", what, strerror(-r));
         return r;
+}
+
+/* --- telling mounts apart --- */
+
+bool keeper_mount_is(
+        const struct keeper_mount *m, int mnt_id, unsigned dev_minor, const char *fstype)
+{
+        /* Ids are given to the next mount as soon as they are free. As root the private mount pins
+         * the superblock and with it the minor number; for others the type is all there is. */
+        return mnt_id == m->mnt_id && dev_minor == m->dev_minor && startswith(fstype, "fuse");
+}
+
+static int is_this(void *userdata, int mnt_id, unsigned dev_minor, const char *path,
+        const char *fstype, const char *source)
+{
+        return keeper_mount_is(userdata, mnt_id, dev_minor, fstype);
+}
+
+static int learn_minor(void *userdata, int mnt_id, unsigned dev_minor, const char *path,
+        const char *fstype, const char *source)
+{
+        struct keeper_mount *m = userdata;
+
+        if (mnt_id != m->mnt_id)
+                return 0;
+        m->dev_minor = dev_minor;
+        return 1;
+}
+
+int keeper_mount_folder(int root, const char *path)
+{
+        struct open_how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
+                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV};
+
+        int fd = (int)syscall(SYS_openat2, root, *path ? path : ".", &how, sizeof how);
+        return fd < 0 ? -errno : fd;
 }
 
 /* --- as root --- */
@@ -91,10 +129,20 @@ static int mount_privileged(const struct keeper_msg *request, struct keeper_moun
         if (move_mount(visible, "", AT_FDCWD, request->path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
                 return failed(detail, request->path);
 
-        m->mnt_id = mountinfo_id_of_fd(visible);
+        m->mnt_id = r = mountinfo_id_of_fd(visible);
+        if (r >= 0)
+                r = mountinfo_walk(learn_minor, m);
+        errno = r < 0 ? -r : ENODATA;
+        if (r <= 0) {
+                r = failed(detail, "mountinfo");
+                (void)umount2(request->path, MNT_DETACH | UMOUNT_NOFOLLOW);
+                return r;
+        }
         private = open_tree(visible, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-        struct mount_attr writable = {.attr_clr = MOUNT_ATTR_RDONLY};
-        if (m->mnt_id < 0 || private < 0 ||
+        /* Below a shared parent both would be peers: what somebody mounts inside the one must not
+         * appear in the other and be in the way of a rename. */
+        struct mount_attr writable = {.attr_clr = MOUNT_ATTR_RDONLY, .propagation = MS_PRIVATE};
+        if (private < 0 ||
                 mount_setattr(private, "", AT_EMPTY_PATH, &writable, sizeof writable) < 0) {
                 r = failed(detail, "private mount");
                 (void)umount2(request->path, MNT_DETACH | UMOUNT_NOFOLLOW);
@@ -108,10 +156,15 @@ static int mount_privileged(const struct keeper_msg *request, struct keeper_moun
 
 static pid_t run_fusermount(const char *const argv[], int comm_fd, int err_fd)
 {
+        sigset_t none;
         pid_t pid = fork();
 
         if (pid != 0)
                 return pid;
+        /* What the keeper blocks, to read it from a descriptor, is not for the helper. */
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        (void)signal(SIGPIPE, SIG_DFL);
         if (comm_fd >= 0) {
                 char text[16];
                 (void)fcntl(comm_fd, F_SETFD, 0);
@@ -166,13 +219,33 @@ static int receive_fuse_fd(int comm)
         struct pollfd p = {.fd = comm, .events = POLLIN};
         int fd;
 
-        if (poll(&p, 1, FUSERMOUNT_TIMEOUT_MS) <= 0 || recvmsg(comm, &msg, MSG_CMSG_CLOEXEC) <= 0)
+        int n = poll(&p, 1, FUSERMOUNT_TIMEOUT_MS);
+        if (n <= 0)
+                return n == 0 ? -ETIMEDOUT : -errno;
+        if (recvmsg(comm, &msg, MSG_CMSG_CLOEXEC) <= 0)
                 return -EIO;
         struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
         if (!c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof fd))
                 return -EIO;
         memcpy(&fd, CMSG_DATA(c), sizeof fd);
         return fd;
+}
+
+static int helper_unmount(const char *mountpoint, bool detach, char *detail)
+{
+        const char *lazy[] = {FUSERMOUNT, "-u", "-z", "--", mountpoint, NULL};
+        const char *plain[] = {FUSERMOUNT, "-u", "--", mountpoint, NULL};
+        int err[2];
+
+        if (pipe2(err, O_CLOEXEC) < 0)
+                return failed(detail, "pipe");
+        _cleanup_close_ int err_read = err[0], err_write = err[1];
+        pid_t pid = run_fusermount(detach ? lazy : plain, -EBADF, err_write);
+        if (pid < 0)
+                return failed(detail, "fork");
+        err_write = safe_close(err_write);
+        int status = wait_for(pid);
+        return status == 0 ? 0 : helper_failed(err_read, status, detail);
 }
 
 static int mount_helper(const struct keeper_msg *request, struct keeper_mount *m, char *detail)
@@ -183,7 +256,7 @@ static int mount_helper(const struct keeper_msg *request, struct keeper_mount *m
         snprintf(options, sizeof options,
                 "rw,nosuid,nodev,noexec,noatime,default_permissions,fsname=%s,subtype=akvfs%s",
                 request->name, request->flags & KEEPER_ALLOW_OTHER ? ",allow_other" : "");
-        const char *const argv[] = {FUSERMOUNT, "-o", options, "--", request->path, NULL};
+        const char *argv[] = {FUSERMOUNT, "-o", options, "--", request->path, NULL};
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, comm) < 0)
                 return failed(detail, "socketpair");
@@ -198,6 +271,8 @@ static int mount_helper(const struct keeper_msg *request, struct keeper_mount *m
         theirs = safe_close(theirs);
         err_write = safe_close(err_write);
         m->fuse_fd = receive_fuse_fd(ours);
+        if (m->fuse_fd == -ETIMEDOUT)
+                (void)kill(pid, SIGKILL); /* it would hold up all other mounts */
         int status = wait_for(pid);
         if (m->fuse_fd < 0 || status != 0) {
                 m->fuse_fd = safe_close(m->fuse_fd);
@@ -207,8 +282,17 @@ static int mount_helper(const struct keeper_msg *request, struct keeper_mount *m
 
         /* O_PATH on the root of a mount asks its file system nothing. */
         _cleanup_close_ int root = open(request->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        m->mnt_id = root < 0 ? -errno : mountinfo_id_of_fd(root);
-        return m->mnt_id < 0 ? failed(detail, request->path) : 0;
+        int r = m->mnt_id = root < 0 ? -errno : mountinfo_id_of_fd(root);
+        if (r >= 0)
+                r = mountinfo_walk(learn_minor, m);
+        if (r > 0)
+                return 0;
+        char ignored[KEEPER_NAME_SIZE];
+        errno = r < 0 ? -r : ENODATA;
+        r = failed(detail, request->path);
+        root = safe_close(root);
+        (void)helper_unmount(request->path, true, ignored);
+        return r;
 }
 
 int keeper_mount_make(const struct keeper_msg *request, struct keeper_mount *ret, char *detail)
@@ -230,9 +314,13 @@ int keeper_mount_make(const struct keeper_msg *request, struct keeper_mount *ret
 
 int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail)
 {
-        int attached = mountinfo_attached(m->mnt_id);
-        if (attached <= 0)
-                return attached;
+        int attached = mountinfo_walk(is_this, (void *)(uintptr_t)m);
+        if (attached < 0) {
+                errno = -attached;
+                return failed(detail, "mountinfo");
+        }
+        if (attached == 0)
+                return 0;
 
         /* Somebody may have mounted over it: what is on top must be ours. */
         _cleanup_close_ int top =
@@ -250,18 +338,7 @@ int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail
                         return failed(detail, m->mountpoint);
                 return 0;
         }
-        int err[2];
-        if (pipe2(err, O_CLOEXEC) < 0)
-                return failed(detail, "pipe");
-        _cleanup_close_ int err_read = err[0], err_write = err[1];
-        const char *const lazy[] = {FUSERMOUNT, "-u", "-z", "--", m->mountpoint, NULL};
-        const char *const plain[] = {FUSERMOUNT, "-u", "--", m->mountpoint, NULL};
-        pid_t pid = run_fusermount(detach ? lazy : plain, -EBADF, err_write);
-        if (pid < 0)
-                return failed(detail, "fork");
-        err_write = safe_close(err_write);
-        int status = wait_for(pid);
-        return status == 0 ? 0 : helper_failed(err_read, status, detail);
+        return helper_unmount(m->mountpoint, detach, detail);
 }
 
 void keeper_mount_done(struct keeper_mount *m)

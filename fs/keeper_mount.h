@@ -16,9 +16,10 @@
 struct keeper_mount {
         char *mountpoint;
         bool privileged;
-        int fuse_fd;    /* the connection's; a duplicate goes to the worker */
-        int private_fd; /* the private mount (O_PATH); -EBADF for ordinary users */
-        int mnt_id;     /* of the mount that users see */
+        int fuse_fd;        /* the connection's; a duplicate goes to the worker */
+        int private_fd;     /* the private mount (O_PATH); -EBADF for ordinary users */
+        int mnt_id;         /* of the mount that users see */
+        unsigned dev_minor; /* its superblock's: the kernel gives a mount's id to the next one */
 };
 
 /* Fills *ret, which the caller empties with keeper_mount_done(). On failure nothing is left mounted
@@ -28,6 +29,15 @@ int keeper_mount_make(const struct keeper_msg *request, struct keeper_mount *ret
 /* Takes the visible mount away: as umount(8) does (-EBUSY while files are open), or detached. 0
  * also when it is gone already. Descriptors stay open. */
 int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail);
+
+/* Whether a line of mountinfo is this mount, and not a later one that was given its id. */
+bool keeper_mount_is(
+        const struct keeper_mount *m, int mnt_id, unsigned dev_minor, const char *fstype);
+
+/* Opens (O_PATH) a folder below the root of a mount, "" for the root itself, without following a
+ * symlink or leaving the mount: what is inside is told by the worker, which could point a root
+ * process anywhere. A descriptor or negative errno. */
+int keeper_mount_folder(int root, const char *path);
 
 /* Closes the descriptors; with the worker's closed too, that ends the connection. */
 void keeper_mount_done(struct keeper_mount *m);

@@ -54,11 +54,6 @@ uint64_t fs_mount_id(const struct fs_mount *m)
 
 static void mount_free(struct fs_mount *m)
 {
-        for (struct fs_mount **p = &m->fs->mounts; *p; p = &(*p)->next)
-                if (*p == m) {
-                        *p = m->next;
-                        break;
-                }
         rotation_free(m->rotation);
         tree_free(m->tree);
         err_done(&m->error);
@@ -72,6 +67,12 @@ static void finish(void *userdata)
         struct fs_mount *m = userdata;
         bool was_ready = m->events.mounted == NULL;
 
+        /* Off the list first: the event may be followed by fs_stop(). */
+        for (struct fs_mount **p = &m->fs->mounts; *p; p = &(*p)->next)
+                if (*p == m) {
+                        *p = m->next;
+                        break;
+                }
         if (was_ready)
                 m->events.gone(m->userdata, m->error.code ? &m->error : NULL);
         else {
@@ -83,11 +84,19 @@ static void finish(void *userdata)
         mount_free(m);
 }
 
+static void post(struct fs_mount *m, loop_fn fn)
+{
+        if (loop_post(m->fs->loop, fn, m) < 0)
+                log_error("%s: out of memory, an event is lost", m->mountpoint);
+}
+
+/* The last event is always posted: its receiver may stop the whole file system, which must not
+ * happen below the keeper's own callback. */
 static void close_session(struct fs_mount *m)
 {
         m->state = CLOSING;
         if (!m->session) {
-                finish(m);
+                post(m, finish);
                 return;
         }
         m->requests = session_requests(m->session);
@@ -124,7 +133,7 @@ static void withdraw(struct fs_mount *m)
         m->state = WITHDRAWING;
         tree_withdraw(m->tree);
 
-        size_t n = tree_known(m->tree, NULL, 0);
+        size_t n = m->session ? tree_known(m->tree, NULL, 0) : 0;
         uint64_t *ids = calloc(n + 1, sizeof *ids);
         if (ids) {
                 n = MIN(n, tree_known(m->tree, ids, n));
@@ -202,13 +211,8 @@ static void dead_on_loop(void *userdata)
                 log_info("%s was unmounted by somebody else", m->mountpoint);
         rotation_free(m->rotation);
         m->rotation = NULL;
-        ask_unmount(m, true);
-}
-
-static void post(struct fs_mount *m, loop_fn fn)
-{
-        if (loop_post(m->fs->loop, fn, m) < 0)
-                log_error("%s: out of memory, an event is lost", m->mountpoint);
+        /* Who still has files open there (umount -l, another namespace) must not keep the bytes. */
+        withdraw(m);
 }
 
 static void on_ready(void *userdata)
@@ -323,6 +327,8 @@ static void on_mounted(struct fs_mount *m, const struct keeper_msg *answer, int 
         if (r < 0) {
                 err_set_cause(&m->error, ERR_LOCAL, r, "%s cannot be served: %s", m->mountpoint,
                         strerror(-r));
+                rotation_free(m->rotation);
+                m->rotation = NULL;
                 ask_unmount(m, true);
         }
 }
@@ -364,6 +370,16 @@ void fs_mount_on_answer(struct fs_mount *m, const struct keeper_msg *answer, int
                 dead_on_loop(m);
 }
 
+/* What a class may be called and an option string may not hold. It is only shown: cut and replaced
+ * rather than refused. */
+static void set_source(struct keeper_msg *msg, const char *name)
+{
+        snprintf(msg->name, sizeof msg->name, "%s", isempty(name) ? "akvfs" : name);
+        for (char *c = msg->name; *c; c++)
+                if (*c == ',' || *c == '\\' || (unsigned char)*c < ' ')
+                        *c = '_';
+}
+
 int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_file *const *files,
         size_t n_files, const struct fs_mount_events *events, void *userdata, struct fs_mount **ret,
         struct err *e)
@@ -402,8 +418,7 @@ int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_f
                     (cfg->allow_other ? (uint32_t)KEEPER_ALLOW_OTHER : 0);
         if (r == 0) {
                 r = keeper_msg_set(msg.path, sizeof msg.path, cfg->mountpoint);
-                if (r == 0)
-                        r = keeper_msg_set(msg.name, sizeof msg.name, cfg->fsname);
+                set_source(&msg, cfg->fsname);
                 if (r == 0)
                         r = keeper_client_send(fs->keeper, &msg);
                 if (r < 0)
@@ -440,6 +455,8 @@ void fs_mount_remove(struct fs_mount *m, const char *const *paths, size_t n)
                 const char *slash = strrchr(paths[i], '/');
                 uint64_t parent, child;
 
+                if (m->rotation)
+                        rotation_cancel(m->rotation, paths[i]);
                 if (tree_remove(m->tree, paths[i], &parent, &child) < 0 || !m->session)
                         continue;
                 (void)notifier_delete(

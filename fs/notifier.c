@@ -118,6 +118,16 @@ void notifier_free(struct notifier *n)
         free(n);
 }
 
+/* One that still waits will be sent later than now, which is all that is asked for. So that whoever
+ * tries to write in a loop cannot make the queue grow. */
+static bool waits_already(const struct notifier *n, const struct item *what)
+{
+        for (const struct item *i = n->first; i; i = i->next)
+                if (i->what == INVAL_INODE && i->session == what->session && i->id == what->id)
+                        return true;
+        return false;
+}
+
 static int queue(struct notifier *n, const struct item *what, const char *name)
 {
         size_t len = strlen(name) + 1;
@@ -126,10 +136,15 @@ static int queue(struct notifier *n, const struct item *what, const char *name)
                 return -ENOMEM;
         *i = *what;
         memcpy(i->name, name, len);
-        if (i->session)
-                session_ref(i->session);
 
         pthread_mutex_lock(&n->lock);
+        if (i->what == INVAL_INODE && waits_already(n, i)) {
+                pthread_mutex_unlock(&n->lock);
+                free(i);
+                return 0;
+        }
+        if (i->session)
+                session_ref(i->session);
         *n->last = i;
         n->last = &i->next;
         pthread_cond_signal(&n->wake);

@@ -3,7 +3,7 @@
  * A notification takes kernel locks that a request under way may hold until we answer it
  * (INVAL_INODE waits for a locked page, INVAL_ENTRY for the folder), so it is never sent by a
  * thread that serves, nor under a lock of ours. Notifications are sent in the order they were
- * queued.
+ * queued; an inode that already waits is not queued twice.
  */
 #pragma once
 

@@ -18,10 +18,8 @@ struct rotation {
         uint64_t count;
 };
 
-static void next(struct rotation *r);
-
 /* The change without a rename: right for readers, silent for watchers. */
-static void put_directly(struct rotation *r)
+static int put_directly(struct rotation *r)
 {
         struct view_file *f = r->current;
         uint64_t parent = TREE_ROOT;
@@ -29,7 +27,7 @@ static void put_directly(struct rotation *r)
         int e = tree_put(r->cfg.tree, f, &parent);
         if (e < 0) {
                 log_error("%s: %s cannot be shown: %s", r->cfg.label, f->path, strerror(-e));
-                return;
+                return e;
         }
         /* The name to forget is the first below what existed: the file's, or a new folder's. */
         const char *name = f->path;
@@ -52,25 +50,38 @@ static void put_directly(struct rotation *r)
         }
         (void)notifier_inval_entry(r->cfg.notifier, r->cfg.session, parent, component);
         (void)notifier_inval_inode(r->cfg.notifier, r->cfg.session, parent);
+        return 0;
 }
 
-static void finish(struct rotation *r)
+/* Done with it, one way or the other; next() goes on. */
+static void drop(struct rotation *r)
 {
         r->current = view_file_unref(r->current);
         r->renaming = false;
         r->tries = 0;
         loop_timer_off(r->timer);
+}
+
+static void finish(struct rotation *r)
+{
+        drop(r);
         r->count++;
         tree_set_generation(r->cfg.tree, r->count + 1);
-        next(r);
+}
+
+static void finish_directly(struct rotation *r)
+{
+        if (put_directly(r) < 0)
+                drop(r);
+        else
+                finish(r);
 }
 
 static void give_up(struct rotation *r, const char *why)
 {
         log_warning("%s: %s is put in place without a rename (%s): readers see it, watchers do not",
                 r->cfg.label, r->current->path, why);
-        put_directly(r);
-        finish(r);
+        finish_directly(r);
 }
 
 static void try_again(struct rotation *r, const char *why)
@@ -92,8 +103,7 @@ static void start(struct rotation *r)
 
         int e = tree_stage(r->cfg.tree, r->current, &plan);
         if (e == -ENOENT) { /* its folder is new: nothing to rename into, nobody watches it yet */
-                put_directly(r);
-                finish(r);
+                finish_directly(r);
                 return;
         }
         if (e < 0) {
@@ -108,13 +118,15 @@ static void start(struct rotation *r)
                 try_again(r, strerror(-e));
 }
 
+/* Whoever may have left the place of `current` empty calls this last. A loop, for a thousand files
+ * that need no rename would be a thousand frames deep. */
 static void next(struct rotation *r)
 {
-        if (r->current || r->n_queue == 0)
-                return;
-        r->current = r->queue[0];
-        memmove(r->queue, r->queue + 1, --r->n_queue * sizeof(struct view_file *));
-        start(r);
+        while (!r->current && r->n_queue > 0) {
+                r->current = r->queue[0];
+                memmove(r->queue, r->queue + 1, --r->n_queue * sizeof(struct view_file *));
+                start(r);
+        }
 }
 
 static void on_timer(void *userdata)
@@ -123,14 +135,13 @@ static void on_timer(void *userdata)
 
         if (!r->current)
                 return;
-        if (!r->renaming) {
+        if (!r->renaming)
                 start(r);
-                return;
-        }
-        if (tree_unstage(r->cfg.tree))
+        else if (tree_unstage(r->cfg.tree))
                 give_up(r, "it did not come within 10 s");
         else
                 finish(r); /* applied at this very moment */
+        next(r);
 }
 
 int rotation_new(const struct rotation_config *cfg, struct rotation **ret)
@@ -188,10 +199,29 @@ void rotation_add(struct rotation *r, struct view_file *const *files, size_t n)
         next(r);
 }
 
+void rotation_cancel(struct rotation *r, const char *path)
+{
+        for (size_t i = 0; i < r->n_queue; i++)
+                if (streq(r->queue[i]->path, path)) {
+                        view_file_unref(r->queue[i]);
+                        memmove(r->queue + i, r->queue + i + 1,
+                                (--r->n_queue - i) * sizeof(struct view_file *));
+                        break;
+                }
+        if (!r->current || !streq(r->current->path, path))
+                return;
+        if (!r->renaming || tree_unstage(r->cfg.tree))
+                drop(r);
+        else
+                finish(r); /* applied at this very moment; the caller removes the name next */
+        next(r);
+}
+
 void rotation_applied(struct rotation *r)
 {
         if (r->renaming && tree_applied(r->cfg.tree))
                 finish(r);
+        next(r);
 }
 
 void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *detail)
@@ -199,14 +229,13 @@ void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *de
         r->ended = MAX(r->ended, seq);
         if (!r->renaming || seq != r->seq)
                 return;
-        if (tree_applied(r->cfg.tree) || !tree_unstage(r->cfg.tree)) {
+        if (tree_applied(r->cfg.tree) || !tree_unstage(r->cfg.tree))
                 finish(r);
-                return;
-        }
-        if (result < 0)
+        else if (result < 0)
                 try_again(r, detail);
         else
                 try_again(r, "it succeeded elsewhere"); /* mounted over by another file system */
+        next(r);
 }
 
 bool rotation_busy(const struct rotation *r)

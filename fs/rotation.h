@@ -5,7 +5,7 @@
  * MOVED_TO. What waits is overtaken by a later version of the same file. When a rename fails or
  * does not come (a child that hangs, a keeper that is gone), it is tried again, and in the end the
  * change is made in the table alone and the kernel is told to forget the name: readers are never
- * left on an old version, only watchers then see nothing. Loop thread, but for rotation_renamed().
+ * left on an old version, only watchers then see nothing. Loop thread.
  */
 #pragma once
 
@@ -31,6 +31,8 @@ int rotation_new(const struct rotation_config *cfg, struct rotation **ret);
 void rotation_free(struct rotation *r);
 
 void rotation_add(struct rotation *r, struct view_file *const *files, size_t n);
+/* The file is no longer wanted: what waits of it is dropped, a rename under way is refused. */
+void rotation_cancel(struct rotation *r, const char *path);
 /* The table applied the planned rename. */
 void rotation_applied(struct rotation *r);
 /* How the child ended: result 0 or a negative errno. */
@@ -40,5 +42,5 @@ void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *de
  * be moving its caches. A child that hangs keeps it busy. */
 bool rotation_busy(const struct rotation *r);
 
-/* Changes put in place since the start. */
+/* Changes put in place since the start; what could not be shown is not one. */
 uint64_t rotation_count(const struct rotation *r);

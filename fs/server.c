@@ -45,13 +45,12 @@ static struct session *find(struct server *s, uint64_t number)
         return found;
 }
 
-static void arm(int epoll_fd, int op, struct session *session)
+static int arm(int epoll_fd, int op, struct session *session)
 {
         struct epoll_event ev = {
                 .events = EPOLLIN | EPOLLONESHOT, .data.u64 = session_number(session)};
 
-        if (epoll_ctl(epoll_fd, op, session_fd(session), &ev) < 0 && errno != ENOENT)
-                log_error("a connection cannot be waited for: %s", strerror(errno));
+        return epoll_ctl(epoll_fd, op, session_fd(session), &ev) < 0 ? -errno : 0;
 }
 
 /* Thread-local because libfuse's callbacks carry no more than the session. */
@@ -59,7 +58,9 @@ static _Thread_local int current_epoll_fd = -EBADF;
 
 static void rearm(struct session *session)
 {
-        arm(current_epoll_fd, EPOLL_CTL_MOD, session);
+        int r = arm(current_epoll_fd, EPOLL_CTL_MOD, session);
+        if (r < 0 && r != -ENOENT) /* ENOENT: it has just been removed */
+                log_error("a connection cannot be waited for: %s", strerror(-r));
 }
 
 static void *serve(void *userdata)
@@ -166,8 +167,10 @@ int server_add(struct server *s, struct session *session)
         s->sessions[place] = session_ref(session);
         session_set_number(session, number_of(place, ++s->generation));
         pthread_mutex_unlock(&s->lock);
-        arm(s->epoll_fd, EPOLL_CTL_ADD, session);
-        return 0;
+        int r = arm(s->epoll_fd, EPOLL_CTL_ADD, session);
+        if (r < 0)
+                server_remove(s, session);
+        return r;
 }
 
 void server_remove(struct server *s, struct session *session)

@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include "base/log.h"
+#include "fs/request.h"
 #include "fs/session_ops.h"
 
 struct session {
@@ -18,8 +19,10 @@ struct session {
         _Atomic unsigned refs;
         _Atomic uint64_t requests;
         _Atomic bool dead;
-        uint64_t init_unique; /* the INIT being answered; by one thread, before any other request */
-        uint64_t init_offered;
+        /* INIT: by one thread, before any other request is taken up. */
+        uint64_t init_unique; /* the one being answered, or 0 */
+        uint32_t init_offered;
+        bool started; /* answered, and the answer taken */
 };
 
 static ssize_t io_read(int fd, void *buf, size_t len, void *userdata)
@@ -45,13 +48,13 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *userdata)
         struct session *s = userdata;
         const struct fuse_out_header *out = iov[0].iov_base;
 
-        if (s->init_unique && out->unique == s->init_unique) {
-                if (count == 2 && out->error == 0 &&
-                        iov[1].iov_len >= offsetof(struct fuse_init_out, unused))
-                        complete_init(s, iov[1].iov_base);
-                s->init_unique = 0;
-        }
+        bool init = s->init_unique && out->unique == s->init_unique && count == 2 &&
+                    out->error == 0 && iov[1].iov_len >= offsetof(struct fuse_init_out, unused);
+        if (init)
+                complete_init(s, iov[1].iov_base);
         ssize_t n = writev(fd, iov, count);
+        if (init && n > 0)
+                s->started = true;
         /* ENOENT: the caller was interrupted and is gone; nobody is left to be answered. */
         if (n < 0 && errno != ENOENT && errno != ENODEV && out->unique != 0)
                 log_debug("%s: an answer was not taken: %s", s->label, strerror(errno));
@@ -142,6 +145,50 @@ struct session *session_unref(struct session *s)
         return NULL;
 }
 
+static void answer_error(struct session *s, uint64_t unique, int error)
+{
+        struct fuse_out_header out = {.len = sizeof out, .error = -error, .unique = unique};
+
+        (void)io_writev(s->fd, &(struct iovec){&out, sizeof out}, 1, s);
+}
+
+static void process(struct session *s, void *buf, size_t n)
+{
+        const struct fuse_in_header *in = buf;
+        struct fuse_buf request = {.mem = buf, .size = n};
+
+        switch (request_check(in, n)) {
+        case REQUEST_SERVE:
+                fuse_session_process_buf(s->fuse, &request);
+                break;
+        case REQUEST_MALFORMED:
+                log_debug("%s: a malformed request (opcode %u)", s->label, in->opcode);
+                answer_error(s, in->unique, EINVAL);
+                break;
+        case REQUEST_UNKNOWN:
+                answer_error(s, in->unique, ENOSYS);
+                break;
+        case REQUEST_DROP:
+                break;
+        }
+}
+
+static void process_init(struct session *s, void *buf, size_t n)
+{
+        const struct fuse_in_header *in = buf;
+        const struct fuse_init_in *arg = (const void *)(in + 1);
+
+        /* Another major version is answered with ours, and the kernel asks again. */
+        if (request_check(in, n) == REQUEST_SERVE && arg->major == FUSE_KERNEL_VERSION) {
+                s->init_unique = in->unique;
+                s->init_offered = arg->flags;
+        }
+        process(s, buf, n);
+        s->init_unique = 0;
+        if (s->started)
+                s->events->ready(s->userdata);
+}
+
 int session_handle(
         struct session *s, const struct session_scratch *scratch, void (*rearm)(struct session *))
 {
@@ -163,23 +210,15 @@ int session_handle(
         }
 
         const struct fuse_in_header *in = buf;
-        bool init = in->opcode == FUSE_INIT;
-        if (init && (size_t)n >= sizeof *in + offsetof(struct fuse_init_in, flags2)) {
-                const struct fuse_init_in *arg = (const void *)(in + 1);
-                s->init_unique = in->unique;
-                s->init_offered = arg->flags;
-        }
         s->requests++;
-        if (!init)
-                rearm(s); /* the next request can be taken by another thread meanwhile */
-        struct fuse_buf request = {.mem = buf, .size = (size_t)n};
         session_bounce = scratch->bounce;
-        fuse_session_process_buf(s->fuse, &request);
-        session_bounce = NULL;
-        if (init) {
-                s->events->ready(s->userdata);
+        if (in->opcode == FUSE_INIT && !s->started) {
+                process_init(s, buf, (size_t)n);
                 rearm(s);
+                return 1;
         }
+        rearm(s); /* the next request can be taken by another thread meanwhile */
+        process(s, buf, (size_t)n);
         return 1;
 }
 

@@ -20,6 +20,23 @@ static struct session_core *core_of(fuse_req_t req)
         return fuse_req_userdata(req);
 }
 
+/* Nothing is ever written: counted, logged once a second at most, and what a write left in the page
+ * cache is dropped. */
+static void refuse(fuse_req_t req, fuse_ino_t id, const char *what)
+{
+        struct session_core *core = core_of(req);
+        const struct fuse_ctx *ctx = fuse_req_ctx(req);
+        int64_t now = time(NULL);
+
+        core->on_refused(core, id);
+        if (atomic_exchange(&core->refused_logged, now) != now)
+                log_warning("%s: %s refused (pid %d, uid %d): this file system is read-only; %llu "
+                            "refused so far",
+                        core->label, what, (int)ctx->pid, (int)ctx->uid,
+                        (unsigned long long)core->refused);
+        fuse_reply_err(req, EROFS);
+}
+
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
         struct session_core *core = userdata;
@@ -29,18 +46,19 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
+        struct session_core *core = core_of(req);
         struct fuse_entry_param e = {.attr_timeout = FOREVER, .entry_timeout = FOREVER};
         uint64_t id = 0;
         bool cacheable = false;
 
-        int r = tree_lookup(core_of(req)->tree, parent, name, &id, &e.attr, &cacheable);
+        int r = tree_lookup(core->tree, parent, name, &id, &e.attr, &cacheable);
         e.ino = id;
         if (r == -ENOENT && cacheable)
                 r = 0; /* node 0 with a timeout: the absence is remembered */
         if (r < 0)
                 fuse_reply_err(req, -r);
-        else
-                fuse_reply_entry(req, &e);
+        else if (fuse_reply_entry(req, &e) == -ENOENT && id != 0)
+                tree_forget(core->tree, id, 1); /* the caller is gone: the kernel counts nothing */
 }
 
 static void op_forget(fuse_req_t req, fuse_ino_t id, uint64_t n)
@@ -78,8 +96,7 @@ static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
         /* The superblock of an ordinary user's mount is writable. Refused here, a write never
          * reaches the page cache where others would see it. */
         if ((fi->flags & O_ACCMODE) != O_RDONLY) {
-                core->on_refused(core, id);
-                fuse_reply_err(req, EROFS);
+                refuse(req, id, "open for writing");
                 return;
         }
         fi->keep_cache = 1;
@@ -159,21 +176,6 @@ static void op_statfs(fuse_req_t req, fuse_ino_t id)
 }
 
 /* --- nothing is ever written --- */
-
-static void refuse(fuse_req_t req, fuse_ino_t id, const char *what)
-{
-        struct session_core *core = core_of(req);
-        const struct fuse_ctx *ctx = fuse_req_ctx(req);
-        int64_t now = time(NULL);
-
-        core->on_refused(core, id);
-        if (atomic_exchange(&core->refused_logged, now) != now)
-                log_warning("%s: %s refused (pid %d, uid %d): this file system is read-only; %llu "
-                            "refused so far",
-                        core->label, what, (int)ctx->pid, (int)ctx->uid,
-                        (unsigned long long)core->refused);
-        fuse_reply_err(req, EROFS);
-}
 
 static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
         const char *new_name, unsigned flags)

@@ -180,6 +180,13 @@ int tree_readdir(struct tree *t, uint64_t id, off_t offset, tree_name_fn fn, voi
         return 0;
 }
 
+/* When the vault was last asked, and what went wrong, is told of the name, not of a version. */
+static void inherit_state(struct node *fresh, struct node *superseded)
+{
+        fresh->refreshed_at = superseded->refreshed_at;
+        fresh->error = TAKE_PTR(superseded->error);
+}
+
 int tree_rename(struct tree *t, uint64_t parent, const char *name, uint64_t new_parent,
         const char *new_name)
 {
@@ -201,6 +208,7 @@ int tree_rename(struct tree *t, uint64_t parent, const char *name, uint64_t new_
         if (old) {
                 /* The name keeps its place in the listing. */
                 struct node *superseded = old->node;
+                inherit_state(fresh, superseded);
                 old->node = fresh;
                 superseded->linked = false;
                 node_remove_entry(dir, name);
@@ -252,6 +260,7 @@ static int walk(struct tree *t, const char *path, bool make, struct node **ret_d
                         sub->parent = dir;
                         sub->linked = true;
                         dir->subdirs++;
+                        dir->mtime = sub->mtime;
                         dir = sub;
                         made = true;
                 }
@@ -286,6 +295,7 @@ int tree_put(struct tree *t, struct view_file *file, uint64_t *ret_parent)
         }
         if (e) {
                 struct node *superseded = e->node;
+                inherit_state(fresh, superseded);
                 e->node = fresh;
                 superseded->linked = false;
                 node_release(&t->nodes, superseded);
