@@ -98,7 +98,7 @@ void log_write(enum log_level level, const char *file, int line, const char *fmt
 
         log_writer_fn writer = log_writer;
         if (writer) {
-                char whole[sizeof prefix + sizeof escaped];
+                char whole[sizeof prefix + sizeof escaped + sizeof "\"}"];
                 snprintf(whole, sizeof whole, "%s%s%s", prefix, escaped, json ? "\"}" : "");
                 writer(level, whole);
                 return;

@@ -92,7 +92,7 @@ static int replace_members(struct entry *en, const struct vault_version *list, s
 void history_select(struct entry *en, const struct cache_versions *versions)
 {
         _cleanup_err_ struct err e = {0};
-        size_t start, n;
+        size_t start = 0, n = 0;
         int r = choose(en, versions, &start, &n, &e);
 
         if (r == 0 && !are_members(en, versions->list + start, n)) {

@@ -1,0 +1,76 @@
+# What a newcomer needs. Every target first installs what is missing (Debian 12, as root; otherwise
+# it says what to install) and keeps all it makes in build/.
+#
+#   make          build/akvfs and build/akv-emulator, as users run them
+#   make demo     a real mount against the emulator: list, read, rotate, read again, unmount
+#   make test     unit tests and integration tests, under the sanitizers
+#   make lint     format, static analysis, and the rules of the house
+#   make bench    build/bench.json and a short table
+#   make fuzz     each fuzzer for FUZZ_SECONDS (30)
+#   make install  DESTDIR and PREFIX as usual
+#   make clean    everything but the sources goes
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+JOBS ?= $(shell nproc)
+FUZZ_SECONDS ?= 30
+
+# mount(8) looks for mount.TYPE here and nowhere else.
+SBINDIR ?= /sbin
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+
+deps = @tests/tools/install-deps
+
+.PHONY: all
+all:
+	$(deps) build
+	@cmake --preset release -DAKVFS_TESTS=OFF --log-level=NOTICE
+	@cmake --build --preset release -j $(JOBS)
+
+.PHONY: demo
+demo: all
+	$(deps) demo
+	@tests/demo/demo.sh
+
+.PHONY: test test-unit test-integration
+test: test-unit test-integration
+
+test-unit:
+	$(deps) test
+	@JOBS=$(JOBS) tests/tools/test-unit
+
+test-integration:
+	$(deps) test
+	@JOBS=$(JOBS) tests/tools/test-integration
+
+.PHONY: lint
+lint:
+	$(deps) lint
+	@JOBS=$(JOBS) tests/lint/run
+
+.PHONY: format
+format:
+	$(deps) lint
+	@tests/lint/files .c .h | xargs clang-format -i
+
+.PHONY: bench
+bench: all
+	$(deps) bench
+	@tests/bench/run
+
+.PHONY: fuzz
+fuzz:
+	$(deps) fuzz
+	@JOBS=$(JOBS) FUZZ_SECONDS=$(FUZZ_SECONDS) tests/tools/fuzz
+
+.PHONY: install
+install: all
+	install -D -m 0755 build/akvfs "$(DESTDIR)$(BINDIR)/akvfs"
+	install -D -m 0644 docs/man/akvfs.8 "$(DESTDIR)$(MANDIR)/man8/akvfs.8"
+	install -d "$(DESTDIR)$(SBINDIR)"
+	ln -sf "$(BINDIR)/akvfs" "$(DESTDIR)$(SBINDIR)/mount.akvfs"
+
+.PHONY: clean
+clean:
+	rm -rf build

@@ -1,0 +1,105 @@
+"""What the tests ask of the machine: mounts, processes, users, conditions to wait for."""
+
+import contextlib
+import os
+import pathlib
+import re
+import subprocess
+import time
+
+PATIENCE = 60.0  # seconds; how long a condition may take on a slow machine before it counts as never
+
+
+def wait_until(condition, what, patience=PATIENCE):
+    """The first true value of condition(), asked again and again. Fails, naming `what`."""
+    end = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {patience:g} s in vain until {what}")
+        time.sleep(0.005)
+
+
+def mountinfo(pid="self"):
+    """(mount point, mount options, type, source, superblock options) of every mount."""
+    rows = []
+    for line in pathlib.Path(f"/proc/{pid}/mountinfo").read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        fields, rest = left.split(), right.split()
+        point = re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), fields[4])
+        rows.append((point, fields[5], rest[0], rest[1], rest[2]))
+    return rows
+
+
+def mounts_below(folder):
+    folder = str(folder)
+    return [row for row in mountinfo() if row[0] == folder or row[0].startswith(folder + "/")]
+
+
+def is_mounted(point):
+    return any(row[0] == str(point) for row in mountinfo())
+
+
+def processes(needle):
+    """Process ids whose executable is `needle` (a path)."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                exe = os.readlink(entry / "exe").removesuffix(" (deleted)")
+                if exe == str(needle):
+                    found.append(int(entry.name))
+    return found
+
+
+def state_of(pid):
+    """The letter of a process's state, or None when it is gone."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return None
+
+
+def gone(pid):
+    return state_of(pid) in (None, "Z", "X")
+
+
+class Someone:
+    """An account that commands run as. prefix goes before their words."""
+
+    def __init__(self, name, uid, gid, environment):
+        self.name, self.uid, self.gid, self.environment = name, uid, gid, environment
+
+    def __repr__(self):
+        return self.name
+
+    @property
+    def is_root(self):
+        return self.uid == 0
+
+    def words(self, argv):
+        if self.is_root:
+            return list(argv)
+        return [
+            "setpriv",
+            f"--reuid={self.uid}",
+            f"--regid={self.gid}",
+            "--clear-groups",
+            "--inh-caps=-all",
+            "--",
+            *argv,
+        ]
+
+
+def make_user(name):
+    """An ordinary account; made if it is not there."""
+    if subprocess.run(["id", name], capture_output=True).returncode != 0:
+        subprocess.run(
+            ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", name],
+            check=True,
+        )
+    uid = int(subprocess.check_output(["id", "-u", name]))
+    gid = int(subprocess.check_output(["id", "-g", name]))
+    return uid, gid

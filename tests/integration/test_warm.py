@@ -1,0 +1,89 @@
+"""What is warm is answered by the kernel: no request reaches the file system."""
+
+import os
+
+import pytest
+
+from classes import element
+from services import secret
+
+ROUNDS = 100_000
+
+
+def requests(mount):
+    return mount.status()["fuse_requests"]
+
+
+@pytest.fixture
+def warm(akvfs, services, spc):
+    """A mount with a file of 4 KiB, everything looked at once."""
+    services.set_secret("page", secret("p" * 4096)[:4096])
+    services.set_secret("inner", secret())
+    with akvfs.mount(spc([element("page"), element("inner", alias="folder/inner")]), "poll_interval=1h") as mount:
+        for _ in range(2):
+            assert len(mount.read("page")) == 4096
+            os.stat(mount / "page")
+            os.listdir(mount.point)
+            os.listdir(mount / "folder")
+            assert not os.path.exists(mount / "absent")
+        yield mount
+
+
+def test_warm_opens_send_no_request(warm):
+    path = str(warm / "page")
+    before = requests(warm)
+    for _ in range(ROUNDS):
+        fd = os.open(path, os.O_RDONLY)
+        os.read(fd, 4096)
+        os.close(fd)
+    assert requests(warm) == before
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda top: os.stat(top / "page"),
+        lambda top: os.listdir(top),
+        lambda top: os.listdir(top / "folder"),
+        lambda top: os.path.exists(top / "absent"),
+        lambda top: os.access(top / "page", os.R_OK),
+    ],
+    ids=["stat", "readdir", "readdir-below", "absent", "access"],
+)
+def test_warm_looks_send_no_request(warm, look):
+    before = requests(warm)
+    for _ in range(10_000):
+        look(warm.point)
+    assert requests(warm) == before
+
+
+def test_warm_again_after_a_rotation(warm, services, akvfs):
+    value = secret("q" * 4096)[:4096]
+    services.set_secret("page", value)
+    akvfs.ok("refresh", warm.point)
+    warm.wait_for("page", value)
+    os.listdir(warm.point)
+    before = requests(warm)
+    for _ in range(1000):
+        assert warm.read("page") == value.encode()
+        os.stat(warm / "page")
+    # python's open() asks with an ioctl whether the file is a terminal; nothing else is asked.
+    fds = [os.open(warm / "page", os.O_RDONLY) for _ in range(100)]
+    for fd in fds:
+        os.close(fd)
+    assert requests(warm) - before <= 2 * 1000
+
+
+def test_as_a_user_pages_are_kept(akvfs, services, spc, user):
+    """OPEN is answered there, so that writes can be refused; the bytes are still the kernel's."""
+    import subprocess
+
+    services.set_secret("page", secret("p" * 4096)[:4096])
+    with akvfs.mount(spc(["page"]), "poll_interval=1h", who=user) as mount:
+        loop = "import os,sys\nfor _ in range(1000):\n f=os.open(sys.argv[1],0); os.read(f,4096); os.close(f)"
+        words = user.words(["/usr/bin/python3", "-c", loop, str(mount / "page")])
+        subprocess.run(words, check=True)
+        before = requests(mount)
+        subprocess.run(words, check=True)
+        # OPEN and RELEASE, no READ, and a few for starting python.
+        assert requests(mount) - before <= 2 * 1000 + 50
