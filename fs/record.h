@@ -7,6 +7,7 @@
  *   APPLIED    that rename has happened: recorded before it is answered, so that a successor can
  *              answer it again
  *   UNSTAGED   it will not happen
+ *   PLAN       the rename applied last, in a new area
  *   REMOVED    a name is gone; its node may still be open
  *   FORGOTTEN  the kernel has let go of a node
  *   GONE       the mount is gone
@@ -26,6 +27,7 @@ enum record_type {
         RECORD_STAGED,
         RECORD_APPLIED,
         RECORD_UNSTAGED,
+        RECORD_PLAN,
         RECORD_REMOVED,
         RECORD_FORGOTTEN,
         RECORD_GONE,
