@@ -29,9 +29,14 @@ struct session_config {
         bool no_open;      /* answer OPEN with ENOSYS: zero requests when warm. Only under a mount
                               that is read-only, for the kernel then never asks again */
         bool xattr;
+        /* The INIT request that an earlier worker answered on this connection, or NULL: the kernel
+         * sends it once only, so the session is shown it again and its answer is swallowed. */
+        const void *init;
+        size_t init_len;
         const struct session_events *events;
         void *userdata;
 };
+#define SESSION_INIT_MAX 256 /* bytes of an INIT request, header included */
 
 /* fd is taken over, also on failure; it is non-blocking. */
 int session_new(int fd, const struct session_config *cfg, struct session **ret);
@@ -53,6 +58,13 @@ struct session_scratch {
 int session_handle(
         struct session *s, const struct session_scratch *scratch, void (*rearm)(struct session *));
 int session_fd(const struct session *s);
+
+/* The INIT request that was answered, for a successor; 0 before `ready`. At most size bytes. */
+size_t session_init_request(const struct session *s, void *buf, size_t size);
+
+/* Asks the kernel for the requests that an earlier worker read and did not answer. The session must
+ * be served already. */
+int session_resend(struct session *s);
 
 /* Notifications (Linux fs/fuse/dev.c, fuse_notify): from the notifier's thread only, for the kernel
  * takes locks that an unanswered request may hold. -ENOENT: the kernel does not know it, which is

@@ -23,7 +23,8 @@ struct snapshot {
         struct journal *current, *next;
         struct snapshot_mount *mounts;
         size_t n_mounts;
-        bool broken;
+        bool broken;    /* the area in use misses something: a new one is needed */
+        bool next_full; /* the new one is too small */
 };
 
 int snapshot_new(const struct snapshot_config *cfg, struct snapshot **ret)
@@ -115,7 +116,7 @@ static void give_up(struct snapshot *s, int r)
         s->broken = true;
 }
 
-/* A record too many for the new area (others grew meanwhile): larger, once more. */
+/* -ENOSPC when the new area is too small for all. */
 static int write_all_mounts(struct snapshot *s, size_t size)
 {
         struct journal *j;
@@ -125,18 +126,20 @@ static int write_all_mounts(struct snapshot *s, size_t size)
                 return r;
         pthread_mutex_lock(&s->lock);
         s->next = j;
-        s->broken = false;
+        s->next_full = false;
         pthread_mutex_unlock(&s->lock);
 
         for (struct snapshot_mount *m = s->mounts; m; m = m->next)
                 m->dump(m->userdata, m);
         journal_set_aside(j, slack(s));
-        r = s->broken ? -ENOSPC : s->cfg.hand_over(s->cfg.userdata, journal_fd(j));
+        r = s->next_full ? -ENOSPC : s->cfg.hand_over(s->cfg.userdata, journal_fd(j));
 
         pthread_mutex_lock(&s->lock);
         struct journal *old = r == 0 ? s->current : j;
-        if (r == 0)
+        if (r == 0) {
                 s->current = j;
+                s->broken = false;
+        }
         s->next = NULL;
         for (struct snapshot_mount *m = s->mounts; m; m = m->next)
                 m->in_next = false;
@@ -156,9 +159,12 @@ void snapshot_make_room(struct snapshot_mount *m, size_t len)
                 return;
         }
         size_t size = MAX((s->current ? journal_used(s->current) : 0) + 2 * need, JOURNAL_SIZE_MIN);
-        int r = write_all_mounts(s, size);
-        if (r == -ENOSPC)
-                r = write_all_mounts(s, 4 * size);
+        int r;
+        /* What is live is known only when it has been written: larger until it fits. */
+        do {
+                r = write_all_mounts(s, size);
+                size *= 2;
+        } while (r == -ENOSPC && size <= JOURNAL_SIZE_MAX);
         if (r < 0)
                 give_up(s, r);
 }
@@ -176,9 +182,13 @@ static unsigned targets(struct snapshot_mount *m, struct journal *ret[2])
         return n;
 }
 
-static void check(struct snapshot *s, int r)
+static void check(struct snapshot *s, const struct journal *j, int r)
 {
-        if (r < 0)
+        if (r == 0)
+                return;
+        if (j == s->next)
+                s->next_full = true;
+        else
                 give_up(s, r);
 }
 
@@ -189,7 +199,7 @@ void snapshot_put_node(
 
         pthread_mutex_lock(&m->snapshot->lock);
         for (unsigned n = targets(m, j); n > 0; n--)
-                check(m->snapshot, record_put_node(j[n - 1], type, m->id, node));
+                check(m->snapshot, j[n - 1], record_put_node(j[n - 1], type, m->id, node));
         pthread_mutex_unlock(&m->snapshot->lock);
 }
 
@@ -203,7 +213,7 @@ void snapshot_put_event(struct snapshot_mount *m, enum record_type type, uint64_
                 bool may_fail = type == RECORD_FORGOTTEN;
                 int r = record_put_event(j[n - 1], type, m->id, id, !may_fail);
                 if (!may_fail)
-                        check(m->snapshot, r);
+                        check(m->snapshot, j[n - 1], r);
         }
         pthread_mutex_unlock(&m->snapshot->lock);
 }
@@ -215,7 +225,7 @@ void snapshot_put_raw(
 
         pthread_mutex_lock(&m->snapshot->lock);
         for (unsigned n = targets(m, j); n > 0; n--)
-                check(m->snapshot,
+                check(m->snapshot, j[n - 1],
                         journal_append(j[n - 1], (uint32_t)type, m->id, parts, n_parts, true));
         pthread_mutex_unlock(&m->snapshot->lock);
 }

@@ -32,8 +32,8 @@ struct tree_config {
         uid_t uid, dir_uid;
         gid_t gid, dir_gid;
         mode_t mode; /* of files whose object has no filePermission */
-        /* What the owner writes down of the mount in a new area, before the table's own records are
-         * complete; under the table's lock. Optional. */
+        /* What the owner writes down of the mount in a new area, before the table's own records;
+         * under the table's lock. Optional. */
         void (*dump)(void *userdata, struct snapshot_mount *m);
         void *userdata;
 };
@@ -108,6 +108,9 @@ void tree_set_generation(struct tree *t, uint64_t generation);
 /* From now on every change is written down; what is there already, with the next new area. */
 int tree_set_snapshot(struct tree *t, struct snapshot *s, uint64_t mount);
 void tree_drop_snapshot(struct tree *t);
+/* The owner's own records: room first, without any lock, then the record. */
+void tree_make_room(struct tree *t, size_t len);
+void tree_write_raw(struct tree *t, enum record_type type, const struct iovec *parts, size_t n);
 
 /* Applies a NODE, STAGED, PLAN or event record of this mount, in the order they were written, to a
  * table that has nothing but its root. -EBADMSG when it makes no sense. The kernel's look-ups of

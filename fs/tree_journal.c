@@ -2,9 +2,10 @@
 
 #include "fs/tree_private.h"
 
-/* What a restored rename needs beside its STAGED record, when that is too old to be there. */
+/* The rename that was applied last, whose request may come once more, and how many there were. */
 struct plan_record {
-        uint64_t parent;
+        uint64_t parent, generation;
+        uint64_t applied;
         char staged[64];
         char name[KEEPER_NAME_SIZE];
 };
@@ -65,26 +66,41 @@ static void dump(void *userdata, struct snapshot_mount *m)
         LOCKED(t);
 
         snapshot_dump_begin(m);
+        if (t->cfg.dump)
+                t->cfg.dump(t->cfg.userdata, m);
         dump_folder(t, t->root);
         for (size_t i = 0; i < t->nodes.n_buckets; i++)
                 for (const struct node *n = t->nodes.buckets[i]; n; n = n->next)
                         if (!n->linked && !n->dir)
                                 tree_record_node(t, RECORD_NODE, NULL, "", n);
+        struct plan_record p = {
+                .parent = t->plan.parent, .generation = t->generation, .applied = t->plan.applied};
         if (t->plan.applied) {
-                struct plan_record p = {.parent = t->plan.parent};
                 snprintf(p.staged, sizeof p.staged, "%s", t->plan.staged);
                 snprintf(p.name, sizeof p.name, "%s", t->plan.name);
-                struct iovec part = {&p, sizeof p};
-                snapshot_put_raw(m, RECORD_PLAN, &part, 1);
         }
-        if (t->cfg.dump)
-                t->cfg.dump(t->cfg.userdata, m);
+        struct iovec part = {&p, sizeof p};
+        snapshot_put_raw(m, RECORD_PLAN, &part, 1);
         snapshot_dump_end(m);
 }
 
 int tree_set_snapshot(struct tree *t, struct snapshot *s, uint64_t mount)
 {
         return snapshot_add(s, mount, dump, t, &t->snapshot);
+}
+
+void tree_make_room(struct tree *t, size_t len)
+{
+        if (t->snapshot)
+                snapshot_make_room(t->snapshot, len);
+}
+
+void tree_write_raw(struct tree *t, enum record_type type, const struct iovec *parts, size_t n)
+{
+        LOCKED(t);
+
+        if (t->snapshot)
+                snapshot_put_raw(t->snapshot, type, parts, n);
 }
 
 void tree_drop_snapshot(struct tree *t)
@@ -170,6 +186,7 @@ static int restore_event(struct tree *t, const struct journal_record *record)
                 if (!staged || staged->node->id != id)
                         return -EBADMSG;
                 tree_apply_plan(t, dir, staged);
+                t->generation++;
                 return 0;
         case RECORD_UNSTAGED:
                 if (!staged || staged->node->id != id)
@@ -199,6 +216,9 @@ static int restore_plan(struct tree *t, const struct journal_record *record)
         memcpy(&p, record->data, sizeof p);
         if (!memchr(p.staged, '\0', KEEPER_STAGE_LEN + 1) || !memchr(p.name, '\0', sizeof p.name))
                 return -EBADMSG;
+        t->generation = p.generation;
+        if (!p.applied)
+                return 0;
         t->plan.pending = false;
         t->plan.applied = true;
         t->plan.parent = p.parent;
