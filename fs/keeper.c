@@ -223,6 +223,7 @@ static bool on_worker(struct keeper *k)
                 }
                 break;
         case KEEPER_SERVING:
+                keeper_worker_serves(&k->worker);
                 end_spare(k);
                 break;
         default:

@@ -7,7 +7,6 @@
 
 #include "base/log.h"
 
-#define HEALTHY_MS 10000
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 10000
 
@@ -67,7 +66,7 @@ int keeper_worker_start(struct keeper_worker *w)
         w->fd = pair[0];
         w->pid = pid;
         w->starts++;
-        w->started_at = now_ms();
+        w->serving_at = 0;
         return 0;
 }
 
@@ -81,9 +80,9 @@ void keeper_worker_died(struct keeper_worker *w, int status, bool restart)
                 return;
 
         int64_t now = now_ms(), pause = 0;
-        if (now - w->started_at > HEALTHY_MS)
+        if (w->serving_at && now - w->serving_at >= HEALTHY_MS)
                 w->deaths = 0;
-        if (w->deaths++ > 0)
+        else if (w->deaths++ > 0)
                 pause = MIN(
                         (int64_t)PAUSE_FIRST_MS << MIN(w->deaths - 2, 10U), (int64_t)PAUSE_MAX_MS);
         if (WIFSIGNALED(status))
@@ -93,6 +92,11 @@ void keeper_worker_died(struct keeper_worker *w, int status, bool restart)
                 log_error("the worker exited with status %d; its successor takes over in %lld ms",
                         WEXITSTATUS(status), (long long)pause);
         w->start_at = now + pause;
+}
+
+void keeper_worker_serves(struct keeper_worker *w)
+{
+        w->serving_at = now_ms();
 }
 
 int keeper_worker_timeout(const struct keeper_worker *w)

@@ -12,7 +12,8 @@
 #include "fs/keeper.h"
 #include "fs/keeper_queue.h"
 
-#define DEATHS_MAX 3
+#define DEATHS_MAX 5
+#define HEALTHY_MS 10
 
 struct keeper_worker {
         const struct keeper_options *options;
@@ -21,14 +22,15 @@ struct keeper_worker {
         struct keeper_queue out;
         int status;                   /* of the last one, as waitpid(2) has it */
         unsigned starts;              /* since the keeper started */
-        unsigned deaths;              /* in a row, none of them having lived for HEALTHY_SECONDS */
-        int64_t started_at, start_at; /* CLOCK_MONOTONIC, milliseconds; start_at 0: not waiting */
+        unsigned deaths;              /* in a row, of workers that had not served for HEALTHY_MS */
+        int64_t serving_at, start_at; /* CLOCK_MONOTONIC, milliseconds; 0: not (waiting) */
 };
 
 void keeper_worker_init(struct keeper_worker *w, const struct keeper_options *o);
 int keeper_worker_start(struct keeper_worker *w);
 /* waitpid() had its pid. Sets start_at when it is to be started again. */
 void keeper_worker_died(struct keeper_worker *w, int status, bool restart);
+void keeper_worker_serves(struct keeper_worker *w); /* it has taken everything over */
 /* Milliseconds until it is to be started; -1 when nothing waits for that. */
 int keeper_worker_timeout(const struct keeper_worker *w);
 void keeper_worker_done(struct keeper_worker *w);
