@@ -45,9 +45,9 @@ static int use_budget(struct cache *c, const char *url, struct vault_budget **re
         struct vault_budget *b;
 
         drop_idle_budgets(c, false);
-        SLIST_FOREACH(b, &c->budgets, link)
-        if (streq(budget_url(b->budget), url))
-                break;
+        SLIST_FOREACH (b, &c->budgets, link)
+                if (streq(budget_url(b->budget), url))
+                        break;
         if (!b) {
                 b = calloc(1, sizeof *b);
                 if (!b)
@@ -138,11 +138,17 @@ static void tell_later(struct cache_sub *s, enum tell what)
         alarm_set(c->tell, loop_now(c->loop));
 }
 
-void sub_told(struct cache_sub *s)
+static void tell_nothing(struct cache_sub *s)
 {
         if (s->tell != TELL_NOTHING)
                 TAILQ_REMOVE(&s->key->cache->telling, s, tell_link);
         s->tell = TELL_NOTHING;
+}
+
+void sub_told(struct cache_sub *s)
+{
+        tell_nothing(s);
+        s->asked = false;
 }
 
 static void on_tell(void *userdata)
@@ -180,9 +186,10 @@ static void update_interval(struct key *k)
         usec_t shortest = CACHE_NO_POLL;
         struct cache_sub *s;
 
-        TAILQ_FOREACH(s, &k->subs, link)
-        if (s->interval != CACHE_NO_POLL && (shortest == CACHE_NO_POLL || s->interval < shortest))
-                shortest = s->interval;
+        TAILQ_FOREACH (s, &k->subs, link)
+                if (s->interval != CACHE_NO_POLL &&
+                        (shortest == CACHE_NO_POLL || s->interval < shortest))
+                        shortest = s->interval;
         if (shortest == k->interval)
                 return;
         k->interval = shortest;
@@ -250,7 +257,7 @@ struct cache_sub *cache_unsubscribe(struct cache_sub *s)
                 return NULL;
 
         struct key *k = s->key;
-        sub_told(s);
+        tell_nothing(s);
         if (k->cursor == s)
                 k->cursor = TAILQ_NEXT(s, link);
         TAILQ_REMOVE(&k->subs, s, link);
@@ -265,15 +272,16 @@ struct cache_sub *cache_unsubscribe(struct cache_sub *s)
 void cache_refresh(struct cache_sub *s)
 {
         struct key *k = s->key;
+        bool paused = budget_paused_until(k->budget->budget) > 0;
 
-        if (k->slot.state == SLOT_HELD)
-                sub_told(s); /* by that fetch, not by what was there before */
-        else if (key_is_pinned(k) && k->have && !k->failed && key_is_idle(k))
+        if (key_is_pinned(k) && k->have && !k->failed && key_is_idle(k))
                 tell_later(s, TELL_STATE);
-        else if (budget_paused_until(k->budget->budget) > 0)
+        else if (paused && k->slot.state != SLOT_HELD)
                 tell_later(s, TELL_THROTTLED);
         else {
-                sub_told(s);
+                tell_nothing(s); /* the answer to come is the one that was asked for */
+                s->asked = true;
+                key_be_patient(k);
                 key_fetch(k);
         }
 }
@@ -284,6 +292,23 @@ void cache_get_state(const struct cache_sub *s, struct cache_state *ret)
 }
 
 /* --- the cache --- */
+
+static bool is_tried_again(int status)
+{
+        switch (status) {
+        case 408:
+        case 500:
+        case 502:
+        case 503:
+        case 504:
+                return true;
+        default:
+                return false;
+        }
+}
+
+const struct http_retry cache_http_retry = {
+        .tries = 4, .base_ms = 800, .cap_ms = 60000, .retry_status = is_tried_again};
 
 int cache_new(struct loop *l, struct cache **ret)
 {
@@ -318,9 +343,9 @@ void cache_get_stats(const struct cache *c, struct cache_stats *ret)
 
         *ret = (struct cache_stats){
                 .keys = c->n_keys, .fetches = c->fetches, .failures = c->failures};
-        SLIST_FOREACH(b, &c->budgets, link)
-        if (budget_paused_until(b->budget) > 0)
-                ret->throttled++;
+        SLIST_FOREACH (b, &c->budgets, link)
+                if (budget_paused_until(b->budget) > 0)
+                        ret->throttled++;
 }
 
 struct loop *cache_loop(const struct cache *c)

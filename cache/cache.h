@@ -5,11 +5,12 @@
  * one identity is ever handed to another.
  *
  * The refresh clock is per key: the shortest poll interval of its subscribers, with jitter; an
- * object pinned to a version is fetched once. Failure keeps the last good object, is logged on the
- * transition only, and backs off (doubling from the interval's quarter, at least 1 s, up to the
- * interval itself). One budget per vault URL: while a vault throttles (429, Retry-After) nothing is
- * sent to it, by any key (cache/budget.h). A vault that cannot be reached fails the requests that
- * still wait for their turn as well, so that a thousand objects take no longer to fail than one.
+ * object pinned to a version is fetched once. Failure keeps the last good object, is logged on
+ * transitions and at the steps of the back-off only, and backs off (doubling from the interval's
+ * quarter, at least 1 s, up to the interval itself). One budget per vault URL: while a vault
+ * throttles (429, Retry-After) nothing is sent to it, by any key (cache/budget.h). A vault that
+ * cannot be reached fails the requests that still wait for their turn as well, so that a thousand
+ * objects take no longer to fail than one.
  *
  * A key, its raw object included, is forgotten when its last subscriber leaves. Callbacks may
  * subscribe and unsubscribe whatever they like, themselves included; they must not free the cache.
@@ -27,6 +28,10 @@ struct cache_sub; /* one subscriber to one key */
 int cache_new(struct loop *l, struct cache **ret);
 void cache_free(struct cache *c); /* after the last subscriber left; never from a callback */
 DEFINE_CLEANUP(struct cache *, cache_free)
+
+/* For struct vault_config of vaults that a cache asks: http_retry_default, but a 429 is not tried
+ * again by the one request that met it. It comes here at once and stops them all. */
+extern const struct http_retry cache_http_retry;
 
 /* The enabled versions of an object, newest first. */
 struct cache_versions {

@@ -40,14 +40,14 @@ void key_throttled_error(const struct key *k, struct err *e)
         err_hint(e, "wait until then, and ask it less: fewer objects, a longer poll_interval");
 }
 
-/* Is there somebody who has not got any answer yet? */
+/* Is there somebody who has not got any answer yet, or asked for a new one? */
 static bool somebody_waits(const struct key *k)
 {
         const struct cache_sub *s;
 
-        TAILQ_FOREACH(s, &k->subs, link)
-        if (!s->entitled)
-                return true;
+        TAILQ_FOREACH (s, &k->subs, link)
+                if (!s->entitled || s->asked)
+                        return true;
         return false;
 }
 
@@ -184,8 +184,9 @@ static void log_failure(struct key *k, bool other_cause)
                 log_warning("failing: %s; the last good answer, %s old, is kept; %s",
                         err_text(&k->error), clock_format_span(now - k->fetched, span), next);
         else
-                log_info("still failing, %u tries in a row: %s %s in %s; backing off, %s",
-                        k->failures, vault_kind_name(k->kind), k->name, vault_url(k->vault), next);
+                log_info("still failing, %u tries in a row: %s%s %s in %s; backing off, %s",
+                        k->failures, noun(k), vault_kind_name(k->kind), k->name,
+                        vault_url(k->vault), next);
 }
 
 static void fail(struct key *k, const struct err *e, bool quiet)
@@ -232,8 +233,8 @@ static void succeed(struct key *k)
         k->done = k->fetched = loop_now(c->loop);
         k->fetched_at = k->tried_at = loop_wall(c->loop);
         key_schedule(k);
-        TAILQ_FOREACH(s, &k->subs, link)
-        s->entitled = true;
+        TAILQ_FOREACH (s, &k->subs, link)
+                s->entitled = true;
         k->busy++;
         tell_all(k);
         k->busy--;
@@ -301,7 +302,7 @@ static void on_failure(struct key *k, const struct err *e, unsigned retry_after)
         }
         budget_leave(b, &k->slot, outcome, retry_after);
 
-        /* A pause that a first fetch can sit out is not worth a failed mount. */
+        /* A pause that can be sat out is not worth a failed mount, or refresh. */
         if (throttled && somebody_waits(k) && budget_paused_until(b) <= k->patience) {
                 key_fetch(k);
                 return;

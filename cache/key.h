@@ -28,6 +28,7 @@ struct cache_sub {
         usec_t interval;
         uint64_t born; /* the key's round when it came: it is not told of that one */
         bool entitled; /* was handed a good answer: may be shown the last good one from now on */
+        bool asked;    /* for a refresh, and waits for what comes of it */
 
         TAILQ_ENTRY(cache_sub) tell_link; /* in the cache's `telling`, unless TELL_NOTHING */
         enum tell tell;
@@ -71,7 +72,7 @@ struct key {
         struct budget_slot slot;
         struct vault_call *call;
         struct loop_timer *timer;
-        usec_t patience; /* while somebody waits for a first answer: until when */
+        usec_t patience; /* while somebody waits for an answer: until when */
 
         struct vault_object *object;
         struct cache_versions versions;
@@ -88,7 +89,7 @@ struct key {
 
 /* cache.c */
 void key_free(struct key *k); /* takes it out of the cache; half-built ones are fine */
-/* It was called, so what waited to be told is told. */
+/* It is called now: nothing more waits to be told. */
 void sub_told(struct cache_sub *s);
 
 /* key.c */
@@ -97,7 +98,7 @@ int key_init(struct key *k); /* timer and slot */
 void key_fetch(struct key *k);
 /* Sets the timer anew, after interval, subscribers or state changed. */
 void key_schedule(struct key *k);
-/* Somebody that came now waits for its first answer. */
+/* Somebody that came or asked for a refresh just now waits for the answer. */
 void key_be_patient(struct key *k);
 /* Is the answer that is there good enough for a subscriber that comes now? */
 bool key_is_fresh(const struct key *k, usec_t interval);

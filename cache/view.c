@@ -172,14 +172,16 @@ int view_replace(struct entry *en, struct shown *now, size_t n, struct err *e)
         /* Room first: nothing below can fail. */
         size_t total = v->n_files - old_n + n, vanish = n < old_n ? old_n - n : 0;
         if (total > v->files_size) {
-                struct view_file **p = realloc(v->files, MAX(total, 2 * v->files_size) * sizeof *p);
+                struct view_file **p = realloc(
+                        v->files, MAX(total, 2 * v->files_size) * sizeof(struct view_file *));
                 if (!p)
                         return err_set_cause(e, ERR_LOCAL, -ENOMEM, "memory is short");
                 v->files = p;
                 v->files_size = MAX(total, 2 * v->files_size);
         }
         if (vanish > 0) {
-                struct view_file **p = realloc(v->gone, (v->n_gone + vanish) * sizeof *p);
+                struct view_file **p =
+                        realloc(v->gone, (v->n_gone + vanish) * sizeof(struct view_file *));
                 if (!p)
                         return err_set_cause(e, ERR_LOCAL, -ENOMEM, "memory is short");
                 v->gone = p;
@@ -355,7 +357,7 @@ static void report_removals(struct view *v)
         v->n_gone = 0;
         if (n == 0)
                 return;
-        const char *one, **paths = calloc(n, sizeof *paths);
+        const char *one, **paths = calloc(n, sizeof(const char *));
         for (size_t i = 0; i < n && !v->closed; i++) {
                 /* Back again, or twice gone, within one turn. */
                 if (is_path(v, gone[i]->path))

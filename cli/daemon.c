@@ -88,8 +88,8 @@ void daemon_words_format(const struct daemon_words *w, const char *command, char
 /* --- starting --- */
 
 /* In the child: between fork and exec, so nothing that allocates. */
-_Noreturn static void run_keeper(int listen_fd, int err_fd, pid_t parent, bool foreground,
-        const char *const *argv, char *const *envp)
+_Noreturn static void run_keeper(
+        int listen_fd, pid_t parent, bool foreground, const char *const *argv, char *const *envp)
 {
         sigset_t none;
 
@@ -106,13 +106,13 @@ _Noreturn static void run_keeper(int listen_fd, int err_fd, pid_t parent, bool f
         } else
                 setsid();
 
+        /* Standard error stays the command's until the keeper has opened its log: what goes wrong
+         * before that is seen by whoever typed the command. */
         int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         /* high first: what is moved may lie on 3 */
         int high = fcntl(listen_fd, F_DUPFD_CLOEXEC, 16);
-        int high_err = err_fd < 0 ? -1 : fcntl(err_fd, F_DUPFD_CLOEXEC, 16);
         if (null_fd < 0 || high < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
                 (!foreground && dup2(null_fd, STDOUT_FILENO) < 0) ||
-                (high_err >= 0 && dup2(high_err, STDERR_FILENO) < 0) ||
                 dup2(high, KEEPER_LISTEN_FD) < 0 || hygiene_close_from(KEEPER_LISTEN_FD + 1) < 0 ||
                 (!foreground && chdir("/") < 0))
                 _exit(126);
@@ -123,8 +123,8 @@ _Noreturn static void run_keeper(int listen_fd, int err_fd, pid_t parent, bool f
 int daemon_start(const struct rundir *d, const struct daemon_options *o, char **ret_name,
         pid_t *ret_pid, struct err *e)
 {
-        _cleanup_close_ int listen_fd = -EBADF, err_fd = -EBADF;
-        _cleanup_free_ char *path = NULL, *err_path = NULL;
+        _cleanup_close_ int listen_fd = -EBADF;
+        _cleanup_free_ char *path = NULL;
         _cleanup_free_ char **envp = hygiene_environment(environ);
         const char *argv[DAEMON_ARGC_MAX];
         char level[2];
@@ -135,7 +135,7 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
         if (r < 0)
                 return r;
         _cleanup_free_ char *name = strdup(path + strlen(d->path) + 1);
-        if (!name || xasprintf(&err_path, "%s/akvfs.log", d->path) < 0)
+        if (!name)
                 return err_set(e, -ENOMEM, "out of memory");
 
         const struct daemon_words words = {
@@ -146,18 +146,6 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
                 .foreground = o->foreground,
         };
         daemon_words_format(&words, "keeper", level, argv);
-        if (!o->foreground) {
-                /* what libraries say on standard error, and what is said before the log is open */
-                err_fd = open(err_path,
-                        O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600);
-                if (err_fd < 0) {
-                        r = -errno;
-                        rundir_remove(d, name);
-                        return err_set_cause(
-                                e, ERR_LOCAL, r, "could not open %s: %s", err_path, strerror(-r));
-                }
-        }
-
         pid_t parent = getpid(), pid = fork();
         if (pid == 0) {
                 /* once more in the background: nobody there waits for the keeper, init does */
@@ -166,7 +154,7 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
                         if (keeper != 0)
                                 _exit(keeper < 0 ? 125 : 0);
                 }
-                run_keeper(listen_fd, err_fd, parent, o->foreground, argv, envp);
+                run_keeper(listen_fd, parent, o->foreground, argv, envp);
         }
         r = pid < 0 ? -errno : 0;
         if (r == 0 && !o->foreground) {

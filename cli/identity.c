@@ -6,6 +6,7 @@
 
 #include "auth/cloud.h"
 #include "base/wipe.h"
+#include "cache/cache.h"
 
 void identity_done(struct identity *i)
 {
@@ -344,6 +345,7 @@ int identity_open(const struct identity *i, struct auths *auths, struct vaults *
         const struct vault_config vault_config = {
                 .url = i->vault_url,
                 .scope = i->scope,
+                .retry = cache_http_retry,
                 .auth = auth,
                 .endpoint = {.ca_file = i->ca_file},
         };

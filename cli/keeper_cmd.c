@@ -8,6 +8,21 @@
 #include "cli/log_target.h"
 #include "fs/keeper.h"
 
+/* In the background, what libraries print goes where the log goes, or nowhere beside syslog; the
+ * worker inherits it. */
+static int open_log(const struct daemon_words *words, struct err *e)
+{
+        int fd = -EBADF;
+
+        int r = log_target_open(words->log, &fd, e);
+        if (r < 0 || words->foreground)
+                return r;
+        _cleanup_close_ int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (dup2(fd >= 0 ? fd : null_fd, STDERR_FILENO) < 0)
+                return err_set(e, -errno, "could not redirect standard error: %s", strerror(errno));
+        return 0;
+}
+
 int cli_keeper(int argc, char **argv)
 {
         _cleanup_err_ struct err e = {0};
@@ -29,7 +44,7 @@ int cli_keeper(int argc, char **argv)
         if (listen_fd < 0)
                 return cli_fail("keeper", (err_set(&e, -errno, "no control socket"), &e));
         close(KEEPER_LISTEN_FD);
-        r = log_target_open(words.log, NULL, &e);
+        r = open_log(&words, &e);
         if (r < 0)
                 return cli_fail("keeper", &e);
 

@@ -32,8 +32,7 @@ static const char help[] =
         "Logging of the background processes, decided by the first mount of a user:\n"
         "  --log syslog|FILE          default: syslog where /dev/log exists, else akvfs.log in the\n"
         "                             control directory (/run/akvfs for root, $XDG_RUNTIME_DIR/akvfs\n"
-        "                             or /tmp/akvfs-UID for others). What libraries print goes to\n"
-        "                             that file always. With -f: stderr.\n"
+        "                             or /tmp/akvfs-UID for others); with -f: stderr\n"
         "  --log-level LEVEL          error, warning, info (default) or debug\n"
         "  --log-json                 one JSON object a line\n";
 

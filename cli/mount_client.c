@@ -15,6 +15,8 @@
 /* A worker that ends just when we knock is no reason to fail. */
 #define ATTEMPTS 5
 
+#define SYSLOG_HINT "syslog (journalctl -t akvfs)"
+
 /* --- asking --- */
 
 static void show_progress(const cJSON *message)
@@ -80,7 +82,7 @@ static int wait_until_mounted(struct control_client *c, int wake_fd, struct err 
 
 static int lost_worker(const char *log, struct err *e)
 {
-        err_hint(e, "its log: %s", streq(log, "syslog") ? "syslog (journalctl -t akvfs)" : log);
+        err_hint(e, "its log: %s", streq(log, "syslog") ? SYSLOG_HINT : log);
         return cli_fail("mount", e);
 }
 
@@ -127,7 +129,7 @@ static int start_worker(
         if (r < 0) {
                 rundir_remove(d, name);
                 err_set(e, r, "the worker ended as soon as it was started");
-                err_hint(e, "its log: %s, and %s/akvfs.log", log, d->path);
+                err_hint(e, "its log: %s", streq(log, "syslog") ? SYSLOG_HINT : log);
         }
         return r;
 }

@@ -153,6 +153,7 @@ int mountpoint_check(const char *path, struct err *e)
         }
         if (!S_ISDIR(st.st_mode)) {
                 err_set_cause(e, ERR_LOCAL, -ENOTDIR, "mount point %s is not a directory", path);
+                err_hint(e, "choose an empty folder");
                 return -ENOTDIR;
         }
         r = check_permitted(path, &st, e);

@@ -44,8 +44,9 @@ static void send_item(struct notifier *n, const struct item *i)
                 r = loop_post(n->loop, i->fn, i->userdata);
                 break;
         }
-        /* ENOENT: not cached; ENODEV, ENOTCONN: the volume is gone. Nothing is left to forget. */
-        if (r < 0 && r != -ENOENT && r != -ENODEV && r != -ENOTCONN)
+        /* ENOENT: not cached; ENODEV, ENOTCONN: the volume is gone; ENOSYS: INIT has not been
+         * answered. Nothing is there to forget. */
+        if (r < 0 && r != -ENOENT && r != -ENODEV && r != -ENOTCONN && r != -ENOSYS)
                 log_warning("a notification failed: %s", strerror(-r));
 }
 

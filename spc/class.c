@@ -175,6 +175,13 @@ static void warn_of_kind(struct report *r, const struct yml_node *n, const char 
                 report_hint(r, "put it in quotes: \"%s\"", CUT(n->value));
 }
 
+static void report_not_text(struct report *r, const struct yml_node *n, const char *field)
+{
+        report_error(r, &(struct place){n->at, NULL, field}, "has to be text, not a %s",
+                n->kind == YML_MAPPING ? "mapping" : "list");
+        report_template(r, n->at);
+}
+
 /* A member that is text, or NULL with a finding where it is something else. */
 static const struct yml_node *get_text(
         struct report *r, const struct mapping *m, const char *key, const char *field)
@@ -184,8 +191,7 @@ static const struct yml_node *get_text(
         if (!n)
                 return NULL;
         if (n->kind != YML_SCALAR) {
-                report_error(r, &(struct place){n->at, NULL, field}, "has to be text, not a %s",
-                        n->kind == YML_MAPPING ? "mapping" : "list");
+                report_not_text(r, n, field);
                 return NULL;
         }
         if (!mapping_text_is_usable(r, n, NULL, field))
@@ -256,8 +262,7 @@ static int read_parameters(struct reading *g, const struct yml_node *n, struct s
                                                "what follows as its text");
                         n_list++;
                 } else {
-                        report_error(g->report, &p, "has to be text, not a %s",
-                                v->kind == YML_MAPPING ? "mapping" : "list");
+                        report_not_text(g->report, v, key);
                 }
         }
         e = parameters_read(g->report, list, n_list, n->at, c);
@@ -333,7 +338,7 @@ static int read_metadata(struct reading *g, const struct yml_node *root, const s
                 name = get_text(g->report, &m, "name", "metadata.name");
                 namespace = get_text(g->report, &m, "namespace", "metadata.namespace");
         }
-        if (!name || !*name->value) {
+        if (name ? !*name->value : !mapping_get(&m, "name")) {
                 report_warning(g->report, &p, "not set: the API server will refuse the class");
                 report_hint(g->report, "metadata: {name: ...}");
         }

@@ -183,17 +183,19 @@ void report_nearest(struct report *r, const char *word, const char *const *known
                 report_hint(r, "did you mean %s?", near);
 }
 
-/* Whether the line of an offset holds what only a template has. */
-static bool line_is_template(const struct report *r, uint32_t at)
+bool report_template(struct report *r, uint32_t at)
 {
-        if (!r->file || at > r->len)
+        if (!r->last || !r->file || at > r->len)
                 return false;
         uint32_t begin = at, end = at;
         while (begin > 0 && r->file[begin - 1] != '\n')
                 begin--;
         while (end < r->len && r->file[end] != '\n')
                 end++;
-        return memmem(r->file + begin, end - begin, "{{", 2) != NULL;
+        if (!memmem(r->file + begin, end - begin, "{{", 2))
+                return false;
+        report_hint(r, "this is a template: render it first (helm template, envsubst)");
+        return true;
 }
 
 void report_problem(struct report *r, const char *object, const char *field, const char *prefix,
@@ -210,9 +212,8 @@ void report_problem(struct report *r, const char *object, const char *field, con
                 report_error(r, &p, "%syaml: %s", prefix, problem->text);
         if (r->file && problem->at < r->len && r->file[problem->at] == '\t')
                 report_hint(r, "YAML is indented with spaces, never with tabs");
-        else if (line_is_template(r, problem->at) ||
-                 (line > 0 && line_is_template(r, problem->context_at)))
-                report_hint(r, "this is a template: render it first (helm template, envsubst)");
+        else if (!report_template(r, problem->at))
+                (void)report_template(r, problem->context_at);
 }
 
 /* By place, and as found within one place; errors that the text as a whole has come first. */

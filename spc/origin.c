@@ -104,6 +104,12 @@ static bool unit_may_vanish(const struct cursor *c, const struct unit *u)
         return u->n == 1 && c->i + 1 < c->len && s[0] == '\xC2' && s[1] == '\x85';
 }
 
+/* What folding may put into a text that is not in its source; a tab it never does. */
+static bool may_appear(char c)
+{
+        return c == ' ' || c == '\n';
+}
+
 static void skip_white(struct cursor *c)
 {
         while (c->i < c->len && is_white(c->s[c->i]))
@@ -154,14 +160,14 @@ int origin_of(const struct yml_text *source, const struct yml_node *n, uint32_t 
                 while (c.i < c.len) {
                         u = peek(&c);
                         found = matches(&u, text, n->len - done);
-                        if (found || is_white(*text) || !unit_may_vanish(&c, &u))
+                        if (found || may_appear(*text) || !unit_may_vanish(&c, &u))
                                 break;
                         c.i += u.width;
                         /* The second byte of NEL goes with the first. */
                         if (u.width == 1 && u.bytes[0] == '\xC2' && c.i < c.len)
                                 c.i++;
                 }
-                if (!found && !is_white(*text))
+                if (!found && !may_appear(*text))
                         break;
                 uint32_t here = yml_where(source, c.i);
                 for (uint32_t i = 0; i < (found ? u.n : 1); i++)

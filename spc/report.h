@@ -44,6 +44,9 @@ void report_hint(struct report *r, const char *fmt, ...) _printf_(2, 3);
 void report_problem(struct report *r, const char *object, const char *field, const char *prefix,
         const struct yml_problem *problem);
 
+/* The hint that a place is in a template, where its line looks like one. */
+bool report_template(struct report *r, uint32_t at);
+
 /* "did you mean X", or nothing, for a word that is none of the known ones. */
 void report_nearest(struct report *r, const char *word, const char *const *known);
 

@@ -49,11 +49,10 @@ const char *suggest(const char *word, const char *const *known)
                 if (m > WORD_MAX)
                         continue;
                 size_t d = distance(word, *known);
-                /* A third of the word may be wrong; the end of a known word is as good as it. */
-                bool end = n >= 4 && n < m && strcasecmp(*known + m - n, word) == 0;
-                if (end)
+                /* A quarter of the word may be wrong; a part of a known word is as good as it. */
+                if (n >= 4 && n < m && strcasestr(*known, word))
                         d = 1;
-                if (d <= MAX(n, m) / 3 && d < best_distance) {
+                if (d <= MAX(n, m) / 4 && d < best_distance) {
                         best = *known;
                         best_distance = d;
                 }

@@ -174,6 +174,12 @@ void advice(const struct vault_error_info *info, const struct advice_facts *fact
 {
         struct words w;
 
+        /* The service speaks JSON; only its front end's 400 is a page. */
+        if (facts->html && facts->status != 400) {
+                err_hint(e, "something between here and the vault may have answered: check "
+                            "https_proxy, no_proxy and the vault's URL");
+                return;
+        }
         find_words(info, facts, &w);
         switch (facts->status) {
         case 400:
@@ -200,10 +206,7 @@ void advice(const struct vault_error_info *info, const struct advice_facts *fact
                         "over more vaults");
                 break;
         default:
-                if (facts->html)
-                        err_hint(e, "something between here and the vault may have answered: check "
-                                    "https_proxy, no_proxy and the vault's URL");
-                else if (facts->status >= 500)
+                if (facts->status >= 500)
                         err_hint(e, "the service has a fault of its own; it is tried again");
                 break;
         }

@@ -15,6 +15,17 @@ static int sextet(char c)
         return -1;
 }
 
+/* A group of characters not yet written: of a secret, so it is wiped. */
+struct group {
+        unsigned char sextets[4];
+        size_t n;
+};
+
+static void group_done(struct group *g)
+{
+        explicit_bzero(g, sizeof(*g));
+}
+
 static bool is_newline(char c)
 {
         return c == '\r' || c == '\n';
@@ -34,22 +45,33 @@ static int stopped(size_t at, size_t *ret_at)
         return -EINVAL;
 }
 
-/* Bytes of a group of n sextets (2 to 4). */
-static size_t put_group(const unsigned char group[4], size_t n, unsigned char *out)
+/* Writes what 2 to 4 sextets stand for and empties the group. Returns the bytes written. */
+static size_t group_put(struct group *g, unsigned char *out)
 {
-        out[0] = (unsigned char)(group[0] << 2 | group[1] >> 4);
+        const unsigned char *s = g->sextets;
+        size_t n = g->n - 1;
+
+        out[0] = (unsigned char)(s[0] << 2 | s[1] >> 4);
+        if (n > 1)
+                out[1] = (unsigned char)(s[1] << 4 | s[2] >> 2);
         if (n > 2)
-                out[1] = (unsigned char)(group[1] << 4 | group[2] >> 2);
-        if (n > 3)
-                out[2] = (unsigned char)(group[2] << 6 | group[3]);
-        return n - 1;
+                out[2] = (unsigned char)(s[2] << 6 | s[3]);
+        g->n = 0;
+        return n;
+}
+
+/* Adds one, and writes the group when it is full. */
+static size_t group_add(struct group *g, int sextet, unsigned char *out)
+{
+        g->sextets[g->n++] = (unsigned char)sextet;
+        return g->n == 4 ? group_put(g, out) : 0;
 }
 
 int base64_decode(const char *s, size_t len, struct sec **ret, size_t *ret_at)
 {
         _cleanup_sec_ struct sec *out = NULL;
-        unsigned char group[4] = {0};
-        size_t n = 0, done = 0;
+        _cleanup_(group_done) struct group g = {0};
+        size_t done = 0;
 
         int r = sec_alloc(len / 4 * 3 + 3, &out);
         if (r < 0)
@@ -60,16 +82,12 @@ int base64_decode(const char *s, size_t len, struct sec **ret, size_t *ret_at)
                         continue;
                 int v = sextet(s[i]);
                 if (v >= 0) {
-                        group[n++] = (unsigned char)v;
-                        if (n == 4) {
-                                done += put_group(group, n, p + done);
-                                n = 0;
-                        }
+                        done += group_add(&g, v, p + done);
                         continue;
                 }
-                if (s[i] != '=' || n < 2)
+                if (s[i] != '=' || g.n < 2)
                         return stopped(i, ret_at);
-                if (n == 2) {
+                if (g.n == 2) {
                         i = skip_newlines(s, len, i + 1);
                         if (i == len)
                                 return stopped(len, ret_at);
@@ -79,12 +97,10 @@ int base64_decode(const char *s, size_t len, struct sec **ret, size_t *ret_at)
                 i = skip_newlines(s, len, i + 1);
                 if (i < len)
                         return stopped(i, ret_at);
-                done += put_group(group, n, p + done);
-                n = 0;
+                done += group_put(&g, p + done);
         }
-        explicit_bzero(group, sizeof(group));
-        if (n > 0)
-                return stopped(len - n, ret_at);
+        if (g.n > 0)
+                return stopped(len - g.n, ret_at);
         sec_truncate(out, done);
         *ret = TAKE_PTR(out);
         return 0;
@@ -93,8 +109,8 @@ int base64_decode(const char *s, size_t len, struct sec **ret, size_t *ret_at)
 int base64_decode_any(const char *s, size_t len, struct sec **ret)
 {
         _cleanup_sec_ struct sec *out = NULL;
-        unsigned char group[4];
-        size_t n = 0, done = 0;
+        _cleanup_(group_done) struct group g = {0};
+        size_t done = 0;
 
         int r = sec_alloc(len / 4 * 3 + 3, &out);
         if (r < 0)
@@ -106,17 +122,12 @@ int base64_decode_any(const char *s, size_t len, struct sec **ret)
                 int v = sextet(s[i] == '-' ? '+' : s[i] == '_' ? '/' : s[i]);
                 if (v < 0)
                         return -EINVAL;
-                group[n++] = (unsigned char)v;
-                if (n == 4) {
-                        done += put_group(group, n, p + done);
-                        n = 0;
-                }
+                done += group_add(&g, v, p + done);
         }
-        if (n == 1)
+        if (g.n == 1)
                 return -EINVAL;
-        if (n > 1)
-                done += put_group(group, n, p + done);
-        explicit_bzero(group, sizeof(group));
+        if (g.n > 1)
+                done += group_put(&g, p + done);
         sec_truncate(out, done);
         *ret = TAKE_PTR(out);
         return 0;

@@ -68,12 +68,20 @@ static int call_new(struct vault *v, enum vault_kind kind, const char *name, con
         return 0;
 }
 
+/* A part of a path that would be read as another path. */
+static bool is_dots(const char *s)
+{
+        return streq(s, ".") || streq(s, "..");
+}
+
 /* {url}/{segment}/{name}/{last}?api-version=...; an empty `last` leaves the slash, as Azure's own
  * clients do. */
 static int make_url(const struct vault_call *c, const char *last, char **ret)
 {
         _cleanup_free_ char *name = NULL, *end = NULL;
 
+        if (!*c->name || is_dots(c->name) || is_dots(last))
+                return -EINVAL;
         int r = http_escape(c->name, &name);
         if (r == 0)
                 r = http_escape(last, &end);
@@ -89,6 +97,7 @@ static int no_token(const struct vault_call *c, const struct http_response *resp
 
         if (err_copy(e, &resp->error) < 0)
                 err_set_cause(e, resp->error.cause, resp->error.code, "no token");
+        info.identity = NULL;
         return vault_error_frame(&info, resp->error.code, e);
 }
 

@@ -22,6 +22,7 @@ struct vault {
         struct http_endpoint endpoint; /* strings owned */
         struct http_retry retry;
         uint64_t requests;
+        bool foreign_challenge; /* warned of one */
 };
 
 /* The answer, any status; or no answer, status 0, its error saying why. token_failed: there was

@@ -268,6 +268,8 @@ static int get_certificate(const cJSON *root, struct vault_object *o, struct err
         r = base64_decode_any(cer->valuestring, strlen(cer->valuestring), &o->value);
         if (r == -EINVAL)
                 return bad(e, "certificate value is not base64");
+        if (r == 0 && sec_len(o->value) == 0)
+                return bad(e, "certificate value is empty");
         return r == -EFBIG ? bad(e, "certificate value is too long") : r < 0 ? oom(e) : 0;
 }
 

@@ -3,10 +3,6 @@
 #include "vault/challenge.h"
 #include "vault/client.h"
 
-#ifndef AKVFS_VERSION
-#error "AKVFS_VERSION comes from the build"
-#endif
-
 struct vault_request {
         struct vault *vault;
         char *url;
@@ -59,9 +55,11 @@ static bool follow_challenge(struct vault_request *q, const struct http_response
         if (challenge_parse(header, &c) < 0)
                 return false;
         int r = challenge_scope(&c, v->host, &scope);
-        if (r == -EPERM && *c.scope)
+        if (r == -EPERM && *c.scope && !v->foreign_challenge) {
                 log_warning("vault %s asks for a token of another domain, which it does not get",
                         v->url);
+                v->foreign_challenge = true;
+        }
         if (r < 0 || streq(scope, v->scope))
                 return false;
         log_info("vault %s wants tokens for %s", v->url, scope);
@@ -110,7 +108,6 @@ static int send_request(struct vault_request *q, struct err *e)
         const char *const headers[] = {
                 authorization,
                 "Accept: application/json",
-                "User-Agent: akvfs/" AKVFS_VERSION,
                 NULL,
         };
         struct http_request req = {

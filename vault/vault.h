@@ -121,7 +121,8 @@ struct vault_answer {
 typedef void (*vault_get_fn)(void *userdata, const struct vault_answer *answer);
 
 struct vault_call;
-/* version "" asks for the latest. */
+/* version "" asks for the latest. -EINVAL for an empty name and for names and versions "." and
+ * "..", which would be other paths; -ENOMEM. A call holds a reference to its vault. */
 int vault_get(struct vault *v, enum vault_kind kind, const char *name, const char *version,
         vault_get_fn done, void *userdata, struct vault_call **ret);
 
@@ -136,7 +137,8 @@ typedef void (*vault_versions_fn)(
 int vault_list_versions(struct vault *v, enum vault_kind kind, const char *name,
         vault_versions_fn done, void *userdata, struct vault_call **ret);
 
-struct vault_call *vault_cancel(struct vault_call *c); /* no callback after this; returns NULL */
+/* No callback after this; returns NULL. Calls are to be cancelled before the HTTP client goes. */
+struct vault_call *vault_cancel(struct vault_call *c);
 
-/* GETs sent so far, retries included, for status and tests. */
+/* GETs sent so far, for status and tests; retries count when their call ends. */
 uint64_t vault_requests(const struct vault *v);

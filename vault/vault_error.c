@@ -106,7 +106,10 @@ static int wrap(const struct vault_error_info *info, int r, struct err *e)
 
 int vault_error_frame(const struct vault_error_info *info, int r, struct err *e)
 {
-        err_wrap(e, r, "vault %s, as %s", info->vault_url, info->identity);
+        if (info->identity)
+                err_wrap(e, r, "vault %s, as %s", info->vault_url, info->identity);
+        else
+                err_wrap(e, r, "vault %s", info->vault_url);
         return wrap(info, r, e);
 }
 

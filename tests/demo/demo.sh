@@ -8,12 +8,13 @@ build=${AKVFS_BUILD:-build}
 class=$top/docs/examples/demo.yaml
 
 here=$(mktemp -d "${TMPDIR:-/tmp}/akvfs-demo-XXXXXX")
-point=$here/secrets
+point=secrets # below $here, where all of this happens
 emulator=
 watcher=
 quit() {
         local status=$?
         trap - EXIT
+        cd "$here"
         [ -z "$watcher" ] || kill "$watcher" 2>/dev/null || true
         if mountpoint -q "$point"; then
                 "$build/akvfs" unmount "$point" || true
@@ -23,7 +24,9 @@ quit() {
                 echo "demo: failed" >&2
                 [ ! -s "$here/emulator.log" ] || sed 's/^/emulator: /' "$here/emulator.log" >&2
         fi
-        mountpoint -q "$point" || rm -rf "$here"
+        if ! mountpoint -q "$point"; then
+                cd / && rm -rf "$here"
+        fi
         exit "$status"
 }
 trap quit EXIT
@@ -42,7 +45,6 @@ say() {
 type_() {
         local shown="$*"
         shown=${shown//"$build/"/}
-        shown=${shown//"$here/"/}
         shown=${shown//"$top/"/}
         printf '$ %s\n' "$shown"
         "$@"
@@ -82,7 +84,7 @@ put certificates/web '{"subject": "CN=web.example"}'
 export AZURE_CLIENT_ID=22222222-2222-2222-2222-222222222222
 export AZURE_CLIENT_SECRET=emulator-client-secret
 export AZURE_AUTHORITY_HOST=$https
-where=(--vault-url "$https/vaults/{vault}" --ca-file "$here/ca.pem")
+where=(--vault-url "$https/vaults/{vault}" --ca-file ca.pem)
 
 say "Is the class as it should be?"
 type_ "$build/akvfs" check "$class"
@@ -120,7 +122,7 @@ echo
 exec 8<&-
 if [ -n "$watcher" ]; then
         wait_for 30 "inotifywait saw the rotation" grep -q 'MOVED_TO db-password' events
-        sed "s|$here/||" events
+        cat events
 fi
 
 say "What is mounted, and how fresh is it?"

@@ -182,6 +182,7 @@ bool call_permitted(struct call *c, enum kind kind, enum operation op, const cha
 
         if (!network_open(c))
                 return false;
+        c->granted = true;
         if (!c->who->grants)
                 return true;
         for (const struct grant *g = c->who->grants; g; g = g->next) {
@@ -194,6 +195,7 @@ bool call_permitted(struct call *c, enum kind kind, enum operation op, const cha
         }
         if (found && found->mask[kind] & 1U << op)
                 return true;
+        c->granted = false;
         if (c->vault->model == ACCESS_RBAC)
                 refuse_rbac(c, kind, op, name);
         else

@@ -7,7 +7,19 @@
 #include "tests/emulator/emulator.h"
 
 /* API versions in their order; the service adds members with newer ones. */
-enum api { API_2015, API_2016, API_70, API_71, API_72, API_73, API_74, API_75, API_76, API_2025 };
+enum api {
+        API_2015,
+        API_2016,
+        API_70,
+        API_71,
+        API_72,
+        API_73,
+        API_74,
+        API_75,
+        API_76,
+        API_2025,
+        API_2026
+};
 
 struct call {
         struct emulator *emu;
@@ -22,8 +34,9 @@ struct call {
         char **segments; /* of the path below the vault; borrowed */
         size_t n_segments;
         enum kind kind;
-        cJSON *body; /* of PUT, POST and PATCH, parsed; or NULL */
-        bool pkcs10; /* the answer is a bare certificate request */
+        cJSON *body;  /* of PUT, POST and PATCH, parsed; or NULL */
+        bool granted; /* the last right asked for was there */
+        bool pkcs10;  /* the answer is a bare certificate request */
 };
 
 /* access.c */

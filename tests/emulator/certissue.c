@@ -20,6 +20,15 @@ static int64_t add_months(int64_t from, int64_t months)
         return (int64_t)timegm(&tm);
 }
 
+static void validity(const cJSON *policy, int64_t *not_before, int64_t *not_after)
+{
+        int64_t months = 12, now = now_seconds();
+
+        (void)json_int64(policy_x509(policy), "validity_months", &months); /* was checked */
+        *not_before = now - BACKDATED;
+        *not_after = add_months(now, months);
+}
+
 /* The strings of a JSON list, borrowed, NULL-terminated. */
 static void collect(const cJSON *list, const char *out[static NAMES_MAX + 1])
 {
@@ -56,9 +65,9 @@ static int self_sign(const cJSON *policy, EVP_PKEY *key, X509 **ret, struct err 
         const cJSON *x = policy_x509(policy), *sans = json_get(x, "sans");
         const char *dns[NAMES_MAX + 1], *emails[NAMES_MAX + 1];
         _cleanup_free_ char *usage = NULL, *ekus = NULL;
-        int64_t months = 12, now = now_seconds();
+        int64_t not_before, not_after;
 
-        (void)json_int64(x, "validity_months", &months); /* the policy was checked */
+        validity(policy, &not_before, &not_after);
         collect(json_get(sans, "dns_names"), dns);
         collect(json_get(sans, "emails"), emails);
         if (join(json_get(x, "key_usage"), &usage) < 0 || join(json_get(x, "ekus"), &ekus) < 0)
@@ -66,8 +75,8 @@ static int self_sign(const cJSON *policy, EVP_PKEY *key, X509 **ret, struct err 
         const struct x509_spec spec = {
                 .subject = policy_subject(policy),
                 .key = key,
-                .not_before = now - BACKDATED,
-                .not_after = add_months(now, months),
+                .not_before = not_before,
+                .not_after = not_after,
                 .ca = json_bool(json_get(x, "basic_constraints"), "ca", false),
                 .key_usage = usage,
                 .ekus = ekus,
@@ -247,6 +256,7 @@ static int create_pending(struct vault *v, const char *name, cJSON *policy, EVP_
         if (!version)
                 return -ENOMEM;
         version->attributes.enabled = false;
+        validity(policy, &version->attributes.not_before, &version->attributes.expires);
         int r = find_family(v, name, &f, e);
         if (r == 0 && !f.cert)
                 r = vault_add_object(v, KIND_CERTIFICATE, name, &f.cert);

@@ -310,22 +310,12 @@ static bool glob(const char *pattern, const char *text)
         return !pattern || fnmatch(pattern, text, 0) == 0;
 }
 
-/* The path as sent or, in the form /vaults/NAME/..., what follows the name. */
-static bool path_matches(const struct fault *f, const struct request *r)
-{
-        if (glob(f->path, r->path))
-                return true;
-        const char *rest = startswith(r->path, "/vaults/");
-        rest = rest ? strchr(rest, '/') : NULL;
-        return rest && glob(f->path, rest);
-}
-
 static bool matches(const struct fault *f, const struct request *r)
 {
         return f->connection == CONNECTION_OK && f->count != 0 &&
                (f->any_listener || f->listener == r->listener) && glob(f->method, r->method) &&
                glob(f->host, request_host(r)) && glob(f->vault, r->vault ? r->vault : "") &&
-               path_matches(f, r);
+               path_matches(f->path, r->path);
 }
 
 /* Counts a match; true when it is to be played. */

@@ -1,5 +1,6 @@
 #include "tests/emulator/http.h"
 
+#include <fnmatch.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
@@ -199,6 +200,24 @@ const char *request_host(const struct request *r)
         const char *host = request_header(r, "Host");
 
         return isempty(host) ? "localhost" : host;
+}
+
+bool path_matches(const char *pattern, const char *path)
+{
+        size_t len = strlen(path);
+
+        if (!pattern)
+                return true;
+        while (len > 1 && path[len - 1] == '/')
+                len--;
+        _cleanup_free_ char *plain = strndup(path, len);
+        if (!plain)
+                return false;
+        if (fnmatch(pattern, path, 0) == 0 || fnmatch(pattern, plain, 0) == 0)
+                return true;
+        const char *rest = startswith(plain, "/vaults/");
+        rest = rest ? strchr(rest, '/') : NULL;
+        return rest && fnmatch(pattern, rest, 0) == 0;
 }
 
 /* --- answers --- */

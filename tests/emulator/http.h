@@ -59,6 +59,10 @@ const char *request_form_value(const struct request *r, const char *name);
 /* The Host header, or "localhost". */
 const char *request_host(const struct request *r);
 
+/* Whether a path matches a glob ('*' takes slashes too), as it was sent or without the /vaults/NAME
+ * in front; slashes at the end do not count. A NULL pattern matches everything. */
+bool path_matches(const char *pattern, const char *path);
+
 struct header {
         char *name, *value;
 };

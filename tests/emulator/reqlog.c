@@ -1,6 +1,5 @@
 #include "tests/emulator/reqlog.h"
 
-#include <fnmatch.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <strings.h>
@@ -170,15 +169,6 @@ void reqlog_connection_served(struct reqlog *l, bool begins)
 static bool same(const char *wanted, const char *have)
 {
         return !wanted || (have && strcasecmp(wanted, have) == 0);
-}
-
-static bool path_matches(const char *pattern, const char *path)
-{
-        if (!pattern || fnmatch(pattern, path, 0) == 0)
-                return true;
-        const char *rest = startswith(path, "/vaults/");
-        rest = rest ? strchr(rest, '/') : NULL;
-        return rest && fnmatch(pattern, rest, 0) == 0;
 }
 
 static bool matches(const struct entry *e, const struct reqlog_filter *f)

@@ -28,9 +28,10 @@ static const struct {
         {"7.6", API_76},
         {"2025-06-01-preview", API_2025},
         {"2025-07-01", API_2025},
+        {"2026-04-01", API_2026},
 };
 
-#define LATEST_API "2025-07-01"
+#define LATEST_API "2026-04-01"
 
 /* What a path below a vault begins with. */
 static const struct {
@@ -265,6 +266,8 @@ static void vault_call(struct request *r, struct answer *a, const struct target 
                         dispatch(&c);
         }
         vault_headers(r, c.vault, a);
+        if (c.granted && c.vault->model == ACCESS_RBAC)
+                answer_header(a, "x-ms-keyvault-rbac-assignment-id", "%s", c.who->object_id);
         if (c.pkcs10) {
                 answer_drop_header(a, "Content-Type");
                 answer_header(a, "Content-Type", "application/pkcs10; charset=utf-8");

@@ -126,7 +126,7 @@ class Emulator:
 
     def __exit__(self, kind, value, trace):
         status = self.stop()
-        if kind is None and status != 0:
+        if kind is None and status:  # None: stopped already
             raise RuntimeError(f"akv-emulator ended with {status}:\n{self.last_log}")
 
     def log(self):

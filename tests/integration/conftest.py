@@ -281,12 +281,13 @@ class Akvfs:
                 process.wait()
         return clean
 
+    def _control_directories(self):
+        return (pathlib.Path("/run/akvfs"), self.folder.parent / "runtime" / "akvfs")
+
     def control_files(self):
-        found = []
-        for base in (pathlib.Path("/run/akvfs"), self.folder.parent / "runtime" / "akvfs"):
-            if base.is_dir():
-                found += [p for p in base.rglob("*") if not p.is_dir() and p.name != "lock"]
-        return found
+        """What serves a mount, and has to go with it. The lock and the log stay."""
+        found = [path for base in self._control_directories() for path in base.rglob("*")]
+        return [path for path in found if path.name not in ("lock", "akvfs.log")]
 
     def check_nothing_is_left(self):
         def left():
@@ -312,7 +313,12 @@ class Akvfs:
 
     def check_nothing_was_said(self):
         """No secret, token or client secret in any message; no complaint of a sanitizer."""
-        texts = self.said + [(str(log), log.read_text(errors="replace")) for log in self.logs]
+        logs = self.logs + [
+            base / "akvfs.log"
+            for base in self._control_directories()
+            if (base / "akvfs.log").exists()
+        ]
+        texts = self.said + [(str(log), log.read_text(errors="replace")) for log in logs]
         secrets = self.services.secrets()
         for what, text in texts:
             assert CANARY not in text, f"{what} holds a secret:\n{text}"

@@ -98,6 +98,9 @@ class Services:
         )
 
     def imds_words(self):
+        self.emulator.add_identity(
+            self.emulator.system_identity, tenant=self.tenant, system_assigned=True
+        )
         return ["--imds-endpoint", self.emulator.imds_url]
 
     def secrets(self):

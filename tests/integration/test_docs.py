@@ -56,7 +56,9 @@ def test_commands_and_options_of_the_pages_exist(page, helps):
 
 
 def options_of(text):
-    return set(re.findall(r"--[a-z][a-z-]+", text)) - {"--help"}
+    """Those that a line of the help begins with."""
+    lines = re.findall(r"^\s+((?:-\w, )?--[a-z].*?)(?:  |$)", text, re.M)
+    return {option for line in lines for option in re.findall(r"--[a-z][a-z-]+", line)} - {"--help"}
 
 
 def test_the_manual_page_has_every_option(helps):

@@ -601,6 +601,55 @@ Test(cache, who_comes_within_a_callback_gets_its_own)
         unsub(&newcomer);
 }
 
+static void come_again(struct seen *s)
+{
+        unsigned calls = s->calls;
+
+        if (calls == 100)
+                return;
+        unsub(s);
+        s->calls = 0; /* as sub() wants it */
+        sub(s, "db", INTERVAL);
+        s->calls = calls;
+}
+
+Test(cache, those_who_come_again_and_again_do_not_stop_the_loop)
+{
+        struct seen a = {.then = come_again}, b = {.then = come_again};
+
+        sub(&a, "db", INTERVAL);
+        sub(&b, "db", INTERVAL);
+        while (a.calls == 0)
+                cr_assert_geq(loop_turn(l, USEC_INFINITY), 0);
+        cr_assert_lt(a.calls, 20, "others have their turn");
+        run_for(l, SECOND);
+        cr_assert_eq(a.calls, 100);
+        cr_assert_eq(b.calls, 100);
+        unsub(&a);
+        unsub(&b);
+}
+
+Test(cache, an_unchanged_answer_keeps_its_pointer)
+{
+        struct seen a = {0};
+        struct cache_state state;
+
+        sub(&a, "db", INTERVAL);
+        run_for(l, SECOND);
+        cache_get_state(a.sub, &state);
+        struct vault_object *first = vault_object_ref(state.object);
+        run_for(l, 10 * INTERVAL);
+        cr_assert_gt(a.calls, 5);
+        cache_get_state(a.sub, &state);
+        cr_assert_eq(state.object, first);
+        fake_touch(f, "db", 1);
+        run_for(l, 2 * INTERVAL);
+        cache_get_state(a.sub, &state);
+        cr_assert_neq(state.object, first);
+        vault_object_unref(first);
+        unsub(&a);
+}
+
 /* --- order and number --- */
 
 Test(cache, answers_out_of_order_find_their_subscribers)
@@ -673,6 +722,17 @@ Test(cache, versions_are_listed_once_for_all)
         cr_assert(n >= 27 && n <= 35, "%u lists", n);
         unsub(&a);
         unsub(&b);
+}
+
+Test(cache, a_429_is_left_to_the_budget)
+{
+        static const int again[] = {408, 500, 502, 503, 504};
+
+        for (size_t i = 0; i < ELEMENTSOF(again); i++)
+                cr_assert(cache_http_retry.retry_status(again[i]));
+        cr_assert_not(cache_http_retry.retry_status(429));
+        cr_assert_not(cache_http_retry.retry_status(404));
+        cr_assert_eq(cache_http_retry.tries, 4);
 }
 
 Test(cache, serials_grow)

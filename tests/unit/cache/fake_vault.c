@@ -41,12 +41,18 @@ struct fake {
         unsigned in_flight[2], most_in_flight[2];
         bool no_memory;
         unsigned versions_made;
+        unsigned objects, vaults; /* alive */
 };
 
 struct vault {
         struct fake *fake;
         char url[64], identity[64], key[160];
         unsigned refs;
+};
+
+struct fake_object {
+        struct vault_object object;
+        struct fake *fake;
 };
 
 struct vault_call {
@@ -90,6 +96,9 @@ void fake_free(struct fake *f)
         struct fake_secret *s;
 
         cr_assert_eq(f->in_flight[0] + f->in_flight[1], 0, "requests are still under way");
+        cr_assert_eq(f->objects, 0, "objects are still held");
+        cr_assert_eq(f->vaults, 0, "vaults are still held");
+        cr_assert_eq(sec_total(), 0, "secrets are still held");
         fake_mend(f);
         while ((s = SLIST_FIRST(&f->secrets))) {
                 SLIST_REMOVE_HEAD(&f->secrets, link);
@@ -103,9 +112,9 @@ static struct fake_secret *find(struct fake *f, const char *name)
 {
         struct fake_secret *s;
 
-        SLIST_FOREACH(s, &f->secrets, link)
-        if (streq(s->name, name))
-                return s;
+        SLIST_FOREACH (s, &f->secrets, link)
+                if (streq(s->name, name))
+                        return s;
         return NULL;
 }
 
@@ -236,6 +245,7 @@ struct vault *fake_open(struct fake *f, const char *url, const char *identity)
         struct vault *v = calloc(1, sizeof *v);
 
         v->fake = f;
+        f->vaults++;
         v->refs = 1;
         copy(v->url, sizeof v->url, url);
         copy(v->identity, sizeof v->identity, identity);
@@ -251,8 +261,10 @@ struct vault *vault_ref(struct vault *v)
 
 struct vault *vault_unref(struct vault *v)
 {
-        if (v && --v->refs == 0)
+        if (v && --v->refs == 0) {
+                v->fake->vaults--;
                 free(v);
+        }
         return NULL;
 }
 
@@ -282,6 +294,7 @@ struct vault_object *vault_object_unref(struct vault_object *o)
 {
         if (!o || --o->refs > 0)
                 return NULL;
+        ((struct fake_object *)o)->fake->objects--;
         free(o->id);
         free(o->name);
         free(o->version);
@@ -329,8 +342,7 @@ static bool fault(const struct vault_call *c, const char *name, struct err *e, u
 {
         struct fake_fault *f;
 
-        SLIST_FOREACH(f, &c->vault->fake->faults, link)
-        {
+        SLIST_FOREACH (f, &c->vault->fake->faults, link) {
                 if (f->times == 0 || !matches(f->url, c->vault->url) ||
                         !matches(f->identity, c->vault->identity) || !matches(f->name, name))
                         continue;
@@ -347,8 +359,11 @@ static bool fault(const struct vault_call *c, const char *name, struct err *e, u
 static struct vault_object *object_of(
         const struct vault_call *c, const struct fake_secret *s, const struct fake_version *v)
 {
-        struct vault_object *o = calloc(1, sizeof *o);
+        struct fake_object *fo = calloc(1, sizeof *fo);
+        struct vault_object *o = &fo->object;
 
+        fo->fake = c->vault->fake;
+        fo->fake->objects++;
         *o = (struct vault_object){.kind = c->kind,
                 .enabled = v->enabled,
                 .created = v->created,

@@ -18,7 +18,7 @@
 struct fake;
 
 struct fake *fake_new(struct loop *l);
-void fake_free(struct fake *f); /* fails the test when a request is still under way */
+void fake_free(struct fake *f); /* fails the test when anything of it is still held */
 /* Two calls with the same words give two structs with the same vault_key(). */
 struct vault *fake_open(struct fake *f, const char *url, const char *identity);
 

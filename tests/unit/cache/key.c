@@ -424,10 +424,49 @@ Test(key, a_queue_that_does_not_move_ends_patience_as_well)
         cr_assert_eq(s[BUDGET_WINDOW].cause, ERR_TIMEOUT);
         cr_assert(strstr(s[BUDGET_WINDOW].error, "busy"), "%s", s[BUDGET_WINDOW].error);
         cr_assert_eq(s[0].calls, 0);
-        run_for(l, 20 * MINUTE);
+        run_for(l, 5 * MINUTE);
+        cr_assert_eq(s[BUDGET_WINDOW].calls, 1, "once is enough");
+        run_for(l, 15 * MINUTE);
         cr_assert_not(s[BUDGET_WINDOW].failed, "it kept its place in line");
         for (unsigned i = 0; i < ELEMENTSOF(s); i++)
                 unsub(&s[i]);
+}
+
+Test(key, a_refresh_sits_out_a_short_pause_and_is_told_of_a_long_one)
+{
+        struct seen s[BUDGET_WINDOW + 8] = {0};
+        char name[16];
+
+        for (unsigned i = 0; i < ELEMENTSOF(s); i++) {
+                (void)snprintf(name, sizeof name, "n%u", i);
+                fake_set(f, name, name);
+                sub_at(&s[i], v, name, 24 * 60 * MINUTE);
+        }
+        run_for(l, SECOND);
+        fake_fail(f, NULL, NULL, "n0", ERR_THROTTLED, 20, 1);
+        for (unsigned i = 0; i < ELEMENTSOF(s); i++)
+                cache_refresh(s[i].sub);
+        run_for(l, 30 * SECOND);
+        for (unsigned i = 0; i < ELEMENTSOF(s); i++) {
+                cr_assert_eq(s[i].calls, 2);
+                cr_assert_eq(s[i].errors, 0, "%u: %s", i, s[i].error);
+        }
+
+        fake_fail(f, NULL, NULL, "n0", ERR_THROTTLED, 600, 1);
+        for (unsigned i = 0; i < ELEMENTSOF(s); i++)
+                cache_refresh(s[i].sub);
+        run_for(l, CACHE_PATIENCE + SECOND);
+        for (unsigned i = 0; i < ELEMENTSOF(s); i++) {
+                cr_assert_eq(s[i].calls, 3, "nobody waits for ten minutes");
+                if (i == 0 || i >= BUDGET_WINDOW)
+                        cr_assert_eq(s[i].cause, ERR_THROTTLED);
+                cr_assert_str_neq(s[i].value, "");
+        }
+        run_for(l, 600 * SECOND);
+        for (unsigned i = 0; i < ELEMENTSOF(s); i++) {
+                cr_assert_eq(s[i].failed, i == 0, "who waited in line was sent behind the pause");
+                unsub(&s[i]);
+        }
 }
 
 Test(key, a_pause_outlives_the_last_subscriber)

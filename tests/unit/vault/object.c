@@ -113,6 +113,7 @@ Test(object, says_what_a_secret_lacks)
         expect_error(VAULT_KEY, "{\"key\":{\"kid\":\"" KID "\",\"n\":\"a b\"}}", "not base64url");
         expect_error(VAULT_CERT, "{\"cer\":\"AA==\"}", "certificate id is nil");
         expect_error(VAULT_CERT, "{\"cer\":\"!\",\"id\":\"" CID "\"}", "value is not base64");
+        expect_error(VAULT_CERT, "{\"cer\":\"\",\"id\":\"" CID "\"}", "value is empty");
         expect_error(VAULT_CERT, "{\"cer\":1,\"id\":\"" CID "\"}", "value is not a string");
 }
 

@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include "answer.h"
+#include "fixture.h"
 
 #define VAULT "https://contoso.vault.azure.net"
 #define OID "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
@@ -29,11 +30,6 @@ static void make(struct err *e, const struct vault_error_info *info, int status,
         cr_expect(e->cause == cause, "%d: %s", status, err_cause_name(e->cause));
         cr_expect(e->code == want);
         cr_expect(strchr(e->text, '\n') == NULL && strchr(e->text, '\r') == NULL);
-}
-
-static void expect_in(const char *text, const char *part)
-{
-        cr_expect(text && strstr(text, part), "\"%s\" lacks \"%s\"", text ? text : "(null)", part);
 }
 
 Test(vault_error, has_object_vault_identity_and_codes)
@@ -210,6 +206,8 @@ Test(vault_error, bodies_of_others_are_not_repeated)
         expect_in(e.text, "(an HTML page of 36 bytes)");
         cr_expect(!strstr(e.text, "abc"));
         expect_in(e.hint, "proxy");
+        make(&e, &secret, 403, "<html>Blocked</html>", NULL, NULL, -EACCES, ERR_FORBIDDEN);
+        expect_in(e.hint, "proxy");
         make(&e, &secret, 400, "oops", "Content-Type", "text/html; charset=utf-8", -EINVAL,
                 ERR_USAGE);
         expect_in(e.text, "(an HTML page of 4 bytes)");
@@ -271,4 +269,10 @@ Test(vault_error, frames_failures_that_are_no_answer)
         cr_expect_eq(vault_error_frame(&secret, -EBADMSG, &e), -EBADMSG);
         expect_in(e.text, "failed to get objectType:secret, objectName:db, objectVersion:: vault");
         expect_in(e.text, ": secret value is nil");
+
+        struct vault_error_info named = secret;
+        named.identity = NULL;
+        err_set(&e, -EACCES, "no token for app");
+        vault_error_frame(&named, -EACCES, &e);
+        expect_in(e.text, "vault " VAULT ": no token for app");
 }

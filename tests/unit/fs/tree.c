@@ -1,0 +1,536 @@
+#include "fs/tree.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#include "tests/unit/fs/support.h"
+
+static struct tree *tree;
+
+static void init(void)
+{
+        tree = make_tree();
+}
+
+static void fini(void)
+{
+        tree_free(tree);
+}
+
+TestSuite(tree, .init = init, .fini = fini);
+
+/* --- helpers --- */
+
+static uint64_t find(uint64_t parent, const char *name)
+{
+        struct stat st;
+        uint64_t id;
+        bool cacheable;
+
+        cr_assert_eq(tree_lookup(tree, parent, name, &id, &st, &cacheable), 0, "%s", name);
+        return id;
+}
+
+static int absent(uint64_t parent, const char *name)
+{
+        struct stat st;
+        uint64_t id;
+        bool cacheable;
+
+        return tree_lookup(tree, parent, name, &id, &st, &cacheable);
+}
+
+static bool holds(uint64_t id, const char *text)
+{
+        _cleanup_(view_file_unrefp) struct view_file *f = NULL;
+
+        if (tree_read(tree, id, &f) < 0)
+                return false;
+        return sec_len(f->bytes) == strlen(text) &&
+               memcmp(sec_bytes(f->bytes), text, strlen(text)) == 0;
+}
+
+static void stage(const char *path, const char *text, struct tree_plan *plan)
+{
+        struct view_file *f = make_file(path, text);
+
+        cr_assert_eq(tree_stage(tree, f, plan), 0);
+        /* plan->name points into the path of a file that the table holds as well. */
+        view_file_unref(f);
+}
+
+static void rotate(const char *path, const char *text)
+{
+        struct tree_plan plan;
+
+        stage(path, text, &plan);
+        cr_assert_eq(tree_rename(tree, plan.parent, plan.staged, plan.parent, plan.name), 0);
+}
+
+struct names {
+        char text[4096];
+        off_t cookies[64];
+        size_t n, stop_after;
+};
+
+static bool add_name(void *userdata, const char *name, const struct stat *st, off_t next)
+{
+        struct names *names = userdata;
+
+        cr_assert_lt(names->n, ELEMENTSOF(names->cookies));
+        strcat(strcat(names->text, name), " ");
+        names->cookies[names->n++] = next;
+        return names->n != names->stop_after;
+}
+
+static void list(uint64_t id, off_t offset, size_t stop_after, struct names *ret)
+{
+        *ret = (struct names){.stop_after = stop_after};
+        cr_assert_eq(tree_readdir(tree, id, offset, add_name, ret), 0);
+}
+
+/* --- what is put is there --- */
+
+Test(tree, shows_what_was_put)
+{
+        struct stat st;
+        uint64_t id;
+        bool cacheable;
+
+        put_text(tree, "password", "hunter2");
+        cr_assert_eq(tree_lookup(tree, TREE_ROOT, "password", &id, &st, &cacheable), 0);
+        cr_assert(holds(id, "hunter2"));
+        cr_assert_eq(st.st_mode, S_IFREG | 0640, "the mount's mode where the class has none");
+        cr_assert_eq(st.st_size, 7);
+        cr_assert_eq(st.st_blocks, 1);
+        cr_assert_eq(st.st_uid, 1000);
+        cr_assert_eq(st.st_gid, 1001);
+        cr_assert_eq(st.st_nlink, 1);
+        cr_assert_eq(st.st_mtime, 1700000000);
+        cr_assert_lt(st.st_ino, (uint64_t)1 << 32);
+        cr_assert_neq(id, st.st_ino, "the node id carries the epoch");
+}
+
+Test(tree, the_class_s_mode_wins)
+{
+        struct view_file *f = make_file("key", "x");
+        struct stat st;
+
+        f->mode = 0400;
+        cr_assert_eq(tree_put(tree, f, NULL), 0);
+        view_file_unref(f);
+        cr_assert_eq(tree_getattr(tree, find(TREE_ROOT, "key"), &st), 0);
+        cr_assert_eq(st.st_mode, S_IFREG | 0400);
+}
+
+Test(tree, makes_folders_on_the_way)
+{
+        struct view_file *f = make_file("a/b/c", "x");
+        uint64_t deepest = 0;
+        struct stat st;
+
+        cr_assert_eq(tree_put(tree, f, &deepest), 0);
+        view_file_unref(f);
+        cr_assert_eq(deepest, TREE_ROOT);
+        uint64_t a = find(TREE_ROOT, "a"), b = find(a, "b");
+        cr_assert(holds(find(b, "c"), "x"));
+        cr_assert_eq(tree_getattr(tree, a, &st), 0);
+        cr_assert_eq(st.st_mode, S_IFDIR | 0755);
+        cr_assert_eq(st.st_nlink, 3);
+        cr_assert_eq(st.st_uid, 2000);
+        cr_assert_eq(st.st_gid, 2001);
+
+        f = make_file("a/d/e", "y");
+        cr_assert_eq(tree_put(tree, f, &deepest), 0);
+        view_file_unref(f);
+        cr_assert_eq(deepest, a, "the deepest that was there before");
+        cr_assert_eq(tree_getattr(tree, a, &st), 0);
+        cr_assert_eq(st.st_nlink, 4);
+}
+
+Test(tree, refuses_paths_that_cannot_be)
+{
+        static const struct {
+                const char *path;
+                int error;
+        } cases[] = {
+                {"file/below", -ENOTDIR},
+                {"dir", -EISDIR},
+                {"", -EINVAL},
+                {"dir/", -EINVAL},
+                {"/x", -EINVAL},
+                {"dir//x", -EINVAL},
+        };
+        char name[300];
+
+        put_text(tree, "file", "x");
+        put_text(tree, "dir/x", "x");
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                struct view_file *f = make_file(cases[i].path, "y");
+                struct tree_plan plan;
+                cr_assert_eq(tree_put(tree, f, NULL), cases[i].error, "%s", cases[i].path);
+                cr_assert_eq(tree_stage(tree, f, &plan), cases[i].error, "%s", cases[i].path);
+                view_file_unref(f);
+        }
+        memset(name, 'n', sizeof name);
+        name[256] = '\0';
+        struct view_file *f = make_file(name, "y");
+        cr_assert_eq(tree_put(tree, f, NULL), -EINVAL, "256 characters");
+        view_file_unref(f);
+        f = make_file(name + 1, "y");
+        cr_assert_eq(tree_put(tree, f, NULL), 0, "255 characters");
+        view_file_unref(f);
+}
+
+Test(tree, unknown_nodes_are_stale)
+{
+        struct stat st;
+        struct view_file *f;
+        struct names names = {0};
+
+        cr_assert_eq(absent(77, "x"), -ESTALE);
+        cr_assert_eq(tree_getattr(tree, 77, &st), -ESTALE);
+        cr_assert_eq(tree_read(tree, 77, &f), -ESTALE);
+        cr_assert_eq(tree_readdir(tree, 77, 0, add_name, &names), -ESTALE);
+        cr_assert_eq(tree_read(tree, TREE_ROOT, &f), -EISDIR);
+        put_text(tree, "f", "x");
+        uint64_t id = find(TREE_ROOT, "f");
+        cr_assert_eq(absent(id, "x"), -ESTALE, "no folder");
+        cr_assert_eq(tree_readdir(tree, id, 0, add_name, &names), -ESTALE);
+}
+
+/* --- listings --- */
+
+Test(tree, lists_in_pages)
+{
+        struct names names;
+
+        put_text(tree, "a", "1");
+        put_text(tree, "b/x", "2");
+        put_text(tree, "c", "3");
+        list(TREE_ROOT, 0, 0, &names);
+        cr_assert_str_eq(names.text, ". .. a b c ");
+        /* fn took each name, also the one after which it stopped. */
+        off_t offset = 0;
+        char all[64] = "";
+        for (int i = 0; i < 5; i++) {
+                list(TREE_ROOT, offset, 1, &names);
+                strcat(all, names.text);
+                offset = names.cookies[0];
+        }
+        cr_assert_str_eq(all, ". .. a b c ");
+        list(TREE_ROOT, offset, 0, &names);
+        cr_assert_str_empty(names.text);
+        list(TREE_ROOT, INT64_MAX, 0, &names);
+        cr_assert_str_empty(names.text);
+}
+
+Test(tree, cookies_stay_while_a_listing_is_read_and_files_rotate)
+{
+        struct names first, rest;
+        struct tree_plan plan;
+
+        put_text(tree, "a", "1");
+        put_text(tree, "b", "2");
+        put_text(tree, "c", "3");
+        list(TREE_ROOT, 0, 4, &first);
+        cr_assert_str_eq(first.text, ". .. a b ");
+        rotate("a", "1'");
+        rotate("c", "3'");
+        rotate("b", "2'");
+        stage("b", "2''", &plan);
+        list(TREE_ROOT, first.cookies[3], 0, &rest);
+        cr_assert_str_eq(rest.text, "c ", "nothing twice, nothing missed, nothing staged");
+        uint64_t parent, child;
+        cr_assert_eq(tree_remove(tree, "a", &parent, &child), 0);
+        put_text(tree, "d", "4");
+        list(TREE_ROOT, first.cookies[3], 0, &rest);
+        cr_assert_str_eq(rest.text, "c d ");
+}
+
+/* --- rotation --- */
+
+Test(tree, a_superseded_version_is_readable_until_it_is_forgotten)
+{
+        struct stat st;
+        struct tree_stats stats;
+        struct view_file *f;
+
+        put_text(tree, "f", "old");
+        uint64_t old = find(TREE_ROOT, "f");
+        find(TREE_ROOT, "f"); /* a second look-up */
+        size_t held = sec_total();
+        rotate("f", "newer");
+        uint64_t fresh = find(TREE_ROOT, "f");
+        cr_assert_neq(fresh, old);
+        cr_assert(holds(fresh, "newer"));
+        cr_assert(holds(old, "old"));
+        cr_assert_eq(tree_getattr(tree, old, &st), 0);
+        cr_assert_eq(st.st_nlink, 0);
+        cr_assert_eq(st.st_size, 3);
+        tree_get_stats(tree, &stats);
+        cr_assert_eq(stats.superseded, 1);
+        cr_assert_eq(stats.files, 1);
+        cr_assert_eq(stats.bytes, 5);
+
+        tree_forget(tree, old, 1);
+        cr_assert(holds(old, "old"));
+        tree_forget(tree, old, 1);
+        cr_assert_eq(tree_read(tree, old, &f), -ESTALE);
+        cr_assert_eq(tree_getattr(tree, old, &st), -ESTALE);
+        cr_assert_eq(sec_total(), held + 5 - 3);
+        tree_get_stats(tree, &stats);
+        cr_assert_eq(stats.superseded, 0);
+}
+
+Test(tree, a_version_that_nobody_looked_up_goes_at_once)
+{
+        put_text(tree, "f", "secret");
+        size_t held = sec_total();
+        rotate("f", "");
+        cr_assert_eq(sec_total(), held - 6);
+}
+
+Test(tree, forgetting_too_much_is_harmless)
+{
+        put_text(tree, "f", "x");
+        uint64_t id = find(TREE_ROOT, "f");
+        tree_forget(tree, id, UINT64_MAX);
+        cr_assert(holds(id, "x"), "it still has its name");
+        tree_forget(tree, TREE_ROOT, 100);
+        tree_forget(tree, 4711, 1);
+        cr_assert_eq(find(TREE_ROOT, "f"), id);
+}
+
+Test(tree, a_plan_names_the_folder)
+{
+        struct tree_plan plan;
+
+        put_text(tree, "a/b/c", "1");
+        uint64_t b = find(find(TREE_ROOT, "a"), "b");
+        struct view_file *f = make_file("a/b/c", "2");
+        cr_assert_eq(tree_stage(tree, f, &plan), 0);
+        cr_assert_eq(plan.parent, b);
+        cr_assert_str_eq(plan.folder, "a/b");
+        cr_assert_str_eq(plan.name, "c");
+        cr_assert_not_null(startswith(plan.staged, KEEPER_STAGE_PREFIX));
+        cr_assert_eq(strlen(plan.staged), KEEPER_STAGE_LEN);
+        cr_assert(tree_unstage(tree));
+        view_file_unref(f);
+
+        f = make_file("top", "1");
+        cr_assert_eq(tree_stage(tree, f, &plan), 0);
+        cr_assert_str_empty(plan.folder);
+        cr_assert_str_eq(plan.name, "top");
+        view_file_unref(f);
+}
+
+Test(tree, staged_absence_is_not_cached)
+{
+        struct stat st;
+        uint64_t id;
+        bool cacheable = false;
+
+        cr_assert_eq(tree_lookup(tree, TREE_ROOT, "missing", &id, &st, &cacheable), -ENOENT);
+        cr_assert(cacheable);
+        cr_assert_eq(
+                tree_lookup(tree, TREE_ROOT, KEEPER_STAGE_PREFIX "00000000000000000000000000000000",
+                        &id, &st, &cacheable),
+                -ENOENT);
+        cr_assert_not(cacheable);
+}
+
+Test(tree, a_staged_name_is_found_but_not_listed)
+{
+        struct tree_plan plan;
+        struct names names;
+
+        put_text(tree, "f", "1");
+        stage("f", "2", &plan);
+        cr_assert(holds(find(TREE_ROOT, plan.staged), "2"));
+        cr_assert(holds(find(TREE_ROOT, "f"), "1"));
+        list(TREE_ROOT, 0, 0, &names);
+        cr_assert_str_eq(names.text, ". .. f ");
+}
+
+Test(tree, only_the_planned_rename_is_accepted)
+{
+        struct tree_plan plan;
+
+        put_text(tree, "f", "1");
+        put_text(tree, "g", "1");
+        put_text(tree, "d/f", "1");
+        uint64_t d = find(TREE_ROOT, "d");
+
+        cr_assert_eq(tree_rename(tree, TREE_ROOT, "f", TREE_ROOT, "g"), -EROFS, "none planned");
+        stage("f", "2", &plan);
+        cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, TREE_ROOT, "g"), -EROFS);
+        cr_assert_eq(tree_rename(tree, TREE_ROOT, "g", TREE_ROOT, "f"), -EROFS);
+        cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, d, "f"), -EROFS);
+        cr_assert_eq(tree_rename(tree, d, plan.staged, d, "f"), -EROFS);
+        cr_assert_not(tree_applied(tree));
+        cr_assert(holds(find(TREE_ROOT, "f"), "1"));
+        cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, TREE_ROOT, "f"), 0);
+        cr_assert(tree_applied(tree));
+        cr_assert(holds(find(TREE_ROOT, "f"), "2"));
+        cr_assert_eq(absent(TREE_ROOT, plan.staged), -ENOENT);
+}
+
+Test(tree, an_applied_rename_is_answered_with_success_again)
+{
+        struct tree_plan plan, next;
+
+        put_text(tree, "f", "1");
+        stage("f", "2", &plan);
+        cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, TREE_ROOT, "f"), 0);
+        uint64_t id = find(TREE_ROOT, "f");
+        cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, TREE_ROOT, "f"), 0);
+        cr_assert_eq(find(TREE_ROOT, "f"), id, "and changes nothing");
+        cr_assert_not(tree_unstage(tree), "too late");
+        stage("f", "3", &next);
+        cr_assert_not(tree_applied(tree), "that was the one before");
+        cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, TREE_ROOT, "f"), -EROFS);
+}
+
+Test(tree, a_plan_that_was_given_up_is_refused)
+{
+        struct tree_plan plan;
+
+        put_text(tree, "f", "1");
+        size_t held = sec_total();
+        stage("f", "22", &plan);
+        cr_assert(tree_unstage(tree));
+        cr_assert_eq(sec_total(), held);
+        cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, TREE_ROOT, "f"), -EROFS);
+        cr_assert_eq(absent(TREE_ROOT, plan.staged), -ENOENT);
+        cr_assert(tree_unstage(tree), "twice is once");
+}
+
+Test(tree, one_plan_at_a_time)
+{
+        struct tree_plan plan;
+        struct view_file *f = make_file("g", "x");
+
+        stage("f", "1", &plan);
+        cr_assert_eq(tree_stage(tree, f, &plan), -EBUSY);
+        cr_assert(tree_unstage(tree));
+        cr_assert_eq(tree_stage(tree, f, &plan), 0);
+        view_file_unref(f);
+}
+
+Test(tree, a_new_name_can_be_renamed_in)
+{
+        struct names names;
+
+        put_text(tree, "a", "1");
+        rotate("a-new-name-that-is-longer-than-the-staged-one-by-far-and-then-some-more", "2");
+        list(TREE_ROOT, 0, 0, &names);
+        cr_assert_str_eq(names.text,
+                ". .. a a-new-name-that-is-longer-than-the-staged-one-by-far-and-then-some-more ");
+}
+
+Test(tree, staging_needs_the_folder)
+{
+        struct tree_plan plan;
+        struct view_file *f = make_file("new/f", "x");
+
+        cr_assert_eq(tree_stage(tree, f, &plan), -ENOENT);
+        cr_assert(tree_unstage(tree));
+        view_file_unref(f);
+}
+
+/* --- removal, withdrawal --- */
+
+Test(tree, a_removed_file_stays_readable_for_those_who_have_it)
+{
+        uint64_t parent, child;
+        struct stat st;
+
+        put_text(tree, "d/f", "x");
+        uint64_t d = find(TREE_ROOT, "d"), id = find(d, "f");
+        cr_assert_eq(tree_remove(tree, "d/f", &parent, &child), 0);
+        cr_assert_eq(parent, d);
+        cr_assert_eq(child, id);
+        cr_assert_eq(absent(d, "f"), -ENOENT);
+        cr_assert(holds(id, "x"));
+        cr_assert_eq(tree_getattr(tree, id, &st), 0);
+        cr_assert_eq(st.st_nlink, 0);
+        cr_assert_eq(tree_remove(tree, "d/f", &parent, &child), -ENOENT);
+        cr_assert_eq(tree_remove(tree, "d", &parent, &child), -ENOENT, "folders stay");
+        cr_assert_eq(tree_remove(tree, "q/f", &parent, &child), -ENOENT);
+}
+
+Test(tree, withdrawn_is_an_error_for_names_and_bytes)
+{
+        struct view_file *f;
+        struct stat st;
+        struct names names = {0};
+
+        put_text(tree, "f", "x");
+        uint64_t id = find(TREE_ROOT, "f");
+        tree_withdraw(tree);
+        cr_assert_eq(absent(TREE_ROOT, "f"), -EIO);
+        cr_assert_eq(absent(TREE_ROOT, "missing"), -EIO);
+        cr_assert_eq(tree_read(tree, id, &f), -EIO);
+        cr_assert_eq(tree_readdir(tree, TREE_ROOT, 0, add_name, &names), -EIO);
+        cr_assert_eq(tree_getattr(tree, id, &st), 0);
+        tree_forget(tree, id, 1);
+}
+
+Test(tree, knows_what_the_kernel_knows)
+{
+        uint64_t ids[4] = {0};
+
+        put_text(tree, "a", "x");
+        put_text(tree, "b", "x");
+        cr_assert_eq(tree_known(tree, NULL, 0), 1, "the root");
+        uint64_t a = find(TREE_ROOT, "a");
+        cr_assert_eq(tree_known(tree, ids, ELEMENTSOF(ids)), 2);
+        cr_assert(ids[0] == a || ids[1] == a);
+        rotate("a", "y");
+        cr_assert_eq(tree_known(tree, ids, 1), 2, "superseded ones too; more than there is room");
+        tree_forget(tree, a, 1);
+        cr_assert_eq(tree_known(tree, ids, ELEMENTSOF(ids)), 1);
+}
+
+Test(tree, the_state_of_a_file_outlives_its_versions)
+{
+        struct tree_state state;
+
+        put_text(tree, "f", "1");
+        uint64_t old = find(TREE_ROOT, "f");
+        tree_set_state(tree, "f", 1234, "vault is away");
+        cr_assert_eq(tree_get_state(tree, old, &state), 0);
+        cr_assert_eq(state.refreshed_at, 1234);
+        cr_assert_str_eq(state.error, "vault is away");
+
+        rotate("f", "2");
+        cr_assert_eq(tree_get_state(tree, find(TREE_ROOT, "f"), &state), 0);
+        cr_assert_eq(state.refreshed_at, 1234);
+        cr_assert_str_eq(state.error, "vault is away");
+        put_text(tree, "f", "3");
+        cr_assert_eq(tree_get_state(tree, find(TREE_ROOT, "f"), &state), 0);
+        cr_assert_eq(state.refreshed_at, 1234);
+        tree_set_state(tree, "f", 1300, NULL);
+        cr_assert_eq(tree_get_state(tree, find(TREE_ROOT, "f"), &state), 0);
+        cr_assert_str_empty(state.error);
+
+        tree_set_state(tree, "missing", 1, "x");
+        tree_set_state(tree, "no/folder", 1, "x");
+        cr_assert_eq(tree_get_state(tree, TREE_ROOT, &state), -ENODATA);
+        cr_assert_eq(tree_get_state(tree, 99, &state), -ENODATA);
+}
+
+Test(tree, counts)
+{
+        struct tree_stats stats;
+
+        put_text(tree, "a", "12");
+        put_text(tree, "d/b", "345");
+        tree_set_generation(tree, 7);
+        tree_get_stats(tree, &stats);
+        cr_assert_eq(stats.files, 2);
+        cr_assert_eq(stats.bytes, 5);
+        cr_assert_eq(stats.superseded, 0);
+        cr_assert_eq(stats.generation, 7);
+}
