@@ -81,3 +81,5 @@ const struct sec *fs_mount_state(const struct fs_mount *m); /* borrowed; NULL wh
 void fs_mount_attach(struct fs_mount *m, const struct fs_mount_events *events, void *userdata);
 /* Brings what is shown up to date: only files that differ are rotated. */
 void fs_mount_sync(struct fs_mount *m, struct view_file *const *files, size_t n_files);
+/* What is shown now: *ret is a list that the caller frees, of references that it drops. */
+size_t fs_mount_files(const struct fs_mount *m, struct view_file ***ret);

@@ -196,3 +196,8 @@ void fs_mount_sync(struct fs_mount *m, struct view_file *const *files, size_t n_
                         fs_mount_update(m, &files[i], 1);
         }
 }
+
+size_t fs_mount_files(const struct fs_mount *m, struct view_file ***ret)
+{
+        return tree_files(m->tree, ret);
+}

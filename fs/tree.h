@@ -120,3 +120,6 @@ int tree_restore(struct tree *t, const struct journal_record *record);
 struct view_file *tree_pending(struct tree *t);
 /* What is shown under a name; a reference, or NULL. */
 struct view_file *tree_shown(struct tree *t, const char *path);
+/* Every file under its name: a list that the caller frees, of references that it drops. 0 also when
+ * memory is short. */
+size_t tree_files(struct tree *t, struct view_file ***ret);

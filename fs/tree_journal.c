@@ -262,3 +262,25 @@ struct view_file *tree_shown(struct tree *t, const char *path)
         struct entry *e = node_entry(dir, name);
         return e && !e->node->dir ? view_file_ref(e->node->file) : NULL;
 }
+
+static void collect(const struct node *dir, struct view_file **list, size_t *n)
+{
+        for (size_t i = 0; i < dir->n_entries; i++) {
+                const struct entry *e = &dir->entries[i];
+                if (e->node->dir)
+                        collect(e->node, list, n);
+                else if (!e->staged)
+                        list[(*n)++] = view_file_ref(e->node->file);
+        }
+}
+
+size_t tree_files(struct tree *t, struct view_file ***ret)
+{
+        LOCKED(t);
+        size_t n = 0;
+
+        *ret = calloc(t->nodes.n_nodes + 1, sizeof(struct view_file *));
+        if (*ret)
+                collect(t->root, *ret, &n);
+        return n;
+}
