@@ -20,7 +20,10 @@ static void count_rearm(struct session *s)
 
 static int handle(void)
 {
-        return session_handle(rig.session, buf, sizeof buf, count_rearm);
+        static _Alignas(16) char bounce[SESSION_READ_MAX];
+        const struct session_scratch scratch = {buf, bounce};
+
+        return session_handle(rig.session, &scratch, count_rearm);
 }
 
 /* --- INIT --- */

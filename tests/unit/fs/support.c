@@ -195,7 +195,10 @@ static int handle(struct rig *r)
 {
         static _Thread_local _Alignas(16) char buf[SESSION_BUFFER];
 
-        return session_handle(r->session, buf, sizeof buf, rearm_nothing);
+        static _Thread_local _Alignas(16) char bounce[SESSION_READ_MAX];
+        const struct session_scratch scratch = {buf, bounce};
+
+        return session_handle(r->session, &scratch, rearm_nothing);
 }
 
 void rig_start(struct rig *r, bool no_open, bool xattr)
