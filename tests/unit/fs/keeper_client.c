@@ -67,7 +67,7 @@ Test(keeper_client, asks_and_hears)
         struct keeper_msg m = unmount_request(3);
         int fd = -EBADF;
 
-        cr_assert_eq(keeper_client_send(client, &m), 0);
+        cr_assert_eq(keeper_client_send(client, &m, -EBADF), 0);
         cr_assert_eq(keeper_recv(keeper, &m, &fd), 1);
         cr_assert_eq(m.mount, 3);
         m.op = KEEPER_MOUNTED;
@@ -86,9 +86,9 @@ Test(keeper_client, what_the_keeper_would_end_the_worker_for_is_not_sent)
 
         keeper_msg_init(&m, KEEPER_MOUNT, 1);
         cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, "relative"), 0);
-        cr_assert_eq(keeper_client_send(client, &m), -EINVAL);
+        cr_assert_eq(keeper_client_send(client, &m, -EBADF), -EINVAL);
         keeper_msg_init(&m, KEEPER_GONE, 1);
-        cr_assert_eq(keeper_client_send(client, &m), -EINVAL);
+        cr_assert_eq(keeper_client_send(client, &m, -EBADF), -EINVAL);
         cr_assert_eq(poll(&p, 1, 0), 0);
 }
 
@@ -99,7 +99,7 @@ Test(keeper_client, never_blocks_and_keeps_the_order)
 
         for (uint64_t i = 0; i < N; i++) {
                 struct keeper_msg m = unmount_request(i);
-                cr_assert_eq(keeper_client_send(client, &m), 0);
+                cr_assert_eq(keeper_client_send(client, &m, -EBADF), 0);
         }
         for (uint64_t i = 0; i < N; i++) {
                 struct keeper_msg m;
@@ -120,7 +120,7 @@ Test(keeper_client, a_keeper_that_goes_is_told_once)
 
         keeper = safe_close(keeper);
         wait_for_count(loop, &got.gone, 1);
-        cr_assert_eq(keeper_client_send(client, &m), -ENOTCONN);
+        cr_assert_eq(keeper_client_send(client, &m, -EBADF), -ENOTCONN);
         cr_assert_eq(loop_turn(loop, 0), 0);
         cr_assert_eq(got.gone, 1);
 }
@@ -148,7 +148,7 @@ Test(keeper_client, is_freed_with_what_was_not_sent)
 {
         for (uint64_t i = 0; i < 500; i++) {
                 struct keeper_msg m = unmount_request(i);
-                cr_assert_eq(keeper_client_send(client, &m), 0);
+                cr_assert_eq(keeper_client_send(client, &m, -EBADF), 0);
         }
         keeper_client_free(client);
         client = NULL;
