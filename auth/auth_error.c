@@ -217,6 +217,9 @@ static void hint_imds(
         if (strstr(said->description, "Multiple user assigned identities"))
                 err_hint(e, "this VM has several user-assigned identities: set "
                             "userAssignedIdentityID to the client id of one (az vm identity show)");
+        else if (strstr(said->description, "metadata header"))
+                err_hint(e, "something between this process and the metadata service took the "
+                            "Metadata header away: nothing may be between them");
         else if (strstr(said->description, "Identity not found") || status == 400) {
                 if (*p->client_id)
                         err_hint(e,
