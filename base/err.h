@@ -44,7 +44,7 @@ struct err {
 /* Replaces what is there. Returns r, so that it can end a function. If memory is short the text is
  * NULL and err_text() answers with strerror(). */
 int err_set(struct err *e, int r, const char *fmt, ...) _printf_(3, 4);
-int err_setv(struct err *e, int r, const char *fmt, va_list ap);
+int err_setv(struct err *e, int r, const char *fmt, va_list ap) _printf_(3, 0);
 
 /* As err_set, with the cause. */
 int err_set_cause(struct err *e, enum err_cause cause, int r, const char *fmt, ...) _printf_(4, 5);
