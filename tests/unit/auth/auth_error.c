@@ -173,6 +173,25 @@ Test(auth_error, nothing_secret_and_nothing_endless_is_repeated)
         cr_expect_not_null(strstr(e->text, "you sent ************ and"), "%s", e->text);
         err_done(e);
 
+        /* at the very place where the text is cut, and as a form has it */
+        for (size_t at = 680; at < 700; at++) {
+                size_t k = (size_t)sprintf(
+                        body, "{\"error\":\"x\",\"error_description\":\"%*s", (int)at, "-");
+                sprintf(body + k, "s3cr3t-value s3cr3t-value\"}");
+                e = explain(&p, 400, body);
+                cr_expect_null(strstr(e->text, "s3c"), "%s", e->text);
+                err_done(e);
+        }
+        struct auth_params odd = principal("s3c r3t+");
+        e = explain(&odd, 400, "{\"error\":\"x\",\"error_description\":\"s3c%20r3t%2B\"}");
+        cr_expect_null(strstr(e->text, "s3c"), "%s", e->text);
+        err_done(e);
+        sec_unref(odd.client_secret);
+        struct auth_params stars = principal("*****");
+        e = explain(&stars, 400, "{\"error\":\"x\",\"error_description\":\"*********\"}");
+        err_done(e);
+        sec_unref(stars.client_secret);
+
         size_t n = (size_t)sprintf(body, "{\"error\":\"x\",\"error_description\":\"");
         while (n < 10000) /* of two bytes each, at odd offsets: none is cut in half */
                 n += (size_t)sprintf(body + n, "\xc3\xa4");
