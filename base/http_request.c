@@ -158,7 +158,7 @@ static CURLcode set_security(CURL *easy, struct transfer *t, const char *proxy)
         /* Only a CA file, never a folder beside it: the folder built into libcurl would be asked
          * even where the endpoint names a file; and only without one does libcurl keep the parsed
          * file for the next connection. (Parsing the system's takes tens of milliseconds, on this
-         * thread, and a first fetch opens eight connections.) */
+         * thread, and a first fetch opens sixteen connections.) */
         SET(CURLOPT_CAPATH, NULL);
         SET(CURLOPT_PROXY_CAPATH, NULL);
         SET(CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS);

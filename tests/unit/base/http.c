@@ -60,7 +60,7 @@ Test(http, waiting_in_the_queue_is_no_timeout)
         _cleanup_(test_server_freep) struct test_server *s = test_server_new(NULL);
         struct http_endpoint ep = {.ca_file = test_server_ca_file(s), .total_timeout_ms = 1500};
         struct http_request q = {.method = "GET", .url = test_server_url(s), .endpoint = &ep};
-        struct fetched r[40] = {0};
+        struct fetched r[80] = {0};
         unsigned done = 0;
 
         test_server_say(s, &(struct test_answer){.body = "x", .delay_ms = 400});
@@ -96,19 +96,19 @@ Test(http, cancel_at_every_stage)
         _cleanup_(test_server_freep) struct test_server *s = test_server_new(NULL);
         struct http_endpoint ep = {.ca_file = test_server_ca_file(s)};
         struct http_request q = {.method = "GET", .url = test_server_url(s), .endpoint = &ep};
-        struct http_call *calls[20];
+        struct http_call *calls[40];
         struct fetched r = {0}, last = {0};
 
         /* before anything, in the queue, and while the server is silent */
         for (size_t i = 0; i < ELEMENTSOF(calls); i++)
                 cr_assert_eq(http_send(client, &q, on_fetched, &r, &calls[i], NULL), 0);
         calls[0] = http_cancel(calls[0]);
-        calls[19] = http_cancel(calls[19]);
+        calls[39] = http_cancel(calls[39]);
         cr_assert_null(calls[0]);
         test_server_say(s, &(struct test_answer){.manner = TEST_HANG});
         while (test_server_requests(s) < HTTP_CONNECTIONS_PER_HOST)
                 cr_assert_geq(loop_turn(loop, USEC_INFINITY), 0);
-        for (size_t i = 1; i < 19; i++)
+        for (size_t i = 1; i < 39; i++)
                 http_cancel(calls[i]);
         cr_assert_null(http_cancel(NULL));
 
