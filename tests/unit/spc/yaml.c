@@ -159,7 +159,8 @@ Test(yaml, problems_say_where)
                            "3)");
         expect("\xC3\xA4: \xE2\x82\xAC: c\n", "7: mapping values are not allowed in this context");
         expect("a: \xFF\n", "3: invalid leading UTF-8 octet");
-        cr_expect_str_eq(read_all("a: \0b", 6), "3: control characters are not allowed");
+        _cleanup_free_ char *nul = read_all("a: \0b", 6);
+        cr_expect_str_eq(nul, "3: control characters are not allowed");
 }
 
 static const struct yml_node *first_value(const char *s, struct yml_doc **ret_doc)
