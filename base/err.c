@@ -92,6 +92,8 @@ void err_move(struct err *dst, struct err *src)
                 err_done(src);
                 return;
         }
+        if (dst == src)
+                return;
         err_done(dst);
         *dst = *src;
         *src = (struct err){0};
@@ -99,8 +101,14 @@ void err_move(struct err *dst, struct err *src)
 
 int err_copy(struct err *dst, const struct err *src)
 {
-        struct err copy = {.code = src->code, .cause = src->cause};
+        if (!dst)
+                return 0;
+        if (!src) {
+                err_done(dst);
+                return 0;
+        }
 
+        struct err copy = {.code = src->code, .cause = src->cause};
         if (src->text && !(copy.text = strdup(src->text)))
                 return -ENOMEM;
         if (src->hint && !(copy.hint = strdup(src->hint))) {

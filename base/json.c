@@ -1,9 +1,8 @@
 #include "base/json.h"
 
-#include <math.h>
-
-/* Depth first, without building anything: cJSON's own limit (1000) still costs a lot of stack. */
-static int check_depth(const char *text, size_t len)
+/* Before anything is built: how deep it nests (cJSON's own limit of 1000 still costs a lot of
+ * stack), and whether a string holds a NUL, at which cJSON's C strings would end early. */
+static int check_form(const char *text, size_t len)
 {
         unsigned depth = 0;
         bool in_string = false;
@@ -11,10 +10,14 @@ static int check_depth(const char *text, size_t len)
         for (size_t i = 0; i < len; i++) {
                 char c = text[i];
                 if (in_string) {
-                        if (c == '\\')
+                        if (c == '\\') {
+                                if (len - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
+                                        return -EINVAL;
                                 i++;
-                        else if (c == '"')
+                        } else if (c == '"')
                                 in_string = false;
+                        else if (c == '\0')
+                                return -EINVAL;
                         continue;
                 }
                 if (c == '"')
@@ -32,7 +35,7 @@ int json_parse(const char *text, size_t len, cJSON **ret)
 {
         const char *end = NULL;
 
-        int r = check_depth(text, len);
+        int r = check_form(text, len);
         if (r < 0)
                 return r;
         cJSON *j = cJSON_ParseWithLengthOpts(text, len, &end, false);
@@ -79,9 +82,10 @@ int json_int64(const cJSON *obj, const char *name, int64_t *ret)
                 return -ENOENT;
         if (cJSON_IsNumber(j)) {
                 double d = j->valuedouble;
-                /* 2^53: beyond it a double no longer tells neighbours apart. */
-                if (!(fabs(d) <= 9007199254740992.0) ||
-                        d != (double)(int64_t)d) /* NOLINT: exact on purpose */
+                /* 2^53: beyond it a double no longer tells neighbours apart. Written so that a NaN
+                 * fails as well. */
+                if (!(d >= -9007199254740992.0 && d <= 9007199254740992.0) ||
+                        (double)(int64_t)d != d)
                         return -EINVAL;
                 *ret = (int64_t)d;
                 return 0;

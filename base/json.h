@@ -12,8 +12,9 @@
 
 #define JSON_DEPTH_MAX 32
 
-/* One JSON document and nothing behind it but white space. -EINVAL when it is not, -E2BIG when it
- * nests deeper than JSON_DEPTH_MAX. text need not be NUL-terminated. */
+/* One JSON document and nothing behind it but white space. -EINVAL when it is not, or has a NUL
+ * character in a string (which would end the C string early: no bytes rather than wrong ones);
+ * -E2BIG when it nests deeper than JSON_DEPTH_MAX. text need not be NUL-terminated. */
 int json_parse(const char *text, size_t len, cJSON **ret);
 void json_free(cJSON *j);
 static inline void json_freep(cJSON **j)

@@ -37,24 +37,45 @@ bool log_enabled(enum log_level level)
         return (int)level <= most_verbose;
 }
 
-/* JSON string rules serve for both forms: one line stays one line. */
+/* Length of the UTF-8 character at s (RFC 3629), 0 when there is none: then a byte stands for
+ * itself. C1 controls count as none, terminals obey them. */
+static size_t utf8_length(const unsigned char *s)
+{
+        size_t n = s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : s[0] < 0xf5 ? 4 : 0;
+
+        for (size_t i = 1; i < n; i++)
+                if ((s[i] & 0xc0) != 0x80)
+                        return 0;
+        if ((s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xe0 && s[1] < 0xa0) ||
+                (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+                (s[0] == 0xf4 && s[1] > 0x8f))
+                return 0;
+        return n;
+}
+
+/* JSON string rules serve for both forms: one line stays one line, and valid UTF-8. */
 static size_t escape(const char *s, char *out, size_t size, bool json)
 {
         size_t n = 0;
 
-        for (; *s && n + 7 < size; s++) {
+        while (*s && n + 7 < size) {
                 unsigned char c = (unsigned char)*s;
+                size_t len = c < 0x80 ? 1 : utf8_length((const unsigned char *)s);
 
                 if (c == '\n' || c == '\r' || c == '\t') {
                         out[n++] = '\\';
                         out[n++] = c == '\n' ? 'n' : c == '\r' ? 'r' : 't';
-                } else if (c < 0x20 || c == 0x7f) {
+                } else if (c < 0x20 || c == 0x7f || len == 0) {
                         n += (size_t)snprintf(out + n, size - n, json ? "\\u%04x" : "\\x%02x", c);
+                        len = 1;
                 } else if (json && (c == '"' || c == '\\')) {
                         out[n++] = '\\';
                         out[n++] = (char)c;
-                } else
-                        out[n++] = (char)c;
+                } else {
+                        memcpy(out + n, s, len);
+                        n += len;
+                }
+                s += len;
         }
         out[n] = '\0';
         return n;

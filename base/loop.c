@@ -361,18 +361,19 @@ static bool run_timers(struct loop *l)
         return ran;
 }
 
-/* How long nothing can happen but by a descriptor. The simulated clock is about to leap when there
- * is a timer within reach, so it only looks. */
+/* How long nothing can happen but by a descriptor. Simulated time passes without waiting, unless
+ * somebody outside is waited for. */
 static int wait_ms(const struct loop *l, usec_t timeout)
 {
         if (l->timers > 0) {
                 usec_t now = loop_now(l), when = l->heap[0]->when;
                 usec_t left = when > now ? when - now : 0;
-                if (!l->simulated)
+                if (!l->simulated || left == 0)
                         timeout = MIN(timeout, left);
-                else if (left == 0 || (l->holds == 0 && left <= timeout))
+                else if (l->holds == 0)
                         return 0;
-        }
+        } else if (l->simulated && l->holds == 0 && timeout != USEC_INFINITY)
+                return 0;
         if (timeout == USEC_INFINITY)
                 return -1;
         usec_t ms = timeout / USEC_PER_MSEC + (timeout % USEC_PER_MSEC != 0);

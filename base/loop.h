@@ -7,7 +7,8 @@
  * Tests set loop_simulate(): the clock then stands still and leaps to the next timer whenever no
  * descriptor is ready and nothing is posted, so that an hour of refreshes takes a millisecond. It
  * does not leap while somebody holds it (loop_hold), which base/http does for as long as a request
- * is on its way: a real server's answer takes no simulated time.
+ * is on its way: a real server's answer takes no simulated time. A finite timeout of loop_turn() is
+ * simulated time too: it bounds the leap and is not waited for, but while the clock is held.
  */
 #pragma once
 

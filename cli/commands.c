@@ -180,6 +180,44 @@ static void do_mount(struct commands *c, struct control_conn *conn, const cJSON 
         }
 }
 
+/* What an earlier worker left goes on. */
+static void adopt_one(struct commands *c, struct fs_mount *mount)
+{
+        static const struct class_mount_events events = {
+                .progress = on_progress, .started = on_started, .gone = on_gone};
+        _cleanup_err_ struct err e = {0};
+        struct served *s = calloc(1, sizeof *s);
+
+        if (s)
+                s->commands = c;
+        int r = s ? class_mount_adopt(&c->config.parts, mount, &events, s, &s->mount, &e)
+                  : err_set(&e, -ENOMEM, "out of memory");
+        if (r < 0) {
+                log_error("a mount cannot be gone on with and is unmounted: %s", err_text(&e));
+                free(s);
+                fs_mount_end(mount);
+                return;
+        }
+        s->next = c->list;
+        c->list = s;
+        c->used = true;
+}
+
+static void adopt(struct commands *c)
+{
+        size_t n = fs_adopted(c->config.parts.fs, NULL, 0);
+        struct fs_mount **mounts = calloc(n + 1, sizeof(struct fs_mount *));
+
+        if (!mounts) {
+                log_error("out of memory: the mounts of the last worker stay as they are");
+                return;
+        }
+        n = fs_adopted(c->config.parts.fs, mounts, n);
+        for (size_t i = 0; i < n; i++)
+                adopt_one(c, mounts[i]);
+        free(mounts);
+}
+
 /* --- unmount --- */
 
 static void do_unmount(struct commands *c, struct control_conn *conn, const cJSON *message)
@@ -425,6 +463,7 @@ int commands_new(int listen_fd, const struct commands_config *config, struct com
                 free(c);
                 return r;
         }
+        adopt(c);
         *ret = c;
         return 0;
 }

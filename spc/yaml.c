@@ -183,10 +183,10 @@ static int leave_out(struct yml_reader *r, const yaml_event_t *first, struct yml
                 e = next_event(r, &ev);
                 if (e < 0)
                         return e;
-                if (opens(&ev))
-                        open++;
-                else if (closes(&ev))
-                        open--;
+                if (opens(&ev) && ++open > YML_DEPTH_SKIPPED)
+                        return refuse(r, yml_where(r->text, to_bytes(r, ev.start_mark.index)),
+                                "nested deeper than %u levels", YML_DEPTH_MAX + YML_DEPTH_SKIPPED);
+                open -= closes(&ev);
                 e = remember_anchor(r, event_anchor(&ev), n);
                 if (e < 0)
                         return e;

@@ -5,7 +5,9 @@
  * its place. What is bounded, and what happens beyond:
  *
  *   depth     YML_DEPTH_MAX: deeper nodes are left out and the document says so (deep_at), because
- *             files hold other kinds of documents (a CRD nests deeper) that are only passed over
+ *             files hold other kinds of documents (a CRD nests deeper) that are only passed over.
+ *             YML_DEPTH_SKIPPED levels more are a problem: libyaml needs time by the square of the
+ *             depth, minutes for a megabyte of brackets
  *   nodes     YML_NODES_MAX a document, each alias counted with all it stands for: a problem
  *   anchors, aliases   YML_ANCHORS_MAX, YML_ALIASES_MAX a document: a problem
  *
@@ -18,6 +20,7 @@
 #include "spc/spc.h"
 
 #define YML_DEPTH_MAX SPC_DEPTH_MAX
+#define YML_DEPTH_SKIPPED 112
 #define YML_NODES_MAX 65536U
 #define YML_ANCHORS_MAX 1000U
 #define YML_ALIASES_MAX 1000U

@@ -256,8 +256,8 @@ static int get_certificate(const cJSON *root, struct vault_object *o, struct err
                         size_t path = strlen(o->id) - strlen(o->version);
                         err_hint(e,
                                 "see what its creation waits for: az keyvault certificate "
-                                "pending show --id %.*spending",
-                                (int)path, o->id);
+                                "pending show --id %.*s%spending",
+                                (int)path, o->id, o->id[path - 1] == '/' ? "" : "/");
                 }
                 return r;
         }

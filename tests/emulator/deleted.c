@@ -3,7 +3,7 @@
 
 #include "tests/emulator/call.h"
 
-#define DAY (24 * 60 * 60)
+#define DAY INT64_C(86400) /* seconds */
 
 /* Calls fn for the object and, for a certificate, for the managed key and secret of its name. */
 static void for_family(

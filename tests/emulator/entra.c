@@ -357,8 +357,8 @@ static void answer_token(
                 out_memberf(&o, "expires_in", "%lld", (long long)left);
                 out_member(&o, "token_type", "Bearer");
                 out_memberf(&o, "ext_expires_in", "%lld", (long long)left);
-                out_memberf(&o, "expires_on", "%lld", (long long)(now_seconds() + lifetime));
-                out_memberf(&o, "not_before", "%lld", (long long)(now_seconds() - 300));
+                out_memberf(&o, "expires_on", "%lld", (long long)now_seconds() + lifetime);
+                out_memberf(&o, "not_before", "%lld", (long long)now_seconds() - 300);
                 out_member(&o, "resource", aud);
         }
         out_member(&o, "access_token", token);

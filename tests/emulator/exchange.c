@@ -141,8 +141,7 @@ static void handle(struct request *r, struct answer *a)
 
 static void fault_answer(struct request *r, const struct fault_plan *plan, struct answer *a)
 {
-        /* The real handler would change state; only its headers are wanted, and those of an answer
-         * of the same party: each party has its own body for a status. */
+        /* Not through the real handler, which would change the store. */
         fault_status_answer(r, plan->status, a);
         if (plan->body) {
                 struct out o = {0};

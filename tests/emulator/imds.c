@@ -80,9 +80,9 @@ static void answer_token(struct request *r, struct answer *a, const struct ident
         out_member(&o, "access_token", token);
         out_member(&o, "client_id", i->client_id);
         out_memberf(&o, "expires_in", "%lld", (long long)lifetime);
-        out_memberf(&o, "expires_on", "%lld", (long long)(now + lifetime));
+        out_memberf(&o, "expires_on", "%lld", (long long)now + lifetime);
         out_memberf(&o, "ext_expires_in", "%lld", (long long)lifetime);
-        out_memberf(&o, "not_before", "%lld", (long long)(now - 300));
+        out_memberf(&o, "not_before", "%lld", (long long)now - 300);
         out_member(&o, "resource", resource);
         out_member(&o, "token_type", "Bearer");
         out_close(&o, '}');

@@ -246,7 +246,7 @@ int policy_of_import(
         add_copy(x, NULL, "key_usage", usage_of(cert));
         int64_t seconds =
                 x509_time(X509_get0_notAfter(cert)) - x509_time(X509_get0_notBefore(cert));
-        int64_t months = (seconds + 15 * 86400) / (2629746); /* of 30.44 days */
+        int64_t months = (seconds + 1314873) / 2629746; /* of 30.44 days, rounded */
         (void)cJSON_AddNumberToObject(
                 x, "validity_months", (double)MIN(MAX(months, (int64_t)1), (int64_t)MONTHS_MAX));
         (void)cJSON_AddBoolToObject(

@@ -93,7 +93,7 @@ static struct entry *entry_new(const struct request *r)
         e->listener = r->listener;
         e->method = copy(r->method);
         e->path = copy(r->path);
-        e->query = copy(r->query);
+        e->query = copy(r->vault || r->listener == LISTEN_IMDS ? r->query : "");
         e->identity = copy(r->identity);
         e->vault = copy(r->vault);
         if (!e->method || !e->path || !e->query) {

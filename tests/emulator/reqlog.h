@@ -2,8 +2,8 @@
  *
  * An entry is there before its answer leaves, so a client that has its answer finds it. The last
  * REQLOG_MAX entries are kept; counters count on. Thread-safe, with a lock of its own. Values,
- * tokens and bodies never go in, nor do queries of Entra (they hold no secret, but nothing needs
- * them).
+ * tokens and bodies never go in; nor do queries of Entra, where a careless client may have put its
+ * secret.
  */
 #pragma once
 

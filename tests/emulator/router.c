@@ -160,6 +160,18 @@ static bool check_api_version(struct call *c)
         return false;
 }
 
+/* cJSON ends a string at \u0000 without a word. */
+static bool holds_nul(const char *json)
+{
+        for (const char *p = json; (p = strchr(p, '\\')); p += 2) {
+                if (startswith(p, "\\u0000"))
+                        return true;
+                if (!p[1])
+                        break;
+        }
+        return false;
+}
+
 static bool parse_body(struct call *c)
 {
         const char *m = c->request->method;
@@ -171,7 +183,7 @@ static bool parse_body(struct call *c)
                 return c->body;
         }
         int r = json_parse(c->request->body, c->request->body_len, &c->body);
-        if (r == 0 && cJSON_IsObject(c->body))
+        if (r == 0 && cJSON_IsObject(c->body) && !holds_nul(c->request->body))
                 return true;
         call_fail(c, MHD_HTTP_BAD_REQUEST, "BadParameter", NULL,
                 "Request body is not a valid JSON object");

@@ -8,7 +8,7 @@
 #include "base/wipe.h"
 #include "tests/emulator/x509.h"
 
-#define DAY (24 * 60 * 60)
+#define DAY INT64_C(86400) /* seconds */
 
 /* What clients of a vault or of Entra call them; tests point these names at the emulator. */
 static const char *const usual_names[] = {

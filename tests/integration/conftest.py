@@ -23,12 +23,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import classes  # noqa: E402
 import machine  # noqa: E402
-from machine import wait_until  # noqa: E402
+from machine import BUILD, wait_until  # noqa: E402
 from services import CANARY, Services  # noqa: E402
-
-TOP = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("AKVFS_BUILD", "build"))
-BUILD = BUILD if BUILD.is_absolute() else TOP / BUILD
 
 # What a sanitizer says, wherever it says it.
 SANITIZER = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "Sanitizer:DEADLYSIGNAL")

@@ -105,9 +105,7 @@ def test_check_needs_no_network(akvfs, services, spc):
 
 
 def test_check_of_the_examples(akvfs):
-    from conftest import TOP
-
-    examples = sorted((TOP / "docs" / "examples").glob("*.yaml"))
+    examples = sorted((machine.TOP / "docs" / "examples").glob("*.yaml"))
     assert examples
     for path in examples:
         akvfs.ok("check", path)

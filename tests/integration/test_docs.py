@@ -1,12 +1,13 @@
 """What the documents say can be typed: commands and options exist, and the tour is what happens."""
 
+import os
 import re
 import shlex
 import subprocess
 
 import pytest
 
-from conftest import TOP
+from machine import BUILD, TOP
 
 PAGES = sorted([TOP / "README.md", *(TOP / "docs").glob("*.md")])
 COMMANDS = {"mount", "unmount", "check", "get", "status", "refresh"}
@@ -88,10 +89,6 @@ def test_links_between_the_pages_lead_somewhere():
 
 def test_the_demo(binary):
     """The README's tour is what `make demo` prints; it has to work, and to end well."""
-    import os
-
-    from conftest import BUILD
-
     done = subprocess.run(
         [str(TOP / "tests" / "demo" / "demo.sh")],
         env={**os.environ, "AKVFS_BUILD": str(BUILD)},

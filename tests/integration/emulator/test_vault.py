@@ -3,6 +3,7 @@ certificates for TLS, the admin interface, and many requests at once."""
 
 import base64
 import json
+import os
 import re
 import socket
 import ssl
@@ -193,7 +194,7 @@ def test_rights_by_kind_and_vault(emu, client):
 # --- secrets ---
 
 def test_odd_values(emu, client):
-    for value in ("", "\n", "line\r\n", "\"\\/\b\f\t\x01\x7f", "grüße 🔑", " ", "a" * 25600):
+    for value in ("", "\n", "line\r\n", "\\u0000", "\"\\/\b\f\t\x01\x7f", "grüße 🔑", " ", "a" * 25600):
         status, _, text = client.vault("PUT", "/secrets/odd", {"value": value})
         assert status == 200, text
         assert value_of(client.vault("GET", "/secrets/odd")) == value
@@ -206,6 +207,7 @@ def test_odd_values(emu, client):
     b"", b"{", b"[]", {"value": 5}, {"value": "v", "attributes": []},
     {"value": "v", "attributes": {"exp": "soon"}}, {"value": "v", "tags": {"a": 1}},
     {"value": "v", "tags": {str(i): "t" for i in range(16)}}, {"value": "v", "contentType": 1},
+    b'{"value": "a\\u0000b"}',
     b'{"value":' + b"[" * 1000 + b"]" * 1000 + b"}",
 ])
 def test_bad_bodies(client, body):
@@ -483,6 +485,48 @@ def test_what_cannot_be_loaded_is_named(tmp_path, files, why):
     r = subprocess.run([find_emulator(), "--port", "0", "--load", tmp_path, "--ca-out",
                         tmp_path / "ca.pem"], capture_output=True, text=True, timeout=60)
     assert r.returncode == 1 and re.search(why, r.stderr) and next(iter(files)) in r.stderr
+
+
+def start_by_hand(tmp_path, *args):
+    """With --ready-fd and nothing else that Emulator gives; returns (process, what it said)."""
+    reading, writing = os.pipe()
+    process = subprocess.Popen([find_emulator(), "--port", "0", "--ca-out", tmp_path / "ca.pem",
+                                "--ready-fd", str(writing), *args], pass_fds=[writing],
+                               stdout=subprocess.PIPE, text=True)
+    os.close(writing)
+    with os.fdopen(reading) as f:
+        return process, json.loads(f.read())
+
+
+def end(process):
+    process.terminate()
+    line = process.stdout.read()
+    assert process.wait(30) == 0
+    return line
+
+
+def test_ready_descriptor_and_ports_switched_off(tmp_path):
+    process, said = start_by_hand(tmp_path, "--imds-port", "none", "--admin-port", "none")
+    assert said["pid"] == process.pid and said["vault_url"].endswith("/vaults/demo")
+    assert "imds_url" not in said and "admin_url" not in said
+    assert end(process) == f"listening {said['https_url']} ca {tmp_path / 'ca.pem'}\n"
+
+
+def test_authority_names_and_no_defaults(tmp_path):
+    process, said = start_by_hand(
+        tmp_path, "--imds-port", "0", "--admin-port", "0", "--authority", "https://sts.example",
+        "--san", "sts.example", "--no-defaults")
+    emu = Emulator()
+    emu.https_port, emu.ca_file = said["https_port"], said["ca_file"]
+    emu.admin_url, emu.info = said["admin_url"], said
+    client = Client(emu)
+    assert handshake(emu, "sts.example")
+    assert client.send("GET", "/vaults/demo/secrets?api-version=7.4")[0] == 404
+    assert emu.admin("GET", "identities") == {"identities": []}
+    emu.add_vault("own")
+    headers = client.send("GET", "/vaults/own/secrets?api-version=7.4")[1]
+    assert 'authorization="https://sts.example/' in headers["www-authenticate"]
+    assert re.fullmatch(r"listening \S+ imds \S+ ca \S+ admin \S+\n", end(process))
 
 
 def test_help_shows_what_is_needed_to_begin():

@@ -310,8 +310,8 @@ def test_certificate_creation(client):
     _, response, _, _ = load("certificate-pending-csr-pkcs10-2016")
     status, headers, text = client.vault("GET", "/certificates/pending-cert/pending", host=True,
                                          headers={"Accept": "application/pkcs10"})
-    assert headers["content-type"] == response["headers"]["content-type"] \
-        if "content-type" in response["headers"] else response["headers"]["Content-Type"]
+    have = {k.lower(): v for k, v in response["headers"].items()}
+    assert headers["content-type"] == have["content-type"]
     assert base64.b64decode(text)[0] == 0x30 == base64.b64decode(response["body"])[0]
 
 
@@ -441,7 +441,6 @@ def test_errors_answer_as_recorded(client, emu, name):
     if "firewall" in name or "rbac" in name or "connection" in name:
         there, here = (re.sub(r"Vault: [\w-]+", "Vault: V", t) for t in (there, here))
         there, here = (re.sub(r"vaults/[\w-]+", "vaults/V", t) for t in (there, here))
-        here = here.replace("secrets/somesecret", "secrets/somesecret")
     assert here == there
     if response["status"] == 401:
         assert headers["www-authenticate"].startswith("Bearer authorization=\"https://")
@@ -522,12 +521,11 @@ def test_entra_answers_as_recorded(client, emu, name):
             assert ours["error"] == recorded["error"]
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", ours["timestamp"])
     have = {k.lower(): v for k, v in response["headers"].items()}
-    for name_ in ("cache-control", "content-type", "strict-transport-security",
-                  "x-content-type-options", "p3p"):
-        if name_ in have:
-            if "20" in name and name_ == "cache-control" and "openid" in name:
-                assert headers[name_] == have[name_]
-            assert headers[name_], name_
+    for header in ("content-type", "strict-transport-security", "x-content-type-options", "p3p"):
+        if header in have:
+            assert headers[header] == have[header]
+    if "openid" in name:
+        assert headers["cache-control"] == have["cache-control"]
     if have and "v1" not in name and "90002" not in name:
         skip = {"x-ms-ests-server", "connection", "server", "x-powered-by", "vary",
                 "access-control-allow-credentials", "nel", "report-to"}

@@ -153,6 +153,9 @@ Test(object, a_certificate_in_creation_is_told_apart)
         cr_expect(strstr(e.text, "certificate value is nil"));
         cr_expect(strstr(e.text, "not issued"));
         cr_expect(strstr(e.hint, "https://v.vault.azure.net/certificates/c/pending"), "%s", e.hint);
+        body = "{\"id\":\"https://v.vault.azure.net/certificates/c\"}";
+        cr_expect(vault_object_parse(VAULT_CERT, body, strlen(body), &o, &e) == -EBADMSG);
+        cr_expect(strstr(e.hint, "https://v.vault.azure.net/certificates/c/pending"), "%s", e.hint);
 }
 
 Test(object, numbers_of_keys_lose_what_means_nothing)

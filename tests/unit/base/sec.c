@@ -1,0 +1,242 @@
+#include "base/sec.h"
+
+#include <criterion/criterion.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "support/sanitizer.h"
+
+TestSuite(sec, .timeout = 60);
+
+Test(sec, holds_a_copy)
+{
+        char data[] = "one\0two";
+        struct sec *s = NULL;
+        size_t before = sec_total();
+
+        cr_assert_eq(sec_new(data, 7, &s), 0);
+        memset(data, 'x', sizeof data);
+        cr_assert_eq(sec_len(s), 7);
+        cr_assert_arr_eq(sec_bytes(s), "one\0two", 7);
+        cr_assert_eq(sec_total(), before + 7);
+        cr_assert_null(sec_unref(s));
+        cr_assert_eq(sec_total(), before);
+        cr_assert_null(sec_unref(NULL));
+        cr_assert_null(sec_ref(NULL));
+}
+
+Test(sec, sizes)
+{
+        static const size_t sizes[] = {0, 1, 40, 41, 1000, 25 << 10, (128 << 10) - 64, 128 << 10,
+                (128 << 10) + 1, 1 << 20, SEC_MAX};
+
+        for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
+                struct sec *s = NULL;
+                cr_assert_eq(sec_alloc(sizes[i], &s), 0);
+                unsigned char *p = sec_buf(s);
+                for (size_t k = 0; k < sizes[i]; k += 997)
+                        cr_assert_eq(p[k], 0);
+                memset(p, 0xaa, sizes[i]);
+                cr_assert_eq(sec_len(s), sizes[i]);
+                sec_unref(s);
+        }
+        struct sec *s = NULL;
+        cr_assert_eq(sec_alloc(SEC_MAX + 1, &s), -EFBIG);
+        cr_assert_eq(sec_new("", SEC_MAX + 1, &s), -EFBIG);
+        cr_assert_null(s);
+}
+
+Test(sec, references_are_shared)
+{
+        struct sec *s = NULL;
+
+        cr_assert_eq(sec_new("x", 1, &s), 0);
+        cr_assert_eq(sec_ref(s), s);
+        sec_unref(s);
+        cr_assert_arr_eq(sec_bytes(s), "x", 1);
+        sec_unref(s);
+}
+
+/* Freed blocks are zero but for the list's own pointer, and used again. */
+Test(sec, freed_bytes_are_wiped)
+{
+        struct sec *s = NULL, *again = NULL;
+
+        cr_assert_eq(sec_alloc(200, &s), 0);
+        volatile unsigned char *p = sec_buf(s);
+        memset(sec_buf(s), 0x5a, 200);
+        sec_unref(s);
+        for (size_t i = 0; i < 200; i++)
+                cr_assert_neq(p[i], 0x5a);
+        cr_assert_eq(sec_alloc(190, &again), 0);
+        cr_assert_eq(again, s);
+        for (size_t i = 0; i < 190; i++)
+                cr_assert_eq(p[i], 0);
+        sec_unref(again);
+}
+
+Test(sec, truncate_wipes_what_falls_off)
+{
+        struct sec *s = NULL;
+        size_t before = sec_total();
+
+        cr_assert_eq(sec_new("0123456789", 10, &s), 0);
+        const unsigned char *p = sec_bytes(s);
+        sec_truncate(s, 4);
+        cr_assert_eq(sec_len(s), 4);
+        cr_assert_arr_eq(p, "0123", 4);
+        for (int i = 4; i < 10; i++)
+                cr_assert_eq(p[i], 0);
+        cr_assert_eq(sec_total(), before + 4);
+        sec_unref(s);
+        cr_assert_eq(sec_total(), before);
+}
+
+Test(sec, equality)
+{
+        struct sec *a, *b, *c, *d;
+
+        cr_assert_eq(sec_new("abc", 3, &a), 0);
+        cr_assert_eq(sec_new("abc", 3, &b), 0);
+        cr_assert_eq(sec_new("abd", 3, &c), 0);
+        cr_assert_eq(sec_new("ab", 2, &d), 0);
+        cr_assert(sec_equal(a, b));
+        cr_assert_not(sec_equal(a, c));
+        cr_assert_not(sec_equal(a, d));
+        sec_unref(a);
+        sec_unref(b);
+        sec_unref(c);
+        sec_unref(d);
+}
+
+Test(sec, thousands_share_pages)
+{
+        enum { N = 5000 };
+        static struct sec *s[N];
+        char lo[24];
+
+        for (int i = 0; i < N; i++) {
+                snprintf(lo, sizeof lo, "value %d", i);
+                cr_assert_eq(sec_new(lo, strlen(lo), &s[i]), 0);
+        }
+        for (int i = 0; i < N; i++) {
+                snprintf(lo, sizeof lo, "value %d", i);
+                cr_assert_eq(sec_len(s[i]), strlen(lo));
+                cr_assert_arr_eq(sec_bytes(s[i]), lo, strlen(lo));
+                sec_unref(s[i]);
+        }
+}
+
+static void *share(void *userdata)
+{
+        struct sec *s = userdata;
+
+        for (int i = 0; i < 2000; i++) {
+                struct sec *mine, *ref = sec_ref(s);
+                cr_assert_eq(sec_new("mine", 4, &mine), 0);
+                cr_assert(!sec_equal(ref, mine));
+                sec_unref(mine);
+                sec_unref(ref);
+        }
+        return NULL;
+}
+
+Test(sec, threads)
+{
+        pthread_t t[4];
+        struct sec *s;
+        size_t before = sec_total();
+
+        cr_assert_eq(sec_new("shared", 6, &s), 0);
+        for (int i = 0; i < 4; i++)
+                cr_assert_eq(pthread_create(&t[i], NULL, share, s), 0);
+        for (int i = 0; i < 4; i++)
+                pthread_join(t[i], NULL);
+        sec_unref(s);
+        cr_assert_eq(sec_total(), before);
+}
+
+/* A forked child has zeroes where the values were. */
+Test(sec, children_get_no_copy)
+{
+        struct sec *s;
+        int status;
+
+        cr_assert_eq(sec_new("secret", 6, &s), 0);
+        pid_t pid = fork();
+        cr_assert_geq(pid, 0);
+        if (pid == 0)
+                _exit(memcmp((const char *)s + 0, "\0\0\0\0", 4) == 0 ? 0 : 1);
+        cr_assert_eq(waitpid(pid, &status, 0), pid);
+        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        sec_unref(s);
+}
+
+static bool flagged(const void *p, const char *flag)
+{
+        char line[512];
+        bool inside = false, found = false;
+        FILE *f = fopen("/proc/self/smaps", "r");
+
+        cr_assert_not_null(f);
+        while (fgets(line, sizeof line, f)) {
+                unsigned long a, b;
+                if (sscanf(line, "%lx-%lx ", &a, &b) == 2)
+                        inside = (unsigned long)p >= a && (unsigned long)p < b;
+                else if (inside && strncmp(line, "VmFlags:", 8) == 0)
+                        found = strstr(line, flag) != NULL;
+        }
+        fclose(f);
+        return found;
+}
+
+Test(sec, pages_stay_out_of_core_dumps_and_swap)
+{
+        struct sec *s, *large;
+
+        cr_assert_eq(sec_new("secret", 6, &s), 0);
+        cr_assert_eq(sec_alloc(200 << 10, &large), 0);
+        cr_assert(flagged(sec_bytes(s), " dd"));
+        cr_assert(flagged(sec_bytes(large), " dd"));
+        cr_assert(flagged(sec_bytes(s), " wf"));
+        if (sec_all_locked() && !TEST_SANITIZER) { /* whose mlock() does nothing */
+                cr_assert(flagged(sec_bytes(s), " lo"));
+                cr_assert(flagged(sec_bytes(large), " lo"));
+        }
+        sec_unref(s);
+        sec_unref(large);
+}
+
+/* Where memory cannot be locked it works all the same and says so, once. In a process of its own,
+ * because root gives up its rights for it. */
+Test(sec, says_when_memory_cannot_be_locked, .disabled = TEST_SANITIZER)
+{
+        static char text[4096];
+        struct rlimit none = {0, 0};
+        int fd = memfd_create("log", MFD_CLOEXEC), status;
+        struct sec *s, *large[2];
+
+        pid_t pid = fork();
+        cr_assert_geq(pid, 0);
+        if (pid == 0) {
+                log_set_fd(fd);
+                if (setrlimit(RLIMIT_MEMLOCK, &none) < 0 || (geteuid() == 0 && seteuid(65534) < 0))
+                        _exit(2);
+                if (sec_new("secret", 6, &s) < 0 || sec_alloc(1 << 20, &large[0]) < 0 ||
+                        sec_alloc(1 << 20, &large[1]) < 0 || sec_all_locked())
+                        _exit(1);
+                _exit(0);
+        }
+        cr_assert_eq(waitpid(pid, &status, 0), pid);
+        cr_assert(WIFEXITED(status));
+        cr_assert_eq(WEXITSTATUS(status), 0);
+        ssize_t n = pread(fd, text, sizeof text - 1, 0);
+        cr_assert_gt(n, 0);
+        cr_assert_not_null(strstr(text, "could not be locked"));
+        cr_assert_eq(strchr(text, '\n') - text, n - 1, "said more than once: %s", text);
+        close(fd);
+}
