@@ -131,6 +131,24 @@ static void on_gone(void *userdata, const struct err *error)
         step_soon(cm);
 }
 
+/* What mountinfo shows. It passes through mount options, where a comma would begin another. */
+static int source_name(const char *class, char **ret)
+{
+        char *name = NULL;
+
+        int r = xasprintf(&name, "akvfs:%.200s", class);
+        if (r < 0)
+                return r;
+        for (char *p = name + strlen("akvfs:"); *p; p++) {
+                bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+                             (*p >= '0' && *p <= '9') || strchr("-._", *p);
+                if (!plain)
+                        *p = '_';
+        }
+        *ret = name;
+        return 0;
+}
+
 /* The request as it came, for a later worker: the credentials with it, in secret memory. */
 static int format_state(const struct mount_request *request, struct sec *secret, struct sec **ret)
 {
@@ -150,7 +168,7 @@ static void begin_mount(struct class_mount *cm)
         struct view_file *const *files = NULL;
         size_t n = view_files(cm->view, &files);
 
-        int r = xasprintf(&fsname, "akvfs:%s", cm->request.class->name);
+        int r = source_name(cm->request.class->name, &fsname);
         if (r < 0) {
                 err_set(&e, r, "out of memory");
                 fail(cm, &e);
