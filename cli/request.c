@@ -184,10 +184,10 @@ static int parse_class(const cJSON *j, struct spc_class **ret)
 cJSON *mount_request_format(const struct mount_request *r)
 {
         _cleanup_json_ cJSON *j = control_message("mount");
+        usec_t poll_ms = r->poll_interval / USEC_PER_MSEC;
 
         if (!cJSON_AddStringToObject(j, "mountpoint", r->mountpoint) ||
-                !cJSON_AddNumberToObject(
-                        j, "poll_interval_ms", (double)(r->poll_interval / USEC_PER_MSEC)) ||
+                !cJSON_AddNumberToObject(j, "poll_interval_ms", (double)poll_ms) ||
                 !cJSON_AddNumberToObject(j, "uid", r->uid) ||
                 !cJSON_AddNumberToObject(j, "gid", r->gid) ||
                 !cJSON_AddNumberToObject(j, "mode", r->mode) ||
