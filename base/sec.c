@@ -1,9 +1,11 @@
 #include "base/sec.h"
 
+#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "base/log.h"
 
@@ -33,8 +35,45 @@ static struct {
         char *chunk;
         size_t chunk_used;
         _Atomic size_t total;
-        _Atomic bool unlocked;
+        _Atomic int kind;
 } arena = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void degrade(enum sec_kind to, const char *why)
+{
+        int was = atomic_load(&arena.kind);
+
+        while (was < (int)to && !atomic_compare_exchange_weak(&arena.kind, &was, (int)to))
+                ;
+        if (was >= (int)to)
+                return;
+        if (to == SEC_KIND_LOCKED)
+                log_info(
+                        "secrets are held in locked memory, for memfd_secret is not to be had (%s)",
+                        why);
+        else
+                log_warning(
+                        "secret memory could not be locked (%s): raise the limit on locked memory "
+                        "(ulimit -l, LimitMEMLOCK=) or give CAP_IPC_LOCK; values may reach swap",
+                        why);
+}
+
+/* A mapping of memfd_secret cannot be private, and is locked by nature. */
+static void *map_secret(size_t n)
+{
+        int fd = (int)syscall(SYS_memfd_secret, O_CLOEXEC);
+        void *p = MAP_FAILED;
+
+        if (fd >= 0 && ftruncate(fd, (off_t)n) == 0)
+                p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (p == MAP_FAILED) {
+                degrade(SEC_KIND_LOCKED, strerror(errno));
+                safe_close(fd);
+                return NULL;
+        }
+        safe_close(fd);
+        (void)madvise(p, n, MADV_DONTFORK);
+        return p;
+}
 
 static void *map_locked(size_t n)
 {
@@ -43,12 +82,31 @@ static void *map_locked(size_t n)
                 return NULL;
         (void)madvise(p, n, MADV_DONTDUMP);
         (void)madvise(p, n, MADV_WIPEONFORK);
-        if (mlock(p, n) < 0 && !atomic_exchange(&arena.unlocked, true))
-                log_warning(
-                        "secret memory could not be locked (%s): raise the limit on locked memory "
-                        "(ulimit -l, LimitMEMLOCK=) or give CAP_IPC_LOCK; values may reach swap",
-                        strerror(errno));
+        if (mlock(p, n) < 0)
+                degrade(SEC_KIND_UNLOCKED, strerror(errno));
         return p;
+}
+
+static void *map_chunk(size_t n)
+{
+        void *p = NULL;
+
+        if (atomic_load(&arena.kind) == SEC_KIND_SECRET)
+                p = map_secret(n);
+        return p ? p : map_locked(n);
+}
+
+void *sec_bounce_new(size_t len)
+{
+        return map_locked(len);
+}
+
+void sec_bounce_free(void *p, size_t len)
+{
+        if (!p)
+                return;
+        explicit_bzero(p, len);
+        munmap(p, len);
 }
 
 static unsigned class_of(size_t n)
@@ -72,7 +130,7 @@ static struct sec *block_get(size_t need)
                 arena.free[c] = arena.free[c]->next;
         } else {
                 if (!arena.chunk || arena.chunk_used + size > CHUNK) {
-                        arena.chunk = map_locked(CHUNK);
+                        arena.chunk = map_chunk(CHUNK);
                         arena.chunk_used = 0;
                 }
                 if (arena.chunk) {
@@ -99,7 +157,7 @@ int sec_alloc(size_t len, struct sec **ret)
                 s = block_get(need);
         else {
                 size_t size = (need + 4095) & ~(size_t)4095;
-                s = map_locked(size);
+                s = map_chunk(size);
                 if (s)
                         s->size = size;
         }
@@ -182,7 +240,19 @@ size_t sec_total(void)
         return arena.total;
 }
 
+enum sec_kind sec_kind(void)
+{
+        return (enum sec_kind)atomic_load(&arena.kind);
+}
+
+const char *sec_kind_name(enum sec_kind k)
+{
+        static const char *const names[] = {"memfd_secret", "locked", "unlocked"};
+
+        return names[k];
+}
+
 bool sec_all_locked(void)
 {
-        return !arena.unlocked;
+        return sec_kind() != SEC_KIND_UNLOCKED;
 }

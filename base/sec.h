@@ -1,8 +1,14 @@
 /* Secret bytes: the one type that holds a fetched value for longer than a call.
  *
  * A struct sec is immutable once it has been shared, reference-counted, and thread-safe to read,
- * ref and unref. Its bytes live in memory that is locked, left out of core dumps and not copied
- * into forked children, and are wiped when the last reference goes. No printf helper takes one.
+ * ref and unref. Its bytes live in memfd_secret(2) memory, which is in nobody's page tables but
+ * this process's: not the kernel's, not a debugger's, not /proc/PID/mem's. Where the kernel has
+ * none (before 5.14, or secretmem.enable=0), in anonymous memory that is locked. Either way it is
+ * left out of core dumps, never swapped, gone in forked children, and wiped when the last reference
+ * goes. No printf helper takes one.
+ *
+ * The kernel cannot read memfd_secret pages on our behalf: write(2), writev(2) and send(2) of such
+ * bytes fail with EFAULT. Copy them into a buffer of sec_bounce_new() first, and wipe it after.
  */
 #pragma once
 
@@ -32,7 +38,20 @@ struct sec *sec_unref(struct sec *s); /* returns NULL */
 DEFINE_CLEANUP(struct sec *, sec_unref)
 #define _cleanup_sec_ _cleanup_(sec_unrefp)
 
-/* Bytes now held in all, and whether every page of them is locked in memory (false: RLIMIT_MEMLOCK
- * was too small for some; said once in the log). */
+/* Ordinary locked memory that a system call may read from, for one answer at a time. NULL when
+ * memory is short. Freed, wiped, by sec_bounce_free(). */
+void *sec_bounce_new(size_t len);
+void sec_bounce_free(void *p, size_t len);
+
+/* Bytes now held in all. */
 size_t sec_total(void);
+
+/* The least protection that any value got since the start; said in the log when it falls. */
+enum sec_kind {
+        SEC_KIND_SECRET,   /* memfd_secret */
+        SEC_KIND_LOCKED,   /* mlock */
+        SEC_KIND_UNLOCKED, /* RLIMIT_MEMLOCK was too small and there is no CAP_IPC_LOCK */
+};
+enum sec_kind sec_kind(void);
+const char *sec_kind_name(enum sec_kind k); /* "memfd_secret", "locked", "unlocked" */
 bool sec_all_locked(void);

@@ -43,6 +43,9 @@ struct view_file {
         _Atomic unsigned refs;
         /* followed by private memory */
 };
+/* A file with the fields of proto: strings are copied, bytes get a reference. For what did not come
+ * from a vault just now: a worker's successor, tests. */
+int view_file_make(const struct view_file *proto, struct view_file **ret);
 struct view_file *view_file_ref(struct view_file *f);
 struct view_file *view_file_unref(struct view_file *f);
 DEFINE_CLEANUP(struct view_file *, view_file_unref)

@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "cache/view_priv.h"
 
 enum vault_kind view_kind(enum spc_type type)
@@ -37,43 +35,58 @@ static const char *or_empty(const char *s)
         return s ? s : "";
 }
 
-int view_file_new(const struct spc_object *so, int index, const struct vault_object *o,
-        struct sec *bytes, uint64_t serial, struct view_file **ret)
+int view_file_make(const struct view_file *proto, struct view_file **ret)
 {
-        char suffix[16] = "";
-
-        if (index >= 0)
-                (void)snprintf(suffix, sizeof suffix, "/%d", index);
-
-        const char *id = or_empty(o->id), *version = or_empty(o->version),
-                   *content_type = or_empty(o->content_type);
-        size_t path_len = strlen(so->file) + strlen(suffix);
         struct view_file *f =
-                calloc(1, sizeof *f + path_len + 1 + strlen(so->name) + 1 + strlen(id) + 1 +
-                                  strlen(version) + 1 + strlen(content_type) + 1);
+                calloc(1, sizeof *f + strlen(proto->path) + strlen(proto->object_name) +
+                                  strlen(proto->object_id) + strlen(proto->version) +
+                                  strlen(proto->content_type) + 5);
         if (!f)
                 return -ENOMEM;
 
         char *end = (char *)(f + 1);
-        char *path = end;
-        end = stpcpy(stpcpy(path, so->file), suffix) + 1;
         *f = (struct view_file){
-                .path = path,
-                .mode = so->mode,
-                .bytes = sec_ref(bytes),
-                .mtime = mtime_of(o),
-                .kind = o->kind,
-                .object_name = place(&end, so->name),
-                .object_id = place(&end, id),
-                .version = place(&end, version),
-                .content_type = place(&end, content_type),
-                .enabled = o->enabled,
-                .expires = o->expires,
-                .serial = serial,
+                .path = place(&end, proto->path),
+                .mode = proto->mode,
+                .bytes = sec_ref(proto->bytes),
+                .mtime = proto->mtime,
+                .kind = proto->kind,
+                .object_name = place(&end, proto->object_name),
+                .object_id = place(&end, proto->object_id),
+                .version = place(&end, proto->version),
+                .content_type = place(&end, proto->content_type),
+                .enabled = proto->enabled,
+                .expires = proto->expires,
+                .serial = proto->serial,
                 .refs = 1,
         };
         *ret = f;
         return 0;
+}
+
+int view_file_new(const struct spc_object *so, int index, const struct vault_object *o,
+        struct sec *bytes, uint64_t serial, struct view_file **ret)
+{
+        _cleanup_free_ char *path = NULL;
+
+        int r = index >= 0 ? xasprintf(&path, "%s/%d", so->file, index) : 0;
+        if (r < 0)
+                return r;
+        struct view_file proto = {
+                .path = path ? path : so->file,
+                .mode = so->mode,
+                .bytes = bytes,
+                .mtime = mtime_of(o),
+                .kind = o->kind,
+                .object_name = so->name,
+                .object_id = or_empty(o->id),
+                .version = or_empty(o->version),
+                .content_type = or_empty(o->content_type),
+                .enabled = o->enabled,
+                .expires = o->expires,
+                .serial = serial,
+        };
+        return view_file_make(&proto, ret);
 }
 
 struct view_file *view_file_ref(struct view_file *f)

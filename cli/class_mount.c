@@ -1,46 +1,16 @@
-#include "cli/class_mount.h"
+#include "cli/class_mount_private.h"
 
 #include "base/log.h"
-#include "cli/status_json.h"
+#include "base/wipe.h"
 
 /* A rename that hangs must not keep `akvfs refresh` for ever; readers have the new bytes anyway. */
 #define SETTLE_LIMIT (5 * USEC_PER_SEC)
 #define SETTLE_PAUSE (2 * USEC_PER_MSEC)
 /* How old what -o xattr shows may be, beyond the poll itself. */
 #define XATTR_INTERVAL (5 * USEC_PER_SEC)
-
-enum state { FETCHING, MOUNTING, MOUNTED, ENDING };
-
-struct refresher {
-        struct refresher *next;
-        class_refreshed_fn done;
-        void *userdata;
-};
-
-struct class_mount {
-        struct class_mount_parts parts;
-        struct class_mount_events events;
-        void *userdata;
-        struct mount_request request; /* without the identity's secret once it is open */
-        struct vault *vault;
-        struct view *view;
-        struct fs_mount *mount;
-        struct loop_timer *step; /* everything that must not happen within a callback */
-        enum state state;
-        bool end_wanted;
-        bool said_started;
-        struct err *errors; /* why it did not start, until said */
-        size_t n_errors;
-        struct err forced; /* what the unmount had to force */
-
-        struct refresher *refreshers, *later; /* of the poll under way, and who came after */
-        bool refreshing;
-        struct err refresh_error;
-        struct loop_timer *settle; /* polled, and waiting for the last rename */
-        usec_t settle_until;
-
-        struct loop_timer *xattr;
-};
+/* Between two tries to fetch everything again after a worker's death; doubling. */
+#define REOPEN_FIRST (1 * USEC_PER_SEC)
+#define REOPEN_MAX (60 * USEC_PER_SEC)
 
 static void on_step(void *userdata);
 static void begin_refresh(struct class_mount *cm);
@@ -66,6 +36,7 @@ static void class_mount_free(struct class_mount *cm)
         view_close(cm->view);
         vault_unref(cm->vault);
         mount_request_done(&cm->request);
+        sec_unref(cm->secret);
         cm->step = loop_timer_free(cm->step);
         for (size_t i = 0; i < cm->n_errors; i++)
                 err_done(&cm->errors[i]);
@@ -74,6 +45,7 @@ static void class_mount_free(struct class_mount *cm)
         err_done(&cm->refresh_error);
         cm->settle = loop_timer_free(cm->settle);
         cm->xattr = loop_timer_free(cm->xattr);
+        cm->reopen = loop_timer_free(cm->reopen);
         free_refreshers(cm->refreshers);
         free_refreshers(cm->later);
         free(cm);
@@ -159,6 +131,17 @@ static void on_gone(void *userdata, const struct err *error)
         step_soon(cm);
 }
 
+/* The request as it came, for a later worker: the credentials with it, in secret memory. */
+static int format_state(const struct mount_request *request, struct sec *secret, struct sec **ret)
+{
+        struct mount_request whole = *request;
+        whole.identity.secret = secret;
+        _cleanup_json_ cJSON *j = mount_request_format(&whole);
+        _cleanup_secret_ char *text = j ? cJSON_PrintUnformatted(j) : NULL;
+
+        return text ? sec_new(text, strlen(text), ret) : -ENOMEM;
+}
+
 static void begin_mount(struct class_mount *cm)
 {
         static const struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
@@ -174,6 +157,15 @@ static void begin_mount(struct class_mount *cm)
                 return;
         }
 
+        _cleanup_sec_ struct sec *state = NULL;
+        r = format_state(&cm->request, cm->secret, &state);
+        if (r < 0) {
+                err_set(&e, r, "out of memory");
+                fail(cm, &e);
+                return;
+        }
+        cm->secret = sec_unref(cm->secret);
+
         const struct fs_mount_config config = {
                 .mountpoint = cm->request.mountpoint,
                 .fsname = fsname,
@@ -183,11 +175,42 @@ static void begin_mount(struct class_mount *cm)
                 .allow_other = cm->request.allow_other,
                 .privileged = geteuid() == 0,
                 .xattr = cm->request.xattr,
+                .state = state,
         };
         cm->state = MOUNTING;
         r = fs_mount_new(cm->parts.fs, &config, files, n, &events, cm, &cm->mount, &e);
         if (r < 0)
                 fail(cm, &e);
+}
+
+/* --- taking over --- */
+
+static void reopen_later(struct class_mount *cm)
+{
+        cm->reopen_pause = cm->reopen_pause ? MIN(2 * cm->reopen_pause, REOPEN_MAX) : REOPEN_FIRST;
+        loop_timer_in(cm->reopen, cm->reopen_pause);
+}
+
+static void adopted_ready(struct class_mount *cm, const struct err *errors, size_t n_errors)
+{
+        struct view_file *const *files = NULL;
+
+        if (n_errors > 0) {
+                log_warning("%s: what the last worker left stays as it is; %zu objects cannot be "
+                            "fetched, the first: %s",
+                        cm->request.mountpoint, n_errors, err_text(&errors[0]));
+                view_close(TAKE_PTR(cm->view));
+                reopen_later(cm);
+                return;
+        }
+        cm->adopted = false;
+        size_t n = view_files(cm->view, &files);
+        if (cm->mount)
+                fs_mount_sync(cm->mount, files, n);
+        log_info("%s: %zu files are fresh again after the change of worker", cm->request.mountpoint,
+                n);
+        if (cm->request.xattr)
+                loop_timer_in(cm->xattr, 0);
 }
 
 /* --- the view --- */
@@ -196,6 +219,10 @@ static void on_ready(void *userdata, const struct err *errors, size_t n_errors)
 {
         struct class_mount *cm = userdata;
 
+        if (cm->adopted) {
+                adopted_ready(cm, errors, n_errors);
+                return;
+        }
         if (cm->state != FETCHING)
                 return;
         for (size_t i = 0; i < n_errors; i++)
@@ -266,17 +293,25 @@ static void on_refreshed(void *userdata, const struct err *error)
 static void begin_refresh(struct class_mount *cm)
 {
         cm->refreshing = true;
-        view_refresh(cm->view, on_refreshed, cm);
+        if (cm->view && !cm->adopted)
+                view_refresh(cm->view, on_refreshed, cm);
+        else {
+                _cleanup_err_ struct err e = {0};
+                err_set_cause(&e, ERR_OTHER, -EAGAIN,
+                        "the objects are being fetched again after a change of worker");
+                on_refreshed(cm, &e);
+        }
 }
 
 static void on_xattr(void *userdata)
 {
         struct class_mount *cm = userdata;
         struct view_file *const *files = NULL;
-        size_t n = view_files(cm->view, &files);
+        size_t n;
 
-        if (!cm->mount)
+        if (!cm->mount || !cm->view)
                 return;
+        n = view_files(cm->view, &files);
         for (size_t i = 0; i < n; i++) {
                 struct cache_state state = {0};
 
@@ -346,9 +381,7 @@ static void on_step(void *userdata)
         }
 }
 
-int class_mount_new(const struct class_mount_parts *parts, struct mount_request *request,
-        const struct class_mount_events *events, void *userdata, struct class_mount **ret,
-        struct err *e)
+static int open_view(struct class_mount *cm, const struct mount_request *request, struct err *e)
 {
         static const struct view_events view_events = {
                 .ready = on_ready,
@@ -357,9 +390,43 @@ int class_mount_new(const struct class_mount_parts *parts, struct mount_request 
                 .progress = on_progress,
         };
 
+        int r = cm->vault ? 0
+                          : identity_open(&request->identity, cm->parts.auths, cm->parts.vaults,
+                                    &cm->vault, e);
+        if (r < 0)
+                return r;
+        const struct view_config config = {
+                .class = request->class,
+                .vault = cm->vault,
+                .poll_interval = request->poll_interval,
+        };
+        return view_open(cm->parts.cache, &config, &view_events, cm, &cm->view, e);
+}
+
+static void on_reopen(void *userdata)
+{
+        struct class_mount *cm = userdata;
+        _cleanup_err_ struct err e = {0};
+
+        if (cm->state != MOUNTED)
+                return;
+        cm->request.identity.secret = sec_ref(cm->secret);
+        int r = open_view(cm, &cm->request, &e);
+        cm->request.identity.secret = sec_unref(cm->request.identity.secret);
+        if (r < 0) {
+                log_warning("%s: %s", cm->request.mountpoint, err_text(&e));
+                reopen_later(cm);
+                return;
+        }
+        cm->secret = sec_unref(cm->secret);
+}
+
+static int class_mount_make(const struct class_mount_parts *parts,
+        const struct class_mount_events *events, void *userdata, struct class_mount **ret)
+{
         _cleanup_(class_mount_freep) struct class_mount *cm = calloc(1, sizeof *cm);
         if (!cm)
-                return err_set(e, -ENOMEM, "out of memory");
+                return -ENOMEM;
         cm->parts = *parts;
         cm->events = *events;
         cm->userdata = userdata;
@@ -369,23 +436,58 @@ int class_mount_new(const struct class_mount_parts *parts, struct mount_request 
                 r = loop_timer_new(parts->loop, on_settle, cm, &cm->settle);
         if (r == 0)
                 r = loop_timer_new(parts->loop, on_xattr, cm, &cm->xattr);
-        if (r < 0)
-                return err_set(e, r, "out of memory");
-        r = identity_open(&request->identity, parts->auths, parts->vaults, &cm->vault, e);
+        if (r == 0)
+                r = loop_timer_new(parts->loop, on_reopen, cm, &cm->reopen);
         if (r < 0)
                 return r;
-        const struct view_config config = {
-                .class = request->class,
-                .vault = cm->vault,
-                .poll_interval = request->poll_interval,
-        };
-        r = view_open(parts->cache, &config, &view_events, cm, &cm->view, e);
+        *ret = TAKE_PTR(cm);
+        return 0;
+}
+
+int class_mount_new(const struct class_mount_parts *parts, struct mount_request *request,
+        const struct class_mount_events *events, void *userdata, struct class_mount **ret,
+        struct err *e)
+{
+        _cleanup_(class_mount_freep) struct class_mount *cm = NULL;
+
+        int r = class_mount_make(parts, events, userdata, &cm);
+        if (r < 0)
+                return err_set(e, r, "out of memory");
+        r = open_view(cm, request, e);
         if (r < 0)
                 return r;
         cm->request = *request;
         *request = (struct mount_request){0};
-        /* auth/ holds it now; nobody asks us for it again */
-        cm->request.identity.secret = sec_unref(cm->request.identity.secret);
+        cm->secret = TAKE_PTR(cm->request.identity.secret);
+        *ret = TAKE_PTR(cm);
+        return 0;
+}
+
+int class_mount_adopt(const struct class_mount_parts *parts, struct fs_mount *mount,
+        const struct class_mount_events *events, void *userdata, struct class_mount **ret,
+        struct err *e)
+{
+        static const struct fs_mount_events fs_events = {.mounted = on_mounted, .gone = on_gone};
+        const struct sec *state = fs_mount_state(mount);
+        _cleanup_(class_mount_freep) struct class_mount *cm = NULL;
+        _cleanup_json_ cJSON *j = NULL;
+
+        int r = class_mount_make(parts, events, userdata, &cm);
+        if (r < 0)
+                return err_set(e, r, "out of memory");
+        r = state ? json_parse(sec_bytes(state), sec_len(state), &j) : -ENODATA;
+        if (r < 0)
+                return err_set(e, r, "the last worker left no request that can be read");
+        r = mount_request_parse(j, &cm->request, e);
+        if (r < 0)
+                return r;
+        cm->secret = TAKE_PTR(cm->request.identity.secret);
+        cm->mount = mount;
+        cm->state = MOUNTED;
+        cm->said_started = true;
+        cm->adopted = true;
+        fs_mount_attach(mount, &fs_events, cm);
+        loop_timer_in(cm->reopen, 0);
         *ret = TAKE_PTR(cm);
         return 0;
 }
@@ -448,51 +550,4 @@ const char *class_mount_name(const struct class_mount *cm)
 bool class_mount_is_mounted(const struct class_mount *cm)
 {
         return cm->state == MOUNTED && cm->said_started;
-}
-
-cJSON *class_mount_status(const struct class_mount *cm, pid_t worker_pid, int64_t now)
-{
-        static const char *const states[] = {
-                [FETCHING] = "fetching",
-                [MOUNTING] = "mounting",
-                [MOUNTED] = "mounted",
-                [ENDING] = "ending",
-        };
-        struct view_file *const *files = NULL;
-        size_t n = view_files(cm->view, &files);
-        struct fs_mount_stats stats = {0};
-        const struct auth *auth = vault_auth(cm->vault);
-
-        if (cm->mount)
-                fs_mount_get_stats(cm->mount, &stats);
-        _cleanup_free_ struct status_file *list = calloc(n + 1, sizeof *list);
-        if (!list)
-                return NULL;
-        for (size_t i = 0; i < n; i++) {
-                list[i].file = files[i];
-                view_file_state(cm->view, i, &list[i].state);
-        }
-        const struct status_mount m = {
-                .mountpoint = cm->request.mountpoint,
-                .class = cm->request.class->name,
-                .state = states[cm->state],
-                .vault = vault_url(cm->vault),
-                .identity = auth_describe(auth),
-                .keeper_pid = stats.keeper_pid,
-                .worker_pid = worker_pid,
-                .generation = stats.generation,
-                .fuse_requests = stats.requests,
-                .refused_requests = stats.refused,
-                .poll_interval = cm->request.poll_interval,
-                .uid = cm->request.uid,
-                .gid = cm->request.gid,
-                .mode = cm->request.mode,
-                .vault_requests = vault_requests(cm->vault),
-                .token_requests = auth_requests(auth),
-                .secret_bytes = sec_total(),
-                .secrets_locked = sec_all_locked(),
-                .files = list,
-                .n_files = n,
-        };
-        return status_mount_json(&m, now);
 }

@@ -37,6 +37,13 @@ int class_mount_new(const struct class_mount_parts *parts, struct mount_request 
         const struct class_mount_events *events, void *userdata, struct class_mount **ret,
         struct err *e);
 
+/* Goes on with a mount that an earlier worker left (fs_adopted()): it is mounted and stays so
+ * whatever the vault says; polling begins again as soon as it answers. `started` is never called.
+ * On failure nothing has happened to the mount. */
+int class_mount_adopt(const struct class_mount_parts *parts, struct fs_mount *mount,
+        const struct class_mount_events *events, void *userdata, struct class_mount **ret,
+        struct err *e);
+
 /* Unmounts, or gives up what has not been mounted yet. `gone` follows, never from within. */
 void class_mount_end(struct class_mount *cm);
 

@@ -33,6 +33,9 @@ int cli_worker(int argc, char **argv);
 
 /* The error and, indented, its hint. `command` is "mount", "get", ... */
 void cli_print_error(const char *command, const struct err *e);
+/* Several at once. What is not about one object (no token, no connection, a certificate) is said
+ * once, with the names of the other objects it kept from being fetched. */
+void cli_print_errors(const char *command, const struct err *errors, size_t n);
 void cli_warn(const char *command, const char *fmt, ...) _printf_(2, 3);
 
 /* A wrong word: prints it and where help is found. Returns CLI_USAGE. */

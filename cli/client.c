@@ -64,15 +64,18 @@ int client_ask_all(const char *command, const cJSON *message, int timeout_ms, cl
 
 size_t client_print_errors(const char *command, const cJSON *answer)
 {
-        const cJSON *errors = json_get(answer, "errors"), *item;
+        const cJSON *list = json_get(answer, "errors"), *item;
+        int size = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : 0;
         size_t n = 0;
 
-        cJSON_ArrayForEach (item, errors) {
-                _cleanup_err_ struct err e = {0};
-
-                control_error_parse(item, &e);
-                cli_print_error(command, &e);
-                n++;
-        }
+        struct err *errors = calloc((size_t)size + 1, sizeof *errors);
+        if (!errors)
+                return 0;
+        cJSON_ArrayForEach (item, list)
+                control_error_parse(item, &errors[n++]);
+        cli_print_errors(command, errors, n);
+        for (size_t i = 0; i < n; i++)
+                err_done(&errors[i]);
+        free(errors);
         return n;
 }

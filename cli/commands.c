@@ -14,6 +14,7 @@ struct served {
         struct class_mount *mount;
         struct control_conn *mounter; /* until it is told how the mount went */
         struct waiter *unmounters;
+        bool mounted; /* was, once */
 };
 
 /* One `refresh`: answers when every mount it covers has been polled. */
@@ -80,6 +81,7 @@ static void on_started(void *userdata, const struct err *errors, size_t n_errors
         struct control_conn *conn = TAKE_PTR(s->mounter);
 
         if (n_errors == 0) {
+                s->mounted = true;
                 log_info("mounted class %s on %s", class, where);
                 if (conn)
                         control_conn_send(conn, control_message("done"));
@@ -88,7 +90,10 @@ static void on_started(void *userdata, const struct err *errors, size_t n_errors
         _cleanup_json_ cJSON *j = control_message("failed");
         bool ok = j;
         for (size_t i = 0; i < n_errors; i++) {
-                log_error("class %s was not mounted on %s: %s", class, where, err_text(&errors[i]));
+                /* with a worker of its own the command prints them to the same place */
+                if (!s->commands->config.own)
+                        log_error("class %s was not mounted on %s: %s", class, where,
+                                err_text(&errors[i]));
                 ok = ok && control_add_error(j, &errors[i]) == 0;
         }
         if (conn)
@@ -102,7 +107,7 @@ static void on_gone(void *userdata, const struct err *error)
 
         if (error)
                 log_warning("unmounted %s: %s", class_mount_path(s->mount), err_text(error));
-        else
+        else if (s->mounted)
                 log_info("%s is gone", class_mount_path(s->mount));
         while (s->unmounters) {
                 struct waiter *w = s->unmounters;
@@ -173,6 +178,44 @@ static void do_mount(struct commands *c, struct control_conn *conn, const cJSON 
                 c->used = true; /* a worker that was started for this mount has no reason to stay */
                 send_error(conn, &e);
         }
+}
+
+/* What an earlier worker left goes on. */
+static void adopt_one(struct commands *c, struct fs_mount *mount)
+{
+        static const struct class_mount_events events = {
+                .progress = on_progress, .started = on_started, .gone = on_gone};
+        _cleanup_err_ struct err e = {0};
+        struct served *s = calloc(1, sizeof *s);
+
+        if (s)
+                s->commands = c;
+        int r = s ? class_mount_adopt(&c->config.parts, mount, &events, s, &s->mount, &e)
+                  : err_set(&e, -ENOMEM, "out of memory");
+        if (r < 0) {
+                log_error("a mount cannot be gone on with and is unmounted: %s", err_text(&e));
+                free(s);
+                fs_mount_end(mount);
+                return;
+        }
+        s->next = c->list;
+        c->list = s;
+        c->used = true;
+}
+
+static void adopt(struct commands *c)
+{
+        size_t n = fs_adopted(c->config.parts.fs, NULL, 0);
+        struct fs_mount **mounts = calloc(n + 1, sizeof(struct fs_mount *));
+
+        if (!mounts) {
+                log_error("out of memory: the mounts of the last worker stay as they are");
+                return;
+        }
+        n = fs_adopted(c->config.parts.fs, mounts, n);
+        for (size_t i = 0; i < n; i++)
+                adopt_one(c, mounts[i]);
+        free(mounts);
 }
 
 /* --- unmount --- */
@@ -420,6 +463,7 @@ int commands_new(int listen_fd, const struct commands_config *config, struct com
                 free(c);
                 return r;
         }
+        adopt(c);
         *ret = c;
         return 0;
 }

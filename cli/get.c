@@ -43,8 +43,7 @@ static void on_ready(void *userdata, const struct err *errors, size_t n_errors)
 {
         struct get *g = userdata;
 
-        for (size_t i = 0; i < n_errors; i++)
-                cli_print_error("get", &errors[i]);
+        cli_print_errors("get", errors, n_errors);
         g->failed = n_errors > 0;
         loop_exit(g->loop, 0);
 }

@@ -170,11 +170,11 @@ static int resolve_service_principal(const struct spc_class *class, const struct
         }
         if (!found->secret || isempty(client)) {
                 err_set_cause(e, ERR_USAGE, -EINVAL,
-                        "no identity: the class names none, and %s is set nowhere",
+                        "no identity: the class names none, and %s not set",
                         !found->secret && isempty(client)
-                                ? "neither AZURE_CLIENT_ID nor AZURE_CLIENT_SECRET"
-                        : !found->secret ? "AZURE_CLIENT_SECRET"
-                                         : "AZURE_CLIENT_ID");
+                                ? "AZURE_CLIENT_ID and AZURE_CLIENT_SECRET are"
+                        : !found->secret ? "AZURE_CLIENT_SECRET is"
+                                         : "AZURE_CLIENT_ID is");
                 err_hint(e, "set AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (or --client-secret-file, "
                             "--env-file), or useVMManagedIdentity: \"true\" in the class on a VM");
                 e->cause = ERR_AUTH;

@@ -54,5 +54,8 @@ int cli_keeper(int argc, char **argv)
                 .pass_fds = &listen_fd,
                 .n_pass_fds = 1,
         };
-        return keeper_run(&options);
+        int status = keeper_run(&options);
+        /* a worker that was killed could not */
+        (void)unlink(words.socket);
+        return status;
 }

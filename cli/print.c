@@ -3,6 +3,9 @@
 
 #include "cli/cli.h"
 
+/* Of a thousand objects that fail for one reason, so many are named. */
+#define NAMES_SHOWN 10
+
 /* Line feeds stay: hints may have several lines. Everything else that could move the cursor or
  * forge a line goes, whoever wrote it. */
 static void put_safe(FILE *f, const char *s, const char *indent)
@@ -26,6 +29,80 @@ void cli_print_error(const char *command, const struct err *e)
         put_safe(stderr, err_text(e), "");
         if (e->hint)
                 put_safe(stderr, e->hint, "  ");
+}
+
+/* Of the way to the vault, so the same for every object behind it. */
+static bool is_common(const struct err *e)
+{
+        switch (e->cause) {
+        case ERR_DNS:
+        case ERR_CONNECT:
+        case ERR_TIMEOUT:
+        case ERR_TLS:
+        case ERR_AUTH:
+                return true;
+        default:
+                return false;
+        }
+}
+
+/* What a view's error begins with: "object FILE: " (cache/view.h). */
+static const char *object_of(const struct err *e, int *ret_len)
+{
+        const char *name = startswith(err_text(e), "object ");
+        const char *end = name ? strstr(name, ": ") : NULL;
+
+        if (!end)
+                return NULL;
+        *ret_len = (int)(end - name);
+        return name;
+}
+
+static bool same_reason(const struct err *a, const struct err *b)
+{
+        int ignored;
+
+        return is_common(a) && a->cause == b->cause && streq_ptr(a->hint, b->hint) &&
+               object_of(a, &ignored) && object_of(b, &ignored);
+}
+
+static void print_others(const char *command, const struct err *errors, size_t first, size_t n)
+{
+        char *names = NULL;
+        size_t size = 0, others = 0;
+        FILE *f = open_memstream(&names, &size);
+
+        for (size_t i = first + 1; f && i < n; i++) {
+                int len = 0;
+
+                if (!same_reason(&errors[first], &errors[i]))
+                        continue;
+                const char *name = object_of(&errors[i], &len);
+                if (++others <= NAMES_SHOWN)
+                        fprintf(f, "%s%.*s", others > 1 ? ", " : "", len, name);
+        }
+        if (f && fclose(f) == 0 && others > 0) {
+                fputs("  the same for ", stderr);
+                cli_put_text(stderr, names, 0);
+                if (others > NAMES_SHOWN)
+                        fprintf(stderr, " and %zu more", others - NAMES_SHOWN);
+                fputc('\n', stderr);
+        }
+        free(names);
+}
+
+void cli_print_errors(const char *command, const struct err *errors, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                bool said = false;
+
+                for (size_t k = 0; k < i && !said; k++)
+                        said = same_reason(&errors[k], &errors[i]);
+                if (said)
+                        continue;
+                cli_print_error(command, &errors[i]);
+                print_others(command, errors, i, n);
+        }
 }
 
 void cli_warn(const char *command, const char *fmt, ...)

@@ -30,6 +30,7 @@ struct worker {
         struct loop_io *signals;
         struct loop_timer *leave;
         const char *socket;
+        bool ending;
 };
 
 static void on_leave(void *userdata)
@@ -61,7 +62,10 @@ static void on_signal(void *userdata, int fd, uint32_t revents)
                         commands_refresh_all(w->commands);
                         continue;
                 }
-                log_info("signal %u: unmounting everything", info.ssi_signo);
+                /* twice from a terminal: once by the kernel, once by the keeper */
+                if (!w->ending)
+                        log_info("signal %u: unmounting everything", info.ssi_signo);
+                w->ending = true;
                 (void)unlink(w->socket);
                 commands_end(w->commands);
         }
@@ -178,7 +182,8 @@ int cli_worker(int argc, char **argv)
         w.socket = words.socket;
         r = start(&w, signal_fd, &words, &e);
         if (r == 0) {
-                log_info("akvfs %s: worker of uid %u is ready", AKVFS_VERSION, (unsigned)geteuid());
+                log_at(words.foreground ? LOG_DEBUG : LOG_INFO,
+                        "akvfs %s: worker of uid %u is ready", AKVFS_VERSION, (unsigned)geteuid());
                 r = loop_run(w.loop);
                 if (r < 0)
                         err_set(&e, r, "the event loop failed: %s", strerror(-r));

@@ -22,10 +22,12 @@ struct fs_mount_config {
         const char *fsname;     /* first field of mountinfo's source: "akvfs:CLASS" */
         uid_t uid;
         gid_t gid;
-        mode_t mode;      /* of files without filePermission: 0644 */
-        bool allow_other; /* root's default */
-        bool privileged;  /* mount(2) and a private mount; else fusermount3 */
-        bool xattr;       /* user.akvfs.* attributes */
+        mode_t mode;       /* of files without filePermission: 0644 */
+        bool allow_other;  /* root's default */
+        bool privileged;   /* mount(2) and a private mount; else fusermount3 */
+        bool xattr;        /* user.akvfs.* attributes */
+        struct sec *state; /* what the caller needs to go on with this mount in a later worker; its
+                              own business, may be secret; a reference is taken. NULL for none */
 };
 
 struct fs_mount_events {
@@ -68,3 +70,16 @@ struct fs_mount_stats {
         pid_t keeper_pid;
 };
 void fs_mount_get_stats(const struct fs_mount *m, struct fs_mount_stats *ret);
+
+/* --- taking over --- */
+
+/* Mounts that an earlier worker left, which are being served since fs_start(); at most n of them
+ * are written to ret. Returns how many there are. Each has to be attached or ended at once. */
+size_t fs_adopted(struct fs *fs, struct fs_mount **ret, size_t n);
+const struct sec *fs_mount_state(const struct fs_mount *m); /* borrowed; NULL when there was none */
+/* From now on `gone` is told to this owner; `mounted` never is, for the mount is there. */
+void fs_mount_attach(struct fs_mount *m, const struct fs_mount_events *events, void *userdata);
+/* Brings what is shown up to date: only files that differ are rotated. */
+void fs_mount_sync(struct fs_mount *m, struct view_file *const *files, size_t n_files);
+/* What is shown now: *ret is a list that the caller frees, of references that it drops. */
+size_t fs_mount_files(const struct fs_mount *m, struct view_file ***ret);

@@ -14,12 +14,38 @@ struct fs {
         struct notifier *notifier;
         struct fs_mount *mounts;
         uint64_t last_id;
-        uint32_t epoch;
+        uint32_t epoch; /* in node ids and in the numbers of renames: differs between workers */
         bool keeper_gone;
+        bool resend;
+        struct snapshot *snapshot;
 };
 
 struct fs_mount *fs_mount_next(struct fs_mount *m);
 uint64_t fs_mount_id(const struct fs_mount *m);
+bool fs_mount_is_adopted(const struct fs_mount *m); /* and nobody has attached to it yet */
 void fs_mount_on_answer(struct fs_mount *m, const struct keeper_msg *answer, int fd);
 /* Nobody is left who could unmount on our behalf. */
 void fs_mount_on_keeper_gone(struct fs_mount *m);
+
+/* --- for fs/adopt.c --- */
+
+/* An earlier worker's mount, from its MOUNT record; not on the list yet. */
+int fs_mount_restore(
+        struct fs *fs, uint64_t id, const struct journal_record *record, struct fs_mount **ret);
+/* Any other record of it. */
+int fs_mount_replay(struct fs_mount *m, const struct journal_record *record);
+/* Takes fd over and puts the mount on the list, written down anew. On failure it is still the
+ * caller's to drop. -ENODATA when it was never ready. */
+int fs_mount_resume(struct fs_mount *m, int fd);
+/* Answers the kernel from now on, what the last worker left unanswered included. */
+void fs_mount_serve(struct fs_mount *m);
+void fs_mount_drop(struct fs_mount *m); /* one that was not resumed */
+
+/* --- fs/adopt.c --- */
+
+struct adoption;
+/* Reads what the keeper hands over at the start. */
+int fs_adopt(struct fs *fs, int keeper_fd, struct adoption **ret, struct err *e);
+/* Takes the mounts over; frees the adoption. */
+void fs_adopt_serve(struct fs *fs, struct adoption *a);
+void fs_adoption_free(struct adoption *a);

@@ -14,6 +14,9 @@
 #include "fs/keeper_mount.h"
 #include "fs/keeper_proto.h"
 #include "fs/keeper_rename.h"
+#include "fs/keeper_resend.h"
+#include "fs/keeper_spare.h"
+#include "fs/keeper_worker.h"
 
 #define VOLUMES_MAX 4096
 #define RENAMERS_MAX 64 /* at once, hanging ones included */
@@ -26,9 +29,11 @@ struct volume {
 };
 
 struct keeper {
-        int worker_fd, signal_fd, mountinfo_fd;
-        pid_t worker;
-        int worker_status;
+        int signal_fd, mountinfo_fd;
+        int area_fd; /* the journal: held, never mapped */
+        bool resend, leaving;
+        pid_t spare;
+        struct keeper_worker worker;
         struct volume *volumes;
         size_t n_volumes;
         struct renamer renamers[RENAMERS_MAX];
@@ -53,9 +58,21 @@ static void answer(struct keeper *k, const struct keeper_msg *request, enum keep
         m.result = result;
         if (result < 0)
                 snprintf(m.detail, sizeof m.detail, "%s", detail);
-        int r = keeper_send(k->worker_fd, &m, fd);
-        if (r < 0 && r != -EPIPE) /* EPIPE: it is leaving, and has no more questions */
-                log_warning("an answer to the worker was not sent: %s", strerror(-r));
+        keeper_worker_tell(&k->worker, &m, fd);
+}
+
+/* What the worker gets to serve with: see fs/keeper_resend.h. */
+static int worker_end(const struct keeper *k, const struct keeper_mount *m)
+{
+        if (!k->resend) {
+                int fd = keeper_clone(m->fuse_fd);
+                if (fd >= 0)
+                        return fd;
+                log_warning(
+                        "%s: the connection cannot be cloned: %s", m->mountpoint, strerror(-fd));
+        }
+        int fd = fcntl(m->fuse_fd, F_DUPFD_CLOEXEC, 3);
+        return fd < 0 ? -errno : fd;
 }
 
 /* --- requests --- */
@@ -67,10 +84,13 @@ static void answer_mounted(struct keeper *k, const struct keeper_msg *request)
         char detail[KEEPER_NAME_SIZE] = "";
         struct keeper_msg m;
 
+        _cleanup_close_ int fd = worker_end(k, &v->mount);
         keeper_msg_init(&m, KEEPER_MOUNTED, request->mount);
-        int r = keeper_send(k->worker_fd, &m, v->mount.fuse_fd);
-        if (r == 0)
+        int r = fd < 0 ? fd : keeper_queue_push(&k->worker.out, &m, fd);
+        if (r == 0) {
+                (void)keeper_queue_flush(&k->worker.out, k->worker.fd);
                 return;
+        }
         v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
         (void)keeper_mount_unmount(&v->mount, true, detail);
         keeper_mount_done(&v->mount);
@@ -163,20 +183,27 @@ static void on_unmount(struct keeper *k, const struct keeper_msg *request)
         answer(k, request, KEEPER_UNMOUNTED, r, detail, -EBADF);
 }
 
+static void end_spare(struct keeper *k)
+{
+        if (k->spare > 0)
+                (void)kill(k->spare, SIGKILL);
+        k->spare = 0;
+}
+
 /* False when the conversation is over: the worker is leaving, or it sent what it never sends. */
 static bool on_worker(struct keeper *k)
 {
         struct keeper_msg m;
         _cleanup_close_ int fd = -EBADF;
 
-        int r = keeper_recv(k->worker_fd, &m, &fd);
+        int r = keeper_recv(k->worker.fd, &m, &fd);
         if (r == -EAGAIN)
                 return true;
         if (r == 0)
                 return false;
         if (r < 0 || keeper_msg_valid(&m) < 0) {
                 log_error("the worker sent what is no request: it is ended");
-                (void)kill(k->worker, SIGKILL);
+                (void)kill(k->worker.pid, SIGKILL);
                 return false;
         }
         switch (m.op) {
@@ -188,6 +215,16 @@ static bool on_worker(struct keeper *k)
                 break;
         case KEEPER_UNMOUNT:
                 on_unmount(k, &m);
+                break;
+        case KEEPER_AREA:
+                if (fd >= 0) {
+                        safe_close(k->area_fd);
+                        k->area_fd = TAKE_FD(fd);
+                }
+                break;
+        case KEEPER_SERVING:
+                keeper_worker_serves(&k->worker);
+                end_spare(k);
                 break;
         default:
                 break;
@@ -229,16 +266,39 @@ static void on_mountinfo(struct keeper *k)
         }
 }
 
+/* What it sent before it died still counts: the newest journal above all. */
+static void on_worker_died(struct keeper *k, int status)
+{
+        bool asked = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+
+        struct pollfd p = {.fd = k->worker.fd, .events = POLLIN};
+        while (p.fd >= 0 && poll(&p, 1, 0) > 0 && on_worker(k))
+                ;
+        keeper_worker_died(&k->worker, status, !asked && !k->leaving && k->n_volumes > 0);
+        if (k->worker.start_at && k->worker.deaths >= DEATHS_MAX && k->spare == 0) {
+                int fds[VOLUMES_MAX];
+                for (size_t i = 0; i < k->n_volumes; i++)
+                        fds[i] = k->volumes[i].mount.fuse_fd;
+                k->spare = keeper_spare_start(fds, k->n_volumes);
+                if (k->spare < 0) {
+                        log_error("no spare can be started: %s", strerror(-k->spare));
+                        k->spare = 0;
+                } else
+                        log_error("%u workers died in a row: until one serves, readers get EIO",
+                                k->worker.deaths);
+        }
+}
+
 static void on_child(struct keeper *k)
 {
         int status;
         pid_t pid;
 
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-                if (pid == k->worker) {
-                        k->worker = 0;
-                        k->worker_status = status;
-                }
+                if (pid == k->worker.pid)
+                        on_worker_died(k, status);
+                else if (pid == k->spare)
+                        k->spare = 0;
         }
 }
 
@@ -249,8 +309,11 @@ static void on_signal(struct keeper *k)
         while (read(k->signal_fd, &info, sizeof info) == sizeof info) {
                 if (info.ssi_signo == SIGCHLD)
                         on_child(k);
-                else if (k->worker > 0)
-                        (void)kill(k->worker, (int)info.ssi_signo);
+                else {
+                        k->leaving |= info.ssi_signo != SIGHUP;
+                        if (k->worker.pid > 0)
+                                (void)kill(k->worker.pid, (int)info.ssi_signo);
+                }
         }
 }
 
@@ -275,46 +338,43 @@ static void unmount_all(struct keeper *k)
 
 /* --- start and loop --- */
 
-static _Noreturn void exec_worker(const struct keeper_options *o, int socket)
+/* Everything that a worker needs to go on where the last one ended. */
+static int start_worker(struct keeper *k)
 {
-        int fds[16] = {socket};
-        size_t n = 1;
-        sigset_t none;
+        struct keeper_msg m;
 
-        /* Out of the way first: a descriptor to be moved may stand where another has to go. */
-        for (size_t i = 0; i < o->n_pass_fds && n < ELEMENTSOF(fds); i++)
-                fds[n++] = o->pass_fds[i];
-        for (size_t i = 0; i < n; i++)
-                if ((fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 64)) < 0)
-                        _exit(127);
-        for (size_t i = 0; i < n; i++)
-                if (dup2(fds[i], KEEPER_WORKER_FD + (int)i) < 0)
-                        _exit(127);
-        if (close_range(KEEPER_WORKER_FD + (unsigned)n, ~0U, 0) < 0)
-                _exit(127);
-        sigemptyset(&none);
-        sigprocmask(SIG_SETMASK, &none, NULL);
-        execv("/proc/self/exe", (char *const *)(uintptr_t)o->worker_argv);
-        _exit(127);
+        int r = keeper_worker_start(&k->worker);
+        if (r < 0)
+                return r;
+        keeper_msg_init(&m, KEEPER_HELLO, 0);
+        m.seq = k->worker.starts;
+        m.flags = k->resend ? (uint32_t)KEEPER_RESEND : 0;
+        keeper_worker_tell(&k->worker, &m, -EBADF);
+        if (k->area_fd >= 0) {
+                keeper_msg_init(&m, KEEPER_AREA, 0);
+                keeper_worker_tell(&k->worker, &m, k->area_fd);
+        }
+        for (size_t i = 0; i < k->n_volumes; i++) {
+                _cleanup_close_ int fd = worker_end(k, &k->volumes[i].mount);
+                keeper_msg_init(&m, KEEPER_VOLUME, k->volumes[i].id);
+                keeper_worker_tell(&k->worker, &m, fd);
+        }
+        keeper_msg_init(&m, KEEPER_START, 0);
+        keeper_worker_tell(&k->worker, &m, -EBADF);
+        return 0;
 }
 
-static int start_worker(struct keeper *k, const struct keeper_options *o)
+static void restart_worker(struct keeper *k)
 {
-        int pair[2];
-
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-                return -errno;
-        pid_t pid = fork();
-        if (pid == 0)
-                exec_worker(o, pair[1]);
-        safe_close(pair[1]);
-        if (pid < 0) {
-                safe_close(pair[0]);
-                return -errno;
+        if (k->leaving) {
+                k->worker.start_at = 0;
+                return;
         }
-        k->worker_fd = pair[0];
-        k->worker = pid;
-        return 0;
+        int r = start_worker(k);
+        if (r < 0) {
+                log_error("the worker cannot be started: %s", strerror(-r));
+                keeper_worker_died(&k->worker, k->worker.status, true);
+        }
 }
 
 static int open_sources(struct keeper *k)
@@ -342,18 +402,18 @@ static int open_sources(struct keeper *k)
 
 static void serve(struct keeper *k)
 {
-        bool talking = true;
-
-        while (k->worker > 0) {
+        while (k->worker.pid > 0 || k->worker.start_at) {
+                struct keeper_worker *w = &k->worker;
+                short talk = POLLIN | (keeper_queue_waits(&w->out) ? POLLOUT : 0);
                 struct pollfd p[3 + RENAMERS_MAX] = {
                         {.fd = k->signal_fd, .events = POLLIN},
                         {.fd = k->mountinfo_fd, .events = POLLPRI},
-                        {.fd = talking ? k->worker_fd : -1, .events = POLLIN},
+                        {.fd = w->fd, .events = talk},
                 };
                 size_t n = k->n_renamers;
                 for (size_t i = 0; i < n; i++)
                         p[3 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
-                if (poll(p, 3 + n, -1) < 0) {
+                if (poll(p, 3 + n, keeper_worker_timeout(w)) < 0) {
                         if (errno == EINTR)
                                 continue;
                         return;
@@ -362,39 +422,49 @@ static void serve(struct keeper *k)
                 while (n-- > 0)
                         if (p[3 + n].revents)
                                 on_renamer(k, &k->renamers[n]);
-                if (p[2].revents)
-                        talking = on_worker(k);
+                if (p[2].revents & POLLOUT)
+                        (void)keeper_queue_flush(&w->out, w->fd);
+                if (p[2].revents & ~POLLOUT && !on_worker(k))
+                        w->fd = safe_close(w->fd);
                 if (p[1].revents)
                         on_mountinfo(k);
                 if (p[0].revents)
                         on_signal(k);
+                if (w->start_at && keeper_worker_timeout(w) == 0)
+                        restart_worker(k);
         }
 }
 
 int keeper_run(const struct keeper_options *o)
 {
-        struct keeper k = {.worker_fd = -EBADF, .signal_fd = -EBADF, .mountinfo_fd = -EBADF};
+        struct keeper k = {.signal_fd = -EBADF,
+                .mountinfo_fd = -EBADF,
+                .area_fd = -EBADF,
+                .resend = keeper_can_resend()};
 
         /* Readers wait for these processes: a busy machine should not make them wait in line behind
          * whoever keeps it busy. Inherited by the worker; where it is not allowed, so be it. */
         (void)setpriority(PRIO_PROCESS, 0, -10);
+        keeper_worker_init(&k.worker, o);
         int r = open_sources(&k);
         if (r == 0)
-                r = start_worker(&k, o);
+                r = start_worker(&k);
         if (r < 0) {
                 log_error("the keeper cannot start: %s", strerror(-r));
                 return 1;
         }
         serve(&k);
+        end_spare(&k);
         unmount_all(&k);
-        safe_close(k.worker_fd);
+        keeper_worker_done(&k.worker);
         safe_close(k.signal_fd);
         safe_close(k.mountinfo_fd);
+        safe_close(k.area_fd);
         for (size_t i = 0; i < k.n_renamers; i++)
                 renamer_done(&k.renamers[i]);
         free(k.volumes);
-        if (WIFEXITED(k.worker_status))
-                return WEXITSTATUS(k.worker_status);
-        log_error("the worker was killed by signal %d", WTERMSIG(k.worker_status));
+        if (WIFEXITED(k.worker.status))
+                return WEXITSTATUS(k.worker.status);
+        log_error("the worker was killed by signal %d", WTERMSIG(k.worker.status));
         return 1;
 }

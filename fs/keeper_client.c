@@ -1,20 +1,17 @@
 #include "fs/keeper_client.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "base/log.h"
-
-struct outgoing {
-        struct outgoing *next;
-        struct keeper_msg m;
-};
+#include "fs/keeper_queue.h"
 
 struct keeper_client {
         int fd;
         struct loop_io *io;
-        struct outgoing *first, **last;
+        struct keeper_queue out;
         keeper_answer_fn fn;
         void *userdata;
         pid_t pid;
@@ -27,21 +24,13 @@ static void gone(struct keeper_client *c)
         c->fn(c->userdata, NULL, -EBADF);
 }
 
-/* Two peers that both block on a full socket would wait for each other for ever. */
 static void flush(struct keeper_client *c)
 {
-        while (c->first && c->fd >= 0) {
-                struct outgoing *o = c->first;
-                int r = keeper_send(c->fd, &o->m, -EBADF);
-                if (r == -EAGAIN || r == -ENOBUFS || r == -ENOMEM)
-                        break;
-                c->first = o->next;
-                if (!c->first)
-                        c->last = &c->first;
-                free(o);
-        }
+        if (c->fd < 0)
+                return;
+        int r = keeper_queue_flush(&c->out, c->fd);
         if (c->io)
-                (void)loop_io_set(c->io, EPOLLIN | (c->first ? (uint32_t)EPOLLOUT : 0));
+                (void)loop_io_set(c->io, EPOLLIN | (r == -EAGAIN ? (uint32_t)EPOLLOUT : 0));
 }
 
 static void on_socket(void *userdata, int fd, uint32_t revents)
@@ -76,7 +65,7 @@ int keeper_client_new(
                 return -ENOMEM;
         }
         c->fd = socket;
-        c->last = &c->first;
+        keeper_queue_init(&c->out);
         c->fn = fn;
         c->userdata = userdata;
 
@@ -101,32 +90,43 @@ void keeper_client_free(struct keeper_client *c)
                 return;
         loop_io_free(c->io);
         safe_close(c->fd);
-        for (struct outgoing *o = c->first, *next; o; o = next) {
-                next = o->next;
-                free(o);
-        }
+        keeper_queue_done(&c->out);
         free(c);
 }
 
-int keeper_client_send(struct keeper_client *c, const struct keeper_msg *m)
+int keeper_client_send(struct keeper_client *c, const struct keeper_msg *m, int fd)
 {
         if (c->fd < 0)
                 return -ENOTCONN;
         /* The keeper ends a worker that sends it something else. */
         if (keeper_msg_valid(m) < 0)
                 return -EINVAL;
-        struct outgoing *o = malloc(sizeof *o);
-        if (!o)
-                return -ENOMEM;
-        o->next = NULL;
-        o->m = *m;
-        *c->last = o;
-        c->last = &o->next;
-        flush(c);
-        return 0;
+        int r = keeper_queue_push(&c->out, m, fd);
+        if (r == 0)
+                flush(c);
+        return r;
 }
 
 pid_t keeper_client_pid(const struct keeper_client *c)
 {
         return c->pid;
+}
+
+#define DRAIN_TIMEOUT_MS 5000
+
+int keeper_client_drain(struct keeper_client *c)
+{
+        for (;;) {
+                if (c->fd < 0)
+                        return -ENOTCONN;
+                int r = keeper_queue_flush(&c->out, c->fd);
+                if (r != -EAGAIN)
+                        return r;
+                struct pollfd p = {.fd = c->fd, .events = POLLOUT};
+                r = poll(&p, 1, DRAIN_TIMEOUT_MS);
+                if (r == 0)
+                        return -ETIMEDOUT;
+                if (r < 0 && errno != EINTR)
+                        return -errno;
+        }
 }

@@ -15,6 +15,10 @@ int keeper_client_new(struct loop *l, int socket, keeper_answer_fn fn, void *use
         struct keeper_client **ret);
 void keeper_client_free(struct keeper_client *c);
 
-/* Queues it. -EINVAL for what the keeper would not accept, -ENOTCONN once it is gone, -ENOMEM. */
-int keeper_client_send(struct keeper_client *c, const struct keeper_msg *m);
+/* Queues it, with a duplicate of fd (or -EBADF). -EINVAL for what the keeper would not accept,
+ * -ENOTCONN once it is gone, -ENOMEM. */
+int keeper_client_send(struct keeper_client *c, const struct keeper_msg *m, int fd);
 pid_t keeper_client_pid(const struct keeper_client *c); /* 0 when unknown */
+/* Waits until all that was queued has been sent: for what has to be with the keeper before anything
+ * else happens. -ETIMEDOUT when it does not read. */
+int keeper_client_drain(struct keeper_client *c);

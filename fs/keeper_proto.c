@@ -73,6 +73,9 @@ int keeper_msg_valid(const struct keeper_msg *m)
                 return m->flags ? -EINVAL : 0;
         case KEEPER_UNMOUNT:
                 return m->flags & ~(uint32_t)KEEPER_DETACH ? -EINVAL : 0;
+        case KEEPER_AREA:
+        case KEEPER_SERVING:
+                return m->flags ? -EINVAL : 0;
         default:
                 return -EINVAL;
         }

@@ -10,6 +10,10 @@
  *   RENAME   put a staged name in place   RENAMED    how the child that did it ended
  *   UNMOUNT  take the mount away          UNMOUNTED  result; 0: nothing is left of it
  *                                         GONE       somebody else unmounted it
+ *   AREA     the journal, to be kept      HELLO      first of all: which start of a worker this is
+ *   SERVING  it has taken everything      AREA       the journal that the last worker left
+ *            over                         VOLUME     a live connection to take over
+ *                                         START      that was all
  */
 #pragma once
 
@@ -28,10 +32,15 @@ enum keeper_op {
         KEEPER_MOUNT = 1,
         KEEPER_RENAME,
         KEEPER_UNMOUNT,
+        KEEPER_AREA,
+        KEEPER_SERVING,
         KEEPER_MOUNTED = 101,
         KEEPER_RENAMED,
         KEEPER_UNMOUNTED,
         KEEPER_GONE,
+        KEEPER_HELLO,
+        KEEPER_VOLUME,
+        KEEPER_START,
 };
 
 enum keeper_flags {
@@ -39,6 +48,7 @@ enum keeper_flags {
                 1 << 0, /* MOUNT: mount(2) with a private mount beside; else fusermount3 */
         KEEPER_ALLOW_OTHER = 1 << 1, /* MOUNT */
         KEEPER_DETACH = 1 << 2,      /* UNMOUNT: also when files are open */
+        KEEPER_RESEND = 1 << 3,      /* HELLO: ask for requests that were not answered */
 };
 
 struct keeper_msg {

@@ -18,27 +18,7 @@
 #include <sys/mount.h>
 
 #include "base/log.h"
-#include "fs/fs_private.h"
-
-enum state { MOUNTING, STARTING, READY, UNMOUNTING, WITHDRAWING, DETACHING, CLOSING };
-
-struct fs_mount {
-        struct fs *fs;
-        struct fs_mount *next;
-        uint64_t id;
-        enum state state;
-        char *mountpoint;
-        struct fs_mount_config cfg;
-        struct fs_mount_events events;
-        void *userdata;
-
-        struct tree *tree;
-        struct session *session;
-        struct rotation *rotation;
-        struct err error;           /* what `gone` or `mounted` will say */
-        bool end_asked;             /* while it was still starting */
-        uint64_t requests, refused; /* kept when the session is gone */
-};
+#include "fs/mount_private.h"
 
 struct fs_mount *fs_mount_next(struct fs_mount *m)
 {
@@ -52,11 +32,14 @@ uint64_t fs_mount_id(const struct fs_mount *m)
 
 /* --- the end --- */
 
-static void mount_free(struct fs_mount *m)
+void fs_mount_free(struct fs_mount *m)
 {
+        if (m->tree)
+                tree_drop_snapshot(m->tree);
         rotation_free(m->rotation);
         tree_free(m->tree);
         err_done(&m->error);
+        sec_unref(m->state_blob);
         free(m->mountpoint);
         free(m);
 }
@@ -65,7 +48,7 @@ static void mount_free(struct fs_mount *m)
 static void finish(void *userdata)
 {
         struct fs_mount *m = userdata;
-        bool was_ready = m->events.mounted == NULL;
+        bool was_ready = m->told_mounted;
 
         /* Off the list first: the event may be followed by fs_stop(). */
         for (struct fs_mount **p = &m->fs->mounts; *p; p = &(*p)->next)
@@ -73,15 +56,16 @@ static void finish(void *userdata)
                         *p = m->next;
                         break;
                 }
-        if (was_ready)
-                m->events.gone(m->userdata, m->error.code ? &m->error : NULL);
-        else {
+        if (was_ready) {
+                if (m->events.gone)
+                        m->events.gone(m->userdata, m->error.code ? &m->error : NULL);
+        } else {
                 if (!m->error.code)
                         err_set_cause(&m->error, ERR_LOCAL, -ECANCELED,
                                 "%s was unmounted before it was ready", m->mountpoint);
                 m->events.mounted(m->userdata, &m->error);
         }
-        mount_free(m);
+        fs_mount_free(m);
 }
 
 static void post(struct fs_mount *m, loop_fn fn)
@@ -113,10 +97,11 @@ static void ask_unmount(struct fs_mount *m, bool detach)
         keeper_msg_init(&msg, KEEPER_UNMOUNT, m->id);
         msg.flags = detach ? KEEPER_DETACH : 0;
         m->state = detach ? DETACHING : UNMOUNTING;
-        if (keeper_client_send(m->fs->keeper, &msg) == 0)
+        if (keeper_client_send(m->fs->keeper, &msg, -EBADF) == 0)
                 return;
         /* Without a keeper we try ourselves: it works as root, and there is nobody else. */
-        if (umount2(m->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL)
+        if (umount2(m->mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL &&
+                errno != ENOENT)
                 err_set_cause(&m->error, ERR_LOCAL, -errno,
                         "%s could not be unmounted: %s; run: umount -l %s", m->mountpoint,
                         strerror(errno), m->mountpoint);
@@ -188,9 +173,11 @@ static void ready_on_loop(void *userdata)
                 return;
         }
         log_info("%s is mounted", m->mountpoint);
-        void (*mounted)(void *, const struct err *) = m->events.mounted;
-        m->events.mounted = NULL;
-        mounted(m->userdata, NULL);
+        m->init_len = session_init_request(m->session, m->init, sizeof m->init);
+        tree_make_room(m->tree, sizeof m->init);
+        fs_mount_write_init(m);
+        m->told_mounted = true;
+        m->events.mounted(m->userdata, NULL);
 }
 
 static void renamed_on_loop(void *userdata)
@@ -264,7 +251,7 @@ static int ask_rename(void *userdata, uint64_t seq, const struct tree_plan *plan
                 r = keeper_msg_set(msg.name, sizeof msg.name, plan->name);
         if (r == 0)
                 r = keeper_msg_set(msg.staged, sizeof msg.staged, plan->staged);
-        return r < 0 ? r : keeper_client_send(m->fs->keeper, &msg);
+        return r < 0 ? r : keeper_client_send(m->fs->keeper, &msg, -EBADF);
 }
 
 static void mount_failed(struct fs_mount *m, const struct keeper_msg *answer)
@@ -296,6 +283,30 @@ static void mount_failed(struct fs_mount *m, const struct keeper_msg *answer)
         close_session(m);
 }
 
+int fs_mount_open_session(struct fs_mount *m, int fd)
+{
+        struct session_config cfg = {.tree = m->tree,
+                .label = m->mountpoint,
+                .no_open = m->cfg.privileged,
+                .xattr = m->cfg.xattr,
+                .init = m->init_len ? m->init : NULL,
+                .init_len = m->init_len,
+                .events = &session_events,
+                .userdata = m};
+        int r = session_new(fd, &cfg, &m->session);
+        if (r < 0)
+                return r;
+        struct rotation_config rotation = {.loop = m->fs->loop,
+                .tree = m->tree,
+                .session = m->session,
+                .notifier = m->fs->notifier,
+                .label = m->mountpoint,
+                .rename = ask_rename,
+                .userdata = m,
+                .first_seq = (uint64_t)m->fs->epoch << 32};
+        return rotation_new(&rotation, &m->rotation);
+}
+
 static void on_mounted(struct fs_mount *m, const struct keeper_msg *answer, int fd)
 {
         if (answer->result < 0 || fd < 0) {
@@ -304,24 +315,8 @@ static void on_mounted(struct fs_mount *m, const struct keeper_msg *answer, int 
                 return;
         }
 
-        struct session_config cfg = {.tree = m->tree,
-                .label = m->mountpoint,
-                .no_open = m->cfg.privileged,
-                .xattr = m->cfg.xattr,
-                .events = &session_events,
-                .userdata = m};
         m->state = STARTING;
-        int r = session_new(fd, &cfg, &m->session);
-        if (r == 0) {
-                struct rotation_config rotation = {.loop = m->fs->loop,
-                        .tree = m->tree,
-                        .session = m->session,
-                        .notifier = m->fs->notifier,
-                        .label = m->mountpoint,
-                        .rename = ask_rename,
-                        .userdata = m};
-                r = rotation_new(&rotation, &m->rotation);
-        }
+        int r = fs_mount_open_session(m, fd);
         if (r == 0)
                 r = server_add(m->fs->server, m->session);
         if (r < 0) {
@@ -380,24 +375,22 @@ static void set_source(struct keeper_msg *msg, const char *name)
                         *c = '_';
 }
 
-int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_file *const *files,
-        size_t n_files, const struct fs_mount_events *events, void *userdata, struct fs_mount **ret,
-        struct err *e)
+int fs_mount_make(
+        struct fs *fs, uint64_t id, const struct fs_mount_config *cfg, struct fs_mount **ret)
 {
-        struct keeper_msg msg;
         struct fs_mount *m = calloc(1, sizeof *m);
 
         if (!m || !(m->mountpoint = strdup(cfg->mountpoint))) {
                 free(m);
-                return err_set(e, -ENOMEM, "out of memory");
+                return -ENOMEM;
         }
         m->fs = fs;
-        m->id = ++fs->last_id;
+        m->id = id;
         m->cfg = *cfg;
         m->cfg.mountpoint = m->mountpoint;
         m->cfg.fsname = NULL;
-        m->events = *events;
-        m->userdata = userdata;
+        m->state_blob = sec_ref(cfg->state);
+        m->cfg.state = NULL;
 
         /* fusermount3 mounts with the user's own rights: the rotating child renames as that user,
          * so folders stay the user's whatever the files' owner is. */
@@ -406,8 +399,35 @@ int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_f
                 .gid = cfg->gid,
                 .mode = cfg->mode,
                 .dir_uid = cfg->privileged ? cfg->uid : getuid(),
-                .dir_gid = cfg->privileged ? cfg->gid : getgid()};
+                .dir_gid = cfg->privileged ? cfg->gid : getgid(),
+                .dump = fs_mount_dump,
+                .userdata = m};
         int r = tree_new(&tree, &m->tree);
+        if (r < 0) {
+                fs_mount_free(m);
+                return r;
+        }
+        *ret = m;
+        return 0;
+}
+
+int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_file *const *files,
+        size_t n_files, const struct fs_mount_events *events, void *userdata, struct fs_mount **ret,
+        struct err *e)
+{
+        struct keeper_msg msg;
+        struct fs_mount *m = NULL;
+
+        int r = fs_mount_make(fs, ++fs->last_id, cfg, &m);
+        if (r < 0)
+                return err_set(e, r, "out of memory");
+        m->events = *events;
+        m->userdata = userdata;
+        r = tree_set_snapshot(m->tree, fs->snapshot, m->id);
+        if (r == 0) {
+                tree_make_room(m->tree, fs_mount_record_size(m));
+                fs_mount_write_mount(m);
+        }
         for (size_t i = 0; r == 0 && i < n_files; i++) {
                 r = tree_put(m->tree, files[i], NULL);
                 if (r < 0)
@@ -420,13 +440,13 @@ int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_f
                 r = keeper_msg_set(msg.path, sizeof msg.path, cfg->mountpoint);
                 set_source(&msg, cfg->fsname);
                 if (r == 0)
-                        r = keeper_client_send(fs->keeper, &msg);
+                        r = keeper_client_send(fs->keeper, &msg, -EBADF);
                 if (r < 0)
                         err_set_cause(e, ERR_LOCAL, r, "%s cannot be mounted: %s", cfg->mountpoint,
                                 strerror(-r));
         }
         if (r < 0) {
-                mount_free(m);
+                fs_mount_free(m);
                 return r;
         }
         m->next = fs->mounts;

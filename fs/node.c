@@ -65,26 +65,68 @@ static void grow(struct node_table *t)
         free(was);
 }
 
-int node_new(struct node_table *t, struct view_file *file, struct node **ret)
+static void insert(struct node_table *t, struct node *n)
 {
-        struct node *n = calloc(1, sizeof *n);
-        if (!n)
-                return -ENOMEM;
-
-        uint64_t count = ++t->last;
-        n->id = count == 1 ? 1 : (uint64_t)t->epoch << EPOCH_SHIFT | count;
-        n->ino = (uint32_t)count;
-        n->dir = !file;
-        n->file = view_file_ref(file);
-        n->mtime = time(NULL);
-        n->last_cookie = 2; /* "." and ".." */
         if (++t->n_nodes > t->n_buckets)
                 grow(t);
         size_t b = bucket_of(t, n->id);
         n->next = t->buckets[b];
         t->buckets[b] = n;
+}
+
+static struct node *make(uint64_t id, uint32_t ino, struct view_file *file)
+{
+        struct node *n = calloc(1, sizeof *n);
+        if (!n)
+                return NULL;
+        n->id = id;
+        n->ino = ino;
+        n->dir = !file;
+        n->file = view_file_ref(file);
+        n->mtime = time(NULL);
+        n->last_cookie = 2; /* "." and ".." */
+        return n;
+}
+
+int node_new(struct node_table *t, struct view_file *file, struct node **ret)
+{
+        uint64_t count = t->last + 1;
+        uint64_t id = count == 1 ? 1 : (uint64_t)t->epoch << EPOCH_SHIFT | count;
+
+        struct node *n = make(id, (uint32_t)count, file);
+        if (!n)
+                return -ENOMEM;
+        t->last = count;
+        insert(t, n);
         *ret = n;
         return 0;
+}
+
+int node_restore(
+        struct node_table *t, uint64_t id, uint32_t ino, struct view_file *file, struct node **ret)
+{
+        struct node *n = make(id, ino, file);
+        if (!n)
+                return -ENOMEM;
+        n->inherited = true;
+        t->last = MAX(t->last, ino);
+        insert(t, n);
+        *ret = n;
+        return 0;
+}
+
+bool node_unlink(struct node_table *t, struct node *n)
+{
+        for (size_t i = 0; i < t->n_buckets; i++)
+                for (struct node *dir = t->buckets[i]; dir; dir = dir->next)
+                        for (size_t k = 0; k < dir->n_entries; k++)
+                                if (dir->entries[k].node == n && !n->dir) {
+                                        node_remove_entry(dir, dir->entries[k].name);
+                                        n->linked = false;
+                                        node_release(t, n);
+                                        return true;
+                                }
+        return false;
 }
 
 struct node *node_find(const struct node_table *t, uint64_t id)
@@ -97,7 +139,7 @@ struct node *node_find(const struct node_table *t, uint64_t id)
 
 void node_release(struct node_table *t, struct node *n)
 {
-        if (n->linked || n->nlookup > 0 || n->dir)
+        if (n->linked || n->nlookup > 0 || n->inherited || n->dir)
                 return;
         for (struct node **p = &t->buckets[bucket_of(t, n->id)]; *p; p = &(*p)->next)
                 if (*p == n) {

@@ -20,6 +20,7 @@ struct node {
         bool dir;
         bool linked;      /* under a name */
         uint64_t nlookup; /* what the kernel holds */
+        bool inherited;   /* and it may hold more, from an earlier worker's time */
 
         struct view_file *file; /* a reference; NULL for folders */
         int64_t refreshed_at;
@@ -46,6 +47,11 @@ void node_table_done(struct node_table *t); /* frees every node */
 /* A file (takes a reference) or a folder (file NULL), with no name and no look-up yet. The first
  * one has the root's id. */
 int node_new(struct node_table *t, struct view_file *file, struct node **ret);
+/* One with the id and number that an earlier worker gave it. */
+int node_restore(
+        struct node_table *t, uint64_t id, uint32_t ino, struct view_file *file, struct node **ret);
+/* Takes the name away that leads to it, wherever that is. False when there is none. */
+bool node_unlink(struct node_table *t, struct node *n);
 struct node *node_find(const struct node_table *t, uint64_t id);
 /* Frees it when neither a name nor the kernel holds it. Folders stay until the table goes. */
 void node_release(struct node_table *t, struct node *n);

@@ -5,6 +5,9 @@
 #define RENAME_TIMEOUT (10 * USEC_PER_SEC)
 #define RETRY_DELAY (100 * USEC_PER_MSEC)
 #define TRIES 5
+/* How long a rename that an earlier worker planned is waited for: it is under way, or was never
+ * asked for. */
+#define RESUME_TIMEOUT USEC_PER_SEC
 
 struct rotation {
         struct rotation_config cfg;
@@ -13,6 +16,7 @@ struct rotation {
         size_t n_queue, queue_size;
         struct view_file *current; /* staged, or waiting to be tried again */
         bool renaming;
+        bool resumed; /* asked for by an earlier worker, perhaps */
         unsigned tries;
         uint64_t seq, ended; /* the last rename asked for, and the last that came back */
         uint64_t count;
@@ -57,7 +61,7 @@ static int put_directly(struct rotation *r)
 static void drop(struct rotation *r)
 {
         r->current = view_file_unref(r->current);
-        r->renaming = false;
+        r->renaming = r->resumed = false;
         r->tries = 0;
         loop_timer_off(r->timer);
 }
@@ -137,7 +141,10 @@ static void on_timer(void *userdata)
                 return;
         if (!r->renaming)
                 start(r);
-        else if (tree_unstage(r->cfg.tree))
+        else if (r->resumed && tree_unstage(r->cfg.tree)) {
+                r->resumed = false;
+                start(r);
+        } else if (tree_unstage(r->cfg.tree))
                 give_up(r, "it did not come within 10 s");
         else
                 finish(r); /* applied at this very moment */
@@ -155,7 +162,11 @@ int rotation_new(const struct rotation_config *cfg, struct rotation **ret)
                 free(r);
                 return e;
         }
-        tree_set_generation(cfg->tree, 1);
+        r->seq = r->ended = cfg->first_seq;
+        struct tree_stats stats;
+        tree_get_stats(cfg->tree, &stats);
+        r->count = stats.generation > 0 ? stats.generation - 1 : 0;
+        tree_set_generation(cfg->tree, r->count + 1);
         *ret = r;
         return 0;
 }
@@ -222,6 +233,13 @@ void rotation_applied(struct rotation *r)
         if (r->renaming && tree_applied(r->cfg.tree))
                 finish(r);
         next(r);
+}
+
+void rotation_resume(struct rotation *r, struct view_file *file)
+{
+        r->current = view_file_ref(file);
+        r->renaming = r->resumed = true;
+        (void)loop_timer_in(r->timer, RESUME_TIMEOUT);
 }
 
 void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *detail)

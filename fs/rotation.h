@@ -24,6 +24,7 @@ struct rotation_config {
         /* Asks the keeper for the rename; its end comes back through rotation_ended(). */
         int (*rename)(void *userdata, uint64_t seq, const struct tree_plan *plan);
         void *userdata;
+        uint64_t first_seq; /* numbers renames from here: no two workers use the same */
 };
 
 /* Everything in cfg is borrowed. */
@@ -31,6 +32,8 @@ int rotation_new(const struct rotation_config *cfg, struct rotation **ret);
 void rotation_free(struct rotation *r);
 
 void rotation_add(struct rotation *r, struct view_file *const *files, size_t n);
+/* An earlier worker planned this file's rename, and whether it will come is not known. */
+void rotation_resume(struct rotation *r, struct view_file *file);
 /* The file is no longer wanted: what waits of it is dropped, a rename under way is refused. */
 void rotation_cancel(struct rotation *r, const char *path);
 /* The table applied the planned rename. */

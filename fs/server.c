@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -10,7 +11,9 @@
 struct server {
         int epoll_fd, stop_fd;
         pthread_t *threads;
-        unsigned n_threads;
+        void **bounces; /* one a thread */
+        unsigned n_threads, n_bounces;
+        _Atomic unsigned n_started;
 
         pthread_mutex_t lock;
         struct session **sessions; /* by number; NULL once removed, places are used again */
@@ -63,7 +66,8 @@ static void rearm(struct session *session)
 static void *serve(void *userdata)
 {
         struct server *s = userdata;
-        _Alignas(16) char buf[SESSION_BUFFER];
+        _Alignas(16) char request[SESSION_BUFFER];
+        struct session_scratch scratch = {request, s->bounces[atomic_fetch_add(&s->n_started, 1)]};
 
         current_epoll_fd = s->epoll_fd;
         for (;;) {
@@ -78,7 +82,7 @@ static void *serve(void *userdata)
                 struct session *session = find(s, ev.data.u64);
                 if (!session)
                         continue;
-                session_handle(session, buf, sizeof buf, rearm);
+                session_handle(session, &scratch, rearm);
                 session_unref(session);
         }
 }
@@ -92,14 +96,20 @@ int server_new(unsigned threads, struct server **ret)
         s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         s->stop_fd = eventfd(0, EFD_CLOEXEC);
         s->threads = calloc(threads, sizeof *s->threads);
+        s->bounces = calloc(threads, sizeof *s->bounces);
 
         struct epoll_event ev = {.events = EPOLLIN, .data.u64 = 0};
         int r = 0;
         if (s->epoll_fd < 0 || s->stop_fd < 0 ||
                 epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, s->stop_fd, &ev) < 0)
                 r = -errno;
-        else if (!s->threads)
+        else if (!s->threads || !s->bounces)
                 r = -ENOMEM;
+        while (r == 0 && s->n_bounces < threads) {
+                s->bounces[s->n_bounces] = sec_bounce_new(SESSION_READ_MAX);
+                if (!s->bounces[s->n_bounces++])
+                        r = -ENOMEM;
+        }
 
         sigset_t all, old;
         sigfillset(&all);
@@ -130,6 +140,9 @@ void server_free(struct server *s)
         safe_close(s->epoll_fd);
         safe_close(s->stop_fd);
         pthread_mutex_destroy(&s->lock);
+        for (unsigned i = 0; i < s->n_bounces; i++)
+                sec_bounce_free(s->bounces[i], SESSION_READ_MAX);
+        free(s->bounces);
         free(s->threads);
         free(s->sessions);
         free(s);

@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include "base/log.h"
+#include "fs/keeper_resend.h"
 #include "fs/request.h"
 #include "fs/session_ops.h"
 
@@ -23,6 +24,9 @@ struct session {
         uint64_t init_unique; /* the one being answered, or 0 */
         uint32_t init_offered;
         bool started; /* answered, and the answer taken */
+        unsigned char init[SESSION_INIT_MAX];
+        size_t init_len;
+        bool showing; /* it is an earlier worker's: its answer goes nowhere */
 };
 
 static ssize_t io_read(int fd, void *buf, size_t len, void *userdata)
@@ -40,7 +44,7 @@ static void complete_init(struct session *s, struct fuse_init_out *out)
                             FUSE_ATOMIC_O_TRUNC | FUSE_WRITEBACK_CACHE);
         /* Small requests in, large answers out: max_write alone sizes our receive buffers. */
         out->max_write = 4096;
-        out->max_pages = 256;
+        out->max_pages = SESSION_READ_MAX / 4096;
 }
 
 static ssize_t io_writev(int fd, struct iovec *iov, int count, void *userdata)
@@ -52,7 +56,12 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *userdata)
                     out->error == 0 && iov[1].iov_len >= offsetof(struct fuse_init_out, unused);
         if (init)
                 complete_init(s, iov[1].iov_base);
-        ssize_t n = writev(fd, iov, count);
+        ssize_t n = 0;
+        if (s->showing) {
+                for (int i = 0; i < count; i++)
+                        n += (ssize_t)iov[i].iov_len;
+        } else
+                n = writev(fd, iov, count);
         if (init && n > 0)
                 s->started = true;
         /* ENOENT: the caller was interrupted and is gone; nobody is left to be answered. */
@@ -84,6 +93,8 @@ static void on_refused(struct session_core *core, uint64_t id)
         core->refused++;
         s->events->refused(s->userdata, s, id);
 }
+
+static int show_init(struct session *s, const void *init, size_t len);
 
 int session_new(int fd, const struct session_config *cfg, struct session **ret)
 {
@@ -120,6 +131,15 @@ int session_new(int fd, const struct session_config *cfg, struct session **ret)
                 free(s);
                 safe_close(fd);
                 return -ENOMEM;
+        }
+        if (cfg->init) {
+                int r = show_init(s, cfg->init, cfg->init_len);
+                if (r < 0) {
+                        fuse_session_destroy(s->fuse); /* closes the descriptor */
+                        free(s->label);
+                        free(s);
+                        return r;
+                }
         }
         *ret = s;
         return 0;
@@ -182,19 +202,38 @@ static void process_init(struct session *s, void *buf, size_t n)
         if (request_check(in, n) == REQUEST_SERVE && arg->major == FUSE_KERNEL_VERSION) {
                 s->init_unique = in->unique;
                 s->init_offered = arg->flags;
+                if (n <= SESSION_INIT_MAX) {
+                        memcpy(s->init, buf, n);
+                        s->init_len = n;
+                }
         }
         process(s, buf, n);
         s->init_unique = 0;
-        if (s->started)
+        if (s->started && !s->showing)
                 s->events->ready(s->userdata);
 }
 
-int session_handle(struct session *s, void *buf, size_t size, void (*rearm)(struct session *))
+static int show_init(struct session *s, const void *init, size_t len)
 {
+        _Alignas(8) char buf[SESSION_INIT_MAX];
+
+        if (len < sizeof(struct fuse_in_header) || len > sizeof buf)
+                return -EBADMSG;
+        memcpy(buf, init, len);
+        s->showing = true;
+        process_init(s, buf, len);
+        s->showing = false;
+        return s->started ? 0 : -EBADMSG;
+}
+
+int session_handle(
+        struct session *s, const struct session_scratch *scratch, void (*rearm)(struct session *))
+{
+        void *buf = scratch->request;
         ssize_t n;
 
         do
-                n = read(s->fd, buf, size);
+                n = read(s->fd, buf, SESSION_BUFFER);
         while (n < 0 && (errno == EINTR || errno == ENOENT)); /* ENOENT: withdrawn by its caller */
         if (n < 0 && errno == EAGAIN) {
                 rearm(s);
@@ -209,6 +248,7 @@ int session_handle(struct session *s, void *buf, size_t size, void (*rearm)(stru
 
         const struct fuse_in_header *in = buf;
         s->requests++;
+        session_bounce = scratch->bounce;
         if (in->opcode == FUSE_INIT && !s->started) {
                 process_init(s, buf, (size_t)n);
                 rearm(s);
@@ -222,6 +262,19 @@ int session_handle(struct session *s, void *buf, size_t size, void (*rearm)(stru
 int session_fd(const struct session *s)
 {
         return s->fd;
+}
+
+size_t session_init_request(const struct session *s, void *buf, size_t size)
+{
+        if (!s->started || s->init_len > size)
+                return 0;
+        memcpy(buf, s->init, s->init_len);
+        return s->init_len;
+}
+
+int session_resend(struct session *s)
+{
+        return keeper_resend(s->fd);
 }
 
 int session_inval_entry(struct session *s, uint64_t parent, const char *name)

@@ -29,21 +29,42 @@ struct session_config {
         bool no_open;      /* answer OPEN with ENOSYS: zero requests when warm. Only under a mount
                               that is read-only, for the kernel then never asks again */
         bool xattr;
+        /* The INIT request that an earlier worker answered on this connection, or NULL: the kernel
+         * sends it once only, so the session is shown it again and its answer is swallowed. */
+        const void *init;
+        size_t init_len;
         const struct session_events *events;
         void *userdata;
 };
+#define SESSION_INIT_MAX 256 /* bytes of an INIT request, header included */
 
 /* fd is taken over, also on failure; it is non-blocking. */
 int session_new(int fd, const struct session_config *cfg, struct session **ret);
 struct session *session_ref(struct session *s);
 struct session *session_unref(struct session *s);
 
-/* Reads one request into buf and answers it. 1 done, 0 nothing there, -ENODEV when the connection
- * is over. SESSION_BUFFER is enough for any request, for max_write is negotiated down to one page.
- */
+/* What a serving thread brings along: room for any request (max_write is negotiated down to one
+ * page) and for the longest answer to READ (max_pages). The kernel cannot take an answer from the
+ * secret memory itself (base/sec.h), so bytes pass through `bounce`, which is wiped each time. */
 #define SESSION_BUFFER ((size_t)16 << 10)
-int session_handle(struct session *s, void *buf, size_t size, void (*rearm)(struct session *));
+#define SESSION_READ_MAX ((size_t)128 << 10)
+struct session_scratch {
+        void *request; /* SESSION_BUFFER bytes */
+        void *bounce;  /* SESSION_READ_MAX bytes of sec_bounce_new() */
+};
+
+/* Reads one request and answers it. 1 done, 0 nothing there, -ENODEV when the connection is over.
+ * rearm is called once, when the next request may be taken up by another thread. */
+int session_handle(
+        struct session *s, const struct session_scratch *scratch, void (*rearm)(struct session *));
 int session_fd(const struct session *s);
+
+/* The INIT request that was answered, for a successor; 0 before `ready`. At most size bytes. */
+size_t session_init_request(const struct session *s, void *buf, size_t size);
+
+/* Asks the kernel for the requests that an earlier worker read and did not answer. The session must
+ * be served already. */
+int session_resend(struct session *s);
 
 /* Notifications (Linux fs/fuse/dev.c, fuse_notify): from the notifier's thread only, for the kernel
  * takes locks that an unanswered request may hold. -ENOENT: the kernel does not know it, which is

@@ -5,12 +5,15 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "fs/session.h"
 #include "fs/session_xattr.h"
 
 /* Ten years: the kernel is told of every change. Finite, as the kernel counts in jiffies. */
 #define FOREVER 3.0e8
 
 #define READDIR_BUFFER ((size_t)16 << 10)
+
+_Thread_local void *session_bounce;
 
 static struct session_core *core_of(fuse_req_t req)
 {
@@ -122,7 +125,10 @@ static void op_read(
                 return;
         }
         const char *bytes = sec_bytes(file->bytes);
-        fuse_reply_buf(req, bytes + offset, MIN(size, len - (size_t)offset));
+        size_t n = MIN(MIN(size, SESSION_READ_MAX), len - (size_t)offset);
+        memcpy(session_bounce, bytes + offset, n);
+        fuse_reply_buf(req, session_bounce, n);
+        explicit_bzero(session_bounce, n);
 }
 
 struct listing {

@@ -16,4 +16,8 @@ struct session_core {
         void (*on_refused)(struct session_core *core, uint64_t id);
 };
 
+/* The serving thread's bounce buffer while it handles a request: libfuse's handlers carry no more
+ * than the session, which all threads share. */
+extern _Thread_local void *session_bounce;
+
 void session_ops_fill(struct fuse_lowlevel_ops *ops, bool xattr);

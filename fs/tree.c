@@ -1,38 +1,10 @@
-#include "fs/tree.h"
+#include "fs/tree_private.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <time.h>
 
-#include "fs/node.h"
-
 /* Names come from the class (at most some thousand a folder) and the kernel caches every answer:
  * a scan over 32-bit hashes is enough. */
-
-struct tree {
-        pthread_mutex_t lock;
-        struct tree_config cfg;
-        struct node_table nodes;
-        struct node *root;
-        bool withdrawn;
-        uint64_t generation;
-
-        struct {
-                bool pending, applied;
-                uint64_t parent;
-                char staged[KEEPER_STAGE_LEN + 1];
-                char name[KEEPER_NAME_SIZE];
-        } plan;
-};
-
-#define LOCKED(t)                                                         \
-        _cleanup_(unlockp) pthread_mutex_t *locked _unused_ = &(t)->lock; \
-        pthread_mutex_lock(&(t)->lock)
-
-static void unlockp(pthread_mutex_t **m)
-{
-        pthread_mutex_unlock(*m);
-}
 
 int tree_new(const struct tree_config *cfg, struct tree **ret)
 {
@@ -112,6 +84,14 @@ int tree_lookup(struct tree *t, uint64_t parent, const char *name, uint64_t *ret
         return 0;
 }
 
+/* When a version goes for good, a successor must not go on holding it. */
+static void release(struct tree *t, struct node *n)
+{
+        if (!n->linked && !n->dir && n->nlookup == 0 && !n->inherited)
+                tree_record_event(t, RECORD_FORGOTTEN, n->id);
+        node_release(&t->nodes, n);
+}
+
 void tree_forget(struct tree *t, uint64_t id, uint64_t n)
 {
         LOCKED(t);
@@ -119,8 +99,14 @@ void tree_forget(struct tree *t, uint64_t id, uint64_t n)
 
         if (!node || node == t->root)
                 return;
-        node->nlookup -= MIN(n, node->nlookup);
-        node_release(&t->nodes, node);
+        /* The kernel forgets an inode as a whole. What it asked for in an earlier worker's time is
+         * not known, so of a file that still has its name what was counted since stays counted. */
+        if (!node->inherited || !node->linked)
+                node->nlookup -= MIN(n, node->nlookup);
+        if (node->inherited && !node->linked)
+                node->nlookup = 0;
+        node->inherited = false;
+        release(t, node);
 }
 
 int tree_getattr(struct tree *t, uint64_t id, struct stat *ret)
@@ -187,6 +173,27 @@ static void inherit_state(struct node *fresh, struct node *superseded)
         fresh->error = TAKE_PTR(superseded->error);
 }
 
+void tree_apply_plan(struct tree *t, struct node *dir, struct entry *staged)
+{
+        struct node *fresh = staged->node;
+        struct entry *old = node_entry(dir, t->plan.name);
+
+        if (old) {
+                /* The name keeps its place in the listing. */
+                struct node *superseded = old->node;
+                inherit_state(fresh, superseded);
+                old->node = fresh;
+                superseded->linked = false;
+                node_remove_entry(dir, t->plan.staged);
+                release(t, superseded);
+        } else
+                node_rename_entry(staged, t->plan.name);
+        fresh->linked = true;
+        dir->mtime = time(NULL);
+        t->plan.pending = false;
+        t->plan.applied = true;
+}
+
 int tree_rename(struct tree *t, uint64_t parent, const char *name, uint64_t new_parent,
         const char *new_name)
 {
@@ -203,22 +210,9 @@ int tree_rename(struct tree *t, uint64_t parent, const char *name, uint64_t new_
         struct entry *staged = dir ? node_entry(dir, name) : NULL;
         if (!staged)
                 return -EROFS;
-        struct node *fresh = staged->node;
-        struct entry *old = node_entry(dir, new_name);
-        if (old) {
-                /* The name keeps its place in the listing. */
-                struct node *superseded = old->node;
-                inherit_state(fresh, superseded);
-                old->node = fresh;
-                superseded->linked = false;
-                node_remove_entry(dir, name);
-                node_release(&t->nodes, superseded);
-        } else
-                node_rename_entry(staged, t->plan.name);
-        fresh->linked = true;
-        dir->mtime = time(NULL);
-        t->plan.pending = false;
-        t->plan.applied = true;
+        /* Written down before it is answered: a successor may be asked again. */
+        tree_record_event(t, RECORD_APPLIED, staged->node->id);
+        tree_apply_plan(t, dir, staged);
         return 0;
 }
 
@@ -226,7 +220,7 @@ int tree_rename(struct tree *t, uint64_t parent, const char *name, uint64_t new_
 
 /* Walks to the folder of path. Missing folders are made when `make`, else -ENOENT. *ret_name is the
  * last component, *ret_deepest the deepest folder that existed. */
-static int walk(struct tree *t, const char *path, bool make, struct node **ret_dir,
+int tree_walk(struct tree *t, const char *path, bool make, struct node **ret_dir,
         const char **ret_name, uint64_t *ret_deepest)
 {
         struct node *dir = t->root;
@@ -261,6 +255,7 @@ static int walk(struct tree *t, const char *path, bool make, struct node **ret_d
                         sub->linked = true;
                         dir->subdirs++;
                         dir->mtime = sub->mtime;
+                        tree_record_node(t, RECORD_NODE, dir, name, sub);
                         dir = sub;
                         made = true;
                 }
@@ -278,12 +273,13 @@ static int walk(struct tree *t, const char *path, bool make, struct node **ret_d
 
 int tree_put(struct tree *t, struct view_file *file, uint64_t *ret_parent)
 {
+        tree_record_room(t, file);
         LOCKED(t);
         struct node *dir, *fresh;
         const char *name;
         uint64_t deepest;
 
-        int r = walk(t, file->path, true, &dir, &name, &deepest);
+        int r = tree_walk(t, file->path, true, &dir, &name, &deepest);
         if (r == 0)
                 r = node_new(&t->nodes, file, &fresh);
         if (r < 0)
@@ -298,15 +294,18 @@ int tree_put(struct tree *t, struct view_file *file, uint64_t *ret_parent)
                 inherit_state(fresh, superseded);
                 e->node = fresh;
                 superseded->linked = false;
-                node_release(&t->nodes, superseded);
+                fresh->linked = true;
+                tree_record_node(t, RECORD_NODE, dir, name, fresh);
+                release(t, superseded);
         } else {
                 r = node_add_entry(dir, name, fresh, false);
                 if (r < 0) {
                         node_release(&t->nodes, fresh);
                         return r;
                 }
+                fresh->linked = true;
+                tree_record_node(t, RECORD_NODE, dir, name, fresh);
         }
-        fresh->linked = true;
         dir->mtime = time(NULL);
         if (ret_parent)
                 *ret_parent = deepest;
@@ -319,7 +318,7 @@ int tree_remove(struct tree *t, const char *path, uint64_t *ret_parent, uint64_t
         struct node *dir;
         const char *name;
 
-        int r = walk(t, path, false, &dir, &name, NULL);
+        int r = tree_walk(t, path, false, &dir, &name, NULL);
         if (r < 0)
                 return r;
         struct entry *e = node_entry(dir, name);
@@ -330,7 +329,8 @@ int tree_remove(struct tree *t, const char *path, uint64_t *ret_parent, uint64_t
         *ret_child = n->id;
         node_remove_entry(dir, name);
         n->linked = false;
-        node_release(&t->nodes, n);
+        tree_record_event(t, RECORD_REMOVED, n->id);
+        release(t, n);
         dir->mtime = time(NULL);
         return 0;
 }
@@ -347,10 +347,11 @@ int tree_stage(struct tree *t, struct view_file *file, struct tree_plan *ret)
                 return r;
         hex_encode(random, sizeof random, staged + strlen(KEEPER_STAGE_PREFIX));
 
+        tree_record_room(t, file);
         LOCKED(t);
         if (t->plan.pending)
                 return -EBUSY;
-        r = walk(t, file->path, false, &dir, &name, NULL);
+        r = tree_walk(t, file->path, false, &dir, &name, NULL);
         if (r < 0)
                 return r;
         const struct entry *e = node_entry(dir, name);
@@ -370,6 +371,7 @@ int tree_stage(struct tree *t, struct view_file *file, struct tree_plan *ret)
         t->plan.parent = dir->id;
         memcpy(t->plan.staged, staged, sizeof staged);
         snprintf(t->plan.name, sizeof t->plan.name, "%s", name);
+        tree_record_node(t, RECORD_STAGED, dir, staged, fresh);
 
         ret->parent = dir->id;
         memcpy(ret->staged, staged, sizeof staged);
@@ -387,21 +389,31 @@ bool tree_applied(struct tree *t)
         return t->plan.applied;
 }
 
+uint64_t tree_drop_plan(struct tree *t)
+{
+        struct node *dir = node_find(&t->nodes, t->plan.parent);
+        struct entry *e = dir ? node_entry(dir, t->plan.staged) : NULL;
+        uint64_t id = 0;
+
+        if (e) {
+                struct node *n = e->node;
+                id = n->id;
+                node_remove_entry(dir, t->plan.staged);
+                n->linked = false;
+                node_release(&t->nodes, n);
+        }
+        t->plan.pending = false;
+        return id;
+}
+
 bool tree_unstage(struct tree *t)
 {
         LOCKED(t);
 
         if (!t->plan.pending)
                 return !t->plan.applied;
-        struct node *dir = node_find(&t->nodes, t->plan.parent);
-        struct entry *e = dir ? node_entry(dir, t->plan.staged) : NULL;
-        if (e) {
-                struct node *n = e->node;
-                node_remove_entry(dir, t->plan.staged);
-                n->linked = false;
-                node_release(&t->nodes, n);
-        }
-        t->plan.pending = false;
+        uint64_t id = tree_drop_plan(t);
+        tree_record_event(t, RECORD_UNSTAGED, id);
         return true;
 }
 
@@ -433,7 +445,7 @@ void tree_set_state(struct tree *t, const char *path, int64_t refreshed_at, cons
         struct node *dir;
         const char *name;
 
-        if (walk(t, path, false, &dir, &name, NULL) < 0)
+        if (tree_walk(t, path, false, &dir, &name, NULL) < 0)
                 return;
         struct entry *e = node_entry(dir, name);
         if (!e || e->node->dir)

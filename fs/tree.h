@@ -21,6 +21,7 @@
 
 #include "cache/view.h"
 #include "fs/keeper_proto.h"
+#include "fs/snapshot.h"
 
 #define TREE_ROOT ((uint64_t)1)
 
@@ -31,6 +32,10 @@ struct tree_config {
         uid_t uid, dir_uid;
         gid_t gid, dir_gid;
         mode_t mode; /* of files whose object has no filePermission */
+        /* What the owner writes down of the mount in a new area, before the table's own records;
+         * under the table's lock. Optional. */
+        void (*dump)(void *userdata, struct snapshot_mount *m);
+        void *userdata;
 };
 
 int tree_new(const struct tree_config *cfg, struct tree **ret);
@@ -97,3 +102,24 @@ struct tree_stats {
 };
 void tree_get_stats(struct tree *t, struct tree_stats *ret);
 void tree_set_generation(struct tree *t, uint64_t generation);
+
+/* --- for a successor (fs/tree_journal.c): the loop's thread --- */
+
+/* From now on every change is written down; what is there already, with the next new area. */
+int tree_set_snapshot(struct tree *t, struct snapshot *s, uint64_t mount);
+void tree_drop_snapshot(struct tree *t);
+/* The owner's own records: room first, without any lock, then the record. */
+void tree_make_room(struct tree *t, size_t len);
+void tree_write_raw(struct tree *t, enum record_type type, const struct iovec *parts, size_t n);
+
+/* Applies a NODE, STAGED, PLAN or event record of this mount, in the order they were written, to a
+ * table that has nothing but its root. -EBADMSG when it makes no sense. The kernel's look-ups of
+ * what is restored are not known: such a version is answered for until the kernel forgets it. */
+int tree_restore(struct tree *t, const struct journal_record *record);
+/* The file whose rename was planned and neither came nor was given up; a reference, or NULL. */
+struct view_file *tree_pending(struct tree *t);
+/* What is shown under a name; a reference, or NULL. */
+struct view_file *tree_shown(struct tree *t, const char *path);
+/* Every file under its name: a list that the caller frees, of references that it drops. 0 also when
+ * memory is short. */
+size_t tree_files(struct tree *t, struct view_file ***ret);

@@ -1,5 +1,6 @@
 /* A PFX as it comes out of a secret. Iterations are held low, or every other input would only burn
- * time; the limit itself is tested in tests/unit/vault/pkcs12.c. */
+ * time; the limit itself is tested in tests/unit/vault/pkcs12.c. The corpus
+ * holds keys and certificates that were made for it and are used nowhere else. */
 #include <openssl/err.h>
 
 #include "vault/pkcs12.h"

@@ -22,12 +22,9 @@
 #include <time.h>
 
 #include "base/log.h"
-#include "cache/view_priv.h"
-#include "fs/fs.h"
-#include "fs/keeper.h"
+#include "tests/integration/stress/common.h"
 
-#define PIECE 4096
-#define REPORT_FD 4 /* a pipe to the parent: "ready", then the final counts */
+#define PIECE 4096 /* what readers ask for at once */
 
 /* --- worker --- */
 
@@ -44,36 +41,7 @@ struct worker {
 
 static struct view_file *make_version(struct worker *w)
 {
-        struct sec *bytes;
-        struct view_file *f;
-        struct spc_object so = {.name = (char *)(uintptr_t) "stress",
-                .alias = (char *)(uintptr_t) "",
-                .version = (char *)(uintptr_t) "",
-                .file = (char *)(uintptr_t) "secret",
-                .mode = 0444,
-                .history = 1};
-        struct vault_object o = {.kind = VAULT_SECRET,
-                .id = (char *)(uintptr_t) "https://stress/secrets/stress/1",
-                .name = (char *)(uintptr_t) "stress",
-                .version = (char *)(uintptr_t) "1",
-                .content_type = (char *)(uintptr_t) "",
-                .kid = (char *)(uintptr_t) "",
-                .enabled = true,
-                .created = 1,
-                .updated = 1,
-                .expires = VAULT_NO_TIME,
-                .not_before = VAULT_NO_TIME};
-
-        if (sec_alloc(w->size, &bytes) < 0)
-                abort();
-        uint32_t *p = sec_buf(bytes);
-        for (size_t i = 0; i < w->size / sizeof *p; i++)
-                p[i] = w->version;
-        if (view_file_new(&so, -1, &o, bytes, w->version, &f) < 0)
-                abort();
-        sec_unref(bytes);
-        w->version++;
-        return f;
+        return stress_file("secret", w->version++, w->size);
 }
 
 static void on_timer(void *userdata)
@@ -250,21 +218,14 @@ int main(int argc, char **argv)
         file_path = path;
         file_size = strtoul(size, NULL, 10);
 
-        int report[2];
-        if (pipe2(report, O_CLOEXEC) < 0)
+        const char *const worker_argv[] = {
+                "stress-rotate", "worker", argv[optind], interval, size, NULL};
+        int report;
+        pid_t keeper = stress_keeper(worker_argv, &report);
+        if (keeper < 0)
                 return 1;
-        pid_t keeper = fork();
-        if (keeper == 0) {
-                const char *const worker_argv[] = {
-                        "stress-rotate", "worker", argv[optind], interval, size, NULL};
-                close(report[0]);
-                struct keeper_options k = {
-                        .worker_argv = worker_argv, .pass_fds = &report[1], .n_pass_fds = 1};
-                _exit(keeper_run(&k));
-        }
-        close(report[1]);
 
-        FILE *f = fdopen(report[0], "re");
+        FILE *f = fdopen(report, "re");
         char line[128];
         if (!f || !fgets(line, sizeof line, f) || !streq(line, "ready\n")) {
                 fprintf(stderr, "the mount did not come up\n");

@@ -45,7 +45,7 @@ struct view_file *make_file(const char *path, const char *text)
 
 struct tree *make_tree(void)
 {
-        struct tree_config cfg = {.epoch = 0xabcdef,
+        struct tree_config cfg = {.epoch = 0x2bcdef,
                 .uid = 1000,
                 .gid = 1001,
                 .dir_uid = 2000,
@@ -195,7 +195,10 @@ static int handle(struct rig *r)
 {
         static _Thread_local _Alignas(16) char buf[SESSION_BUFFER];
 
-        return session_handle(r->session, buf, sizeof buf, rearm_nothing);
+        static _Thread_local _Alignas(16) char bounce[SESSION_READ_MAX];
+        const struct session_scratch scratch = {buf, bounce};
+
+        return session_handle(r->session, &scratch, rearm_nothing);
 }
 
 void rig_start(struct rig *r, bool no_open, bool xattr)

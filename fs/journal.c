@@ -1,0 +1,187 @@
+#include "fs/journal.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define MAGIC 0x6c6a6b61u /* "akjl" */
+#define VERSION 1u
+#define ALIGN 8
+
+struct area {
+        uint32_t magic, version;
+        _Atomic uint64_t committed; /* bytes of whole records behind this header */
+        uint64_t reserved[6];
+};
+
+struct head {
+        uint32_t type, len;
+        uint64_t mount;
+};
+
+struct journal {
+        int fd;
+        size_t size; /* of the mapping */
+        struct area *area;
+        pthread_mutex_t lock; /* appending; readers only look at what is committed */
+        size_t set_aside;
+};
+
+static size_t padded(size_t n)
+{
+        return (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+}
+
+static int map_area(int fd, size_t size, struct journal **ret)
+{
+        struct journal *j = calloc(1, sizeof *j);
+        if (!j)
+                return -ENOMEM;
+
+        void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (p == MAP_FAILED) {
+                int r = -errno;
+                free(j);
+                return r;
+        }
+        (void)madvise(p, size, MADV_DONTDUMP);
+        (void)madvise(p, size, MADV_DONTFORK);
+        (void)mlock(
+                p, size); /* memfd_secret is locked anyway; for a memfd it keeps it out of swap */
+        pthread_mutex_init(&j->lock, NULL);
+        j->fd = fd;
+        j->size = size;
+        j->area = p;
+        *ret = j;
+        return 0;
+}
+
+static int new_area(bool secret, size_t size, struct journal **ret)
+{
+        int fd = secret ? (int)syscall(SYS_memfd_secret, O_CLOEXEC)
+                        : memfd_create("akvfs-journal", MFD_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+        int r = ftruncate(fd, (off_t)size) < 0 ? -errno : map_area(fd, size, ret);
+        if (r < 0)
+                safe_close(fd);
+        return r;
+}
+
+int journal_new(size_t size, struct journal **ret)
+{
+        size = (MAX(size, JOURNAL_SIZE_MIN) + 4095) & ~(size_t)4095;
+        if (size > JOURNAL_SIZE_MAX)
+                return -EFBIG;
+
+        int r = new_area(true, size, ret);
+        if (r < 0)
+                r = new_area(false, size, ret);
+        if (r < 0)
+                return r;
+        (*ret)->area->magic = MAGIC;
+        (*ret)->area->version = VERSION;
+        return 0;
+}
+
+int journal_open(int fd, struct journal **ret)
+{
+        struct stat st;
+        int r = -EBADMSG;
+
+        if (fstat(fd, &st) == 0 && st.st_size >= (off_t)JOURNAL_SIZE_MIN &&
+                st.st_size <= (off_t)JOURNAL_SIZE_MAX)
+                r = map_area(fd, (size_t)st.st_size, ret);
+        if (r == 0 && ((*ret)->area->magic != MAGIC || (*ret)->area->version != VERSION ||
+                              (*ret)->area->committed > (*ret)->size - sizeof(struct area))) {
+                journal_free(*ret);
+                return -EBADMSG;
+        }
+        if (r < 0)
+                safe_close(fd);
+        return r;
+}
+
+void journal_free(struct journal *j)
+{
+        if (!j)
+                return;
+        munmap(j->area, j->size);
+        safe_close(j->fd);
+        pthread_mutex_destroy(&j->lock);
+        free(j);
+}
+
+int journal_fd(const struct journal *j)
+{
+        return j->fd;
+}
+
+size_t journal_size(const struct journal *j)
+{
+        return j->size - sizeof(struct area);
+}
+
+size_t journal_used(const struct journal *j)
+{
+        return j->area->committed;
+}
+
+void journal_set_aside(struct journal *j, size_t len)
+{
+        pthread_mutex_lock(&j->lock);
+        j->set_aside = len;
+        pthread_mutex_unlock(&j->lock);
+}
+
+int journal_append(struct journal *j, uint32_t type, uint64_t mount, const struct iovec *parts,
+        size_t n_parts, bool reserved)
+{
+        size_t len = 0;
+        int r = 0;
+
+        for (size_t i = 0; i < n_parts; i++)
+                len += parts[i].iov_len;
+        if (len > UINT32_MAX)
+                return -EFBIG;
+        size_t need = sizeof(struct head) + padded(len);
+
+        pthread_mutex_lock(&j->lock);
+        size_t at = journal_used(j);
+        if (journal_size(j) - at < need + (reserved ? 0 : j->set_aside))
+                r = -ENOSPC;
+        else {
+                char *p = (char *)(j->area + 1) + at;
+                struct head head = {.type = type, .len = (uint32_t)len, .mount = mount};
+                memcpy(p, &head, sizeof head);
+                p += sizeof head;
+                for (size_t i = 0; i < n_parts; i++) {
+                        memcpy(p, parts[i].iov_base, parts[i].iov_len);
+                        p += parts[i].iov_len;
+                }
+                atomic_store_explicit(&j->area->committed, at + need, memory_order_release);
+        }
+        pthread_mutex_unlock(&j->lock);
+        return r;
+}
+
+bool journal_next(const struct journal *j, size_t *offset, struct journal_record *ret)
+{
+        size_t end = MIN(
+                atomic_load_explicit(&j->area->committed, memory_order_acquire), journal_size(j));
+        struct head head;
+
+        if (*offset > end || end - *offset < sizeof head)
+                return false;
+        const char *p = (const char *)(j->area + 1) + *offset;
+        memcpy(&head, p, sizeof head);
+        if (end - *offset - sizeof head < padded(head.len))
+                return false;
+        *ret = (struct journal_record){
+                .type = head.type, .mount = head.mount, .data = p + sizeof head, .len = head.len};
+        *offset += sizeof head + padded(head.len);
+        return true;
+}

@@ -1,0 +1,50 @@
+/* The journal: what a worker's successor needs to go on serving, in memory that outlives it.
+ *
+ * One area of memfd_secret (an ordinary memfd where there is none), mapped shared, sized once: the
+ * keeper holds its descriptor and never maps it. Records are appended and then committed by moving
+ * one counter, so that a worker killed at any instant leaves a journal that ends with its last
+ * whole record. When it is full its owner writes what is still true into a new area, hands that to
+ * the keeper, and goes on there (fs/snapshot.h).
+ *
+ * The reader trusts nothing: the writer may have been a process that was taken over. Lengths are
+ * checked against the area, and a record that makes no sense ends the journal. Proven by
+ * tests/unit/fs/journal.c. Thread-safe.
+ */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "base/util.h"
+
+#define JOURNAL_SIZE_MIN ((size_t)256 << 10)
+#define JOURNAL_SIZE_MAX ((size_t)1 << 30)
+
+struct journal;
+
+/* An empty area of at least `size` bytes. */
+int journal_new(size_t size, struct journal **ret);
+/* Somebody else's area; fd is taken over. -EBADMSG when it is none of ours. */
+int journal_open(int fd, struct journal **ret);
+void journal_free(
+        struct journal *j); /* unmaps and closes: the area lives while the keeper holds it */
+
+int journal_fd(const struct journal *j);
+size_t journal_size(const struct journal *j);
+size_t journal_used(const struct journal *j);
+
+/* Room that only reserved records may use, so that what must not fail does not. */
+void journal_set_aside(struct journal *j, size_t len);
+
+/* Appends and commits one record. -ENOSPC when it would take what is set aside; a `reserved` record
+ * may use that. */
+int journal_append(struct journal *j, uint32_t type, uint64_t mount, const struct iovec *parts,
+        size_t n_parts, bool reserved);
+
+struct journal_record {
+        uint32_t type;
+        uint64_t mount;
+        const void *data; /* inside the area */
+        size_t len;
+};
+/* The record at *offset (start with 0), which moves on. False at the end. */
+bool journal_next(const struct journal *j, size_t *offset, struct journal_record *ret);

@@ -1,0 +1,124 @@
+#include "fs/keeper_worker.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+
+#define PAUSE_FIRST_MS 100
+#define PAUSE_MAX_MS 10000
+
+static int64_t now_ms(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void keeper_worker_init(struct keeper_worker *w, const struct keeper_options *o)
+{
+        *w = (struct keeper_worker){.options = o, .fd = -EBADF};
+        keeper_queue_init(&w->out);
+}
+
+static _Noreturn void exec_worker(const struct keeper_options *o, int socket)
+{
+        int fds[16] = {socket};
+        size_t n = 1;
+        sigset_t none;
+
+        /* Out of the way first: a descriptor to be moved may stand where another has to go. */
+        for (size_t i = 0; i < o->n_pass_fds && n < ELEMENTSOF(fds); i++)
+                fds[n++] = o->pass_fds[i];
+        for (size_t i = 0; i < n; i++)
+                if ((fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 64)) < 0)
+                        _exit(127);
+        for (size_t i = 0; i < n; i++)
+                if (dup2(fds[i], KEEPER_WORKER_FD + (int)i) < 0)
+                        _exit(127);
+        if (close_range(KEEPER_WORKER_FD + (unsigned)n, ~0U, 0) < 0)
+                _exit(127);
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        execv("/proc/self/exe", (char *const *)(uintptr_t)o->worker_argv);
+        _exit(127);
+}
+
+int keeper_worker_start(struct keeper_worker *w)
+{
+        int pair[2];
+
+        w->start_at = 0;
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        (void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
+        pid_t pid = fork();
+        if (pid == 0)
+                exec_worker(w->options, pair[1]);
+        safe_close(pair[1]);
+        if (pid < 0) {
+                safe_close(pair[0]);
+                return -errno;
+        }
+        w->fd = pair[0];
+        w->pid = pid;
+        w->starts++;
+        w->serving_at = 0;
+        return 0;
+}
+
+void keeper_worker_died(struct keeper_worker *w, int status, bool restart)
+{
+        w->pid = 0;
+        w->status = status;
+        w->fd = safe_close(w->fd);
+        keeper_queue_done(&w->out);
+        if (!restart)
+                return;
+
+        int64_t now = now_ms(), pause = 0;
+        if (w->serving_at && now - w->serving_at >= HEALTHY_MS)
+                w->deaths = 0;
+        else if (w->deaths++ > 0)
+                pause = MIN(
+                        (int64_t)PAUSE_FIRST_MS << MIN(w->deaths - 2, 10U), (int64_t)PAUSE_MAX_MS);
+        if (WIFSIGNALED(status))
+                log_error("the worker was killed by signal %d; its successor takes over in %lld ms",
+                        WTERMSIG(status), (long long)pause);
+        else
+                log_error("the worker exited with status %d; its successor takes over in %lld ms",
+                        WEXITSTATUS(status), (long long)pause);
+        w->start_at = now + pause;
+}
+
+void keeper_worker_serves(struct keeper_worker *w)
+{
+        w->serving_at = now_ms();
+}
+
+int keeper_worker_timeout(const struct keeper_worker *w)
+{
+        if (!w->start_at)
+                return -1;
+        return (int)MAX(w->start_at - now_ms(), (int64_t)0);
+}
+
+void keeper_worker_done(struct keeper_worker *w)
+{
+        w->fd = safe_close(w->fd);
+        keeper_queue_done(&w->out);
+}
+
+void keeper_worker_tell(struct keeper_worker *w, const struct keeper_msg *m, int fd)
+{
+        if (w->fd < 0)
+                return;
+        int r = keeper_queue_push(&w->out, m, fd);
+        if (r == 0)
+                r = keeper_queue_flush(&w->out, w->fd);
+        if (r < 0 && r != -EAGAIN && r != -EPIPE && r != -ECONNRESET)
+                log_warning("the worker could not be told: %s", strerror(-r));
+}

@@ -1,0 +1,39 @@
+/* The worker as the keeper sees it: started, handed everything over, started again when it dies.
+ *
+ * A worker that dies while something is mounted is no outage: its successor gets the connections
+ * and the journal and goes on. It starts at once, then with growing pauses while workers keep
+ * dying; after DEATHS_MAX in a row a spare child answers EIO (fs/keeper_spare.h), so that readers
+ * get errors rather than wait, until a worker has taken over again.
+ */
+#pragma once
+
+#include <time.h>
+
+#include "fs/keeper.h"
+#include "fs/keeper_queue.h"
+
+#define DEATHS_MAX 5
+#define HEALTHY_MS 10
+
+struct keeper_worker {
+        const struct keeper_options *options;
+        pid_t pid; /* 0: none now */
+        int fd;    /* -EBADF when it does not talk any more */
+        struct keeper_queue out;
+        int status;                   /* of the last one, as waitpid(2) has it */
+        unsigned starts;              /* since the keeper started */
+        unsigned deaths;              /* in a row, of workers that had not served for HEALTHY_MS */
+        int64_t serving_at, start_at; /* CLOCK_MONOTONIC, milliseconds; 0: not (waiting) */
+};
+
+void keeper_worker_init(struct keeper_worker *w, const struct keeper_options *o);
+int keeper_worker_start(struct keeper_worker *w);
+/* waitpid() had its pid. Sets start_at when it is to be started again. */
+void keeper_worker_died(struct keeper_worker *w, int status, bool restart);
+void keeper_worker_serves(struct keeper_worker *w); /* it has taken everything over */
+/* Milliseconds until it is to be started; -1 when nothing waits for that. */
+int keeper_worker_timeout(const struct keeper_worker *w);
+void keeper_worker_done(struct keeper_worker *w);
+
+/* Queues and sends. What cannot be sent is logged: the worker is leaving, or will be ended. */
+void keeper_worker_tell(struct keeper_worker *w, const struct keeper_msg *m, int fd);

@@ -1,0 +1,41 @@
+/* Inside a mount: fs/mount.c has its life, fs/mount_record.c its part of the journal. */
+#pragma once
+
+#include "fs/fs_private.h"
+
+enum mount_state { MOUNTING, STARTING, READY, UNMOUNTING, WITHDRAWING, DETACHING, CLOSING };
+
+struct fs_mount {
+        struct fs *fs;
+        struct fs_mount *next;
+        uint64_t id;
+        enum mount_state state;
+        char *mountpoint;
+        struct fs_mount_config cfg;
+        struct fs_mount_events events;
+        void *userdata;
+        struct sec *state_blob; /* the owner's, for a later worker */
+
+        struct tree *tree;
+        struct session *session;
+        struct rotation *rotation;
+        unsigned char init[SESSION_INIT_MAX]; /* once it is ready */
+        size_t init_len;
+        struct err error; /* what `gone` or `mounted` will say */
+        bool end_asked;   /* while it was still starting */
+        bool told_mounted;
+        bool adopted;               /* and not attached yet */
+        uint64_t requests, refused; /* kept when the session is gone */
+};
+
+/* fs/mount.c */
+int fs_mount_make(
+        struct fs *fs, uint64_t id, const struct fs_mount_config *cfg, struct fs_mount **ret);
+void fs_mount_free(struct fs_mount *m);
+int fs_mount_open_session(struct fs_mount *m, int fd); /* and its rotation; takes fd over */
+
+/* fs/mount_record.c */
+size_t fs_mount_record_size(const struct fs_mount *m);
+void fs_mount_write_mount(struct fs_mount *m);
+void fs_mount_write_init(struct fs_mount *m);
+void fs_mount_dump(void *userdata, struct snapshot_mount *s); /* under the table's lock */

@@ -1,0 +1,137 @@
+#include "fs/record.h"
+
+enum flags { FLAG_DIR = 1, FLAG_LINKED = 2, FLAG_ENABLED = 4 };
+
+/* Then the strings, each NUL-terminated, in the order of `strings` below, then the bytes. */
+struct node_head {
+        uint64_t id, parent, serial, n_bytes;
+        int64_t mtime, expires;
+        uint32_t ino, flags;
+        int32_t mode;
+        uint32_t kind;
+        uint32_t n_strings; /* bytes of all of them */
+        uint32_t reserved;
+};
+
+enum { S_NAME, S_TARGET, S_PATH, S_OBJECT, S_ID, S_VERSION, S_CONTENT_TYPE, STRINGS };
+
+int record_put_node(
+        struct journal *j, enum record_type type, uint64_t mount, const struct record_node *node)
+{
+        const struct view_file *f = node->file;
+        const char *strings[STRINGS] = {[S_NAME] = node->name,
+                [S_TARGET] = node->target,
+                [S_PATH] = f ? f->path : "",
+                [S_OBJECT] = f ? f->object_name : "",
+                [S_ID] = f ? f->object_id : "",
+                [S_VERSION] = f ? f->version : "",
+                [S_CONTENT_TYPE] = f ? f->content_type : ""};
+        struct node_head head = {.id = node->id,
+                .parent = node->parent,
+                .ino = node->ino,
+                .flags = (node->dir ? (uint32_t)FLAG_DIR : 0) |
+                         (node->linked ? (uint32_t)FLAG_LINKED : 0) |
+                         (f && f->enabled ? (uint32_t)FLAG_ENABLED : 0)};
+        struct iovec parts[STRINGS + 2] = {{&head, sizeof head}};
+
+        for (size_t i = 0; i < STRINGS; i++) {
+                size_t n = strlen(strings[i]) + 1;
+                parts[1 + i] = (struct iovec){(void *)(uintptr_t)strings[i], n};
+                head.n_strings += (uint32_t)n;
+        }
+        if (f) {
+                head.serial = f->serial;
+                head.n_bytes = sec_len(f->bytes);
+                head.mtime = f->mtime;
+                head.expires = f->expires;
+                head.mode = f->mode;
+                head.kind = f->kind;
+                parts[STRINGS + 1] =
+                        (struct iovec){(void *)(uintptr_t)sec_bytes(f->bytes), head.n_bytes};
+        }
+        return journal_append(j, type, mount, parts, f ? STRINGS + 2 : STRINGS + 1, false);
+}
+
+static int copy_name(char *out, const char *s)
+{
+        size_t n = strlen(s);
+
+        if (n >= RECORD_NAME_SIZE || strchr(s, '/'))
+                return -EBADMSG;
+        memcpy(out, s, n + 1);
+        return 0;
+}
+
+int record_get_node(const struct journal_record *r, struct record_node *ret)
+{
+        struct node_head head;
+        const char *strings[STRINGS];
+
+        if (r->len < sizeof head)
+                return -EBADMSG;
+        memcpy(&head, r->data, sizeof head);
+        const char *p = (const char *)r->data + sizeof head;
+        if (r->len - sizeof head < head.n_strings ||
+                r->len - sizeof head - head.n_strings != head.n_bytes || head.kind > VAULT_CERT)
+                return -EBADMSG;
+        const char *end = p + head.n_strings;
+        for (size_t i = 0; i < STRINGS; i++) {
+                const char *nul = memchr(p, '\0', (size_t)(end - p));
+                if (!nul)
+                        return -EBADMSG;
+                strings[i] = p;
+                p = nul + 1;
+        }
+        if (p != end)
+                return -EBADMSG;
+
+        struct record_node node = {.id = head.id,
+                .parent = head.parent,
+                .ino = head.ino,
+                .dir = head.flags & FLAG_DIR,
+                .linked = head.flags & FLAG_LINKED};
+        int e = copy_name(node.name, strings[S_NAME]);
+        if (e == 0)
+                e = copy_name(node.target, strings[S_TARGET]);
+        if (e < 0)
+                return e;
+        if (!node.dir) {
+                _cleanup_sec_ struct sec *bytes = NULL;
+                e = sec_new(p, head.n_bytes, &bytes);
+                if (e < 0)
+                        return e;
+                struct view_file proto = {.path = strings[S_PATH],
+                        .mode = head.mode,
+                        .bytes = bytes,
+                        .mtime = head.mtime,
+                        .kind = (enum vault_kind)head.kind,
+                        .object_name = strings[S_OBJECT],
+                        .object_id = strings[S_ID],
+                        .version = strings[S_VERSION],
+                        .content_type = strings[S_CONTENT_TYPE],
+                        .enabled = head.flags & FLAG_ENABLED,
+                        .expires = head.expires,
+                        .serial = head.serial};
+                e = view_file_make(&proto, &node.file);
+                if (e < 0)
+                        return e;
+        }
+        *ret = node;
+        return 0;
+}
+
+int record_put_event(
+        struct journal *j, enum record_type type, uint64_t mount, uint64_t id, bool reserved)
+{
+        struct iovec part = {&id, sizeof id};
+
+        return journal_append(j, type, mount, &part, 1, reserved);
+}
+
+int record_get_event(const struct journal_record *r, uint64_t *ret_id)
+{
+        if (r->len != sizeof *ret_id)
+                return -EBADMSG;
+        memcpy(ret_id, r->data, sizeof *ret_id);
+        return 0;
+}

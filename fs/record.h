@@ -1,0 +1,59 @@
+/* The journal's records: what is written of a mount, and how it is read back.
+ *
+ *   MOUNT      configuration of a mount, and what its owner needs to go on (opaque, may be secret)
+ *   INIT       the kernel's INIT request, to be shown to a successor's session
+ *   NODE       a file or folder under a name: node id, inode number, metadata, bytes
+ *   STAGED     the same for the one file that a planned rename will put in place
+ *   APPLIED    that rename has happened: recorded before it is answered, so that a successor can
+ *              answer it again
+ *   UNSTAGED   it will not happen
+ *   PLAN       the rename applied last, in a new area
+ *   REMOVED    a name is gone; its node may still be open
+ *   FORGOTTEN  the kernel has let go of a node
+ *   GONE       the mount is gone
+ *
+ * Encoding is the host's own, for both ends are one machine and one boot; a record of another
+ * layout is refused by its size. Everything read is checked. Proven by tests/unit/fs/record.c.
+ */
+#pragma once
+
+#include "cache/view.h"
+#include "fs/journal.h"
+
+enum record_type {
+        RECORD_MOUNT = 1,
+        RECORD_INIT,
+        RECORD_NODE,
+        RECORD_STAGED,
+        RECORD_APPLIED,
+        RECORD_UNSTAGED,
+        RECORD_PLAN,
+        RECORD_REMOVED,
+        RECORD_FORGOTTEN,
+        RECORD_GONE,
+};
+
+#define RECORD_NAME_SIZE 256
+/* The longest of the records that must not fail: APPLIED, UNSTAGED. */
+#define RECORD_EVENT_SIZE (2 * sizeof(uint64_t))
+
+struct record_node {
+        uint64_t id, parent;
+        uint32_t ino;
+        bool dir;
+        bool linked;                   /* NODE: false for a version that only descriptors hold */
+        char name[RECORD_NAME_SIZE];   /* under parent; "" for the root and for what has no name */
+        char target[RECORD_NAME_SIZE]; /* STAGED: the final name */
+        struct view_file *file;        /* files: a reference; NULL for folders */
+};
+
+/* Appends a NODE or STAGED record. -ENOSPC, -EFBIG. */
+int record_put_node(
+        struct journal *j, enum record_type type, uint64_t mount, const struct record_node *node);
+/* The caller drops ret->file. -EBADMSG, -ENOMEM. */
+int record_get_node(const struct journal_record *r, struct record_node *ret);
+
+/* APPLIED and UNSTAGED (id: the staged node's), REMOVED and FORGOTTEN (the node's). */
+int record_put_event(
+        struct journal *j, enum record_type type, uint64_t mount, uint64_t id, bool reserved);
+int record_get_event(const struct journal_record *r, uint64_t *ret_id);

@@ -1,0 +1,51 @@
+/* Keeping the journal true: what every mount writes into, and the change to a new area when one is
+ * full.
+ *
+ * All mounts of the worker share one journal. When it lacks room, every mount writes what is still
+ * true of it into a new area; that is handed to the keeper; then the old one is let go. While this
+ * goes on, what happens in a mount that has already been written is recorded in both, so that a
+ * worker which dies at any instant leaves one area that is complete.
+ *
+ * Events (an applied rename) come from serving threads and must not fail: room for them is set
+ * aside when the rename is planned. Everything else comes from the loop's thread and makes room
+ * first. When memory for a new area is short, snapshots end with a line in the log: the successor
+ * then has to fetch again.
+ */
+#pragma once
+
+#include "fs/record.h"
+
+struct snapshot;
+struct snapshot_mount; /* one mount's part */
+
+struct snapshot_config {
+        /* A complete new area for the keeper; fd is borrowed. Negative errno when it was not sent.
+         */
+        int (*hand_over)(void *userdata, int fd);
+        void *userdata;
+};
+int snapshot_new(const struct snapshot_config *cfg, struct snapshot **ret);
+void snapshot_free(struct snapshot *s);
+
+/* Writes all that is true of the mount with the functions below, between snapshot_dump_begin() and
+ * _end() and under the lock that its events are recorded under. Called by snapshot_make_room(). */
+typedef void (*snapshot_dump_fn)(void *userdata, struct snapshot_mount *m);
+int snapshot_add(struct snapshot *s, uint64_t mount, snapshot_dump_fn dump, void *userdata,
+        struct snapshot_mount **ret);
+void snapshot_dump_begin(struct snapshot_mount *m);
+void snapshot_dump_end(struct snapshot_mount *m);
+void snapshot_remove(struct snapshot_mount *m); /* records that the mount is gone */
+
+/* Loop thread, no lock held: afterwards `len` bytes of records fit, besides one event. */
+void snapshot_make_room(struct snapshot_mount *m, size_t len);
+
+/* The record goes to the journal in use and, while a new one is being written and this mount is in
+ * it already, to that one too. In a dump: to the new one alone. */
+void snapshot_put_node(
+        struct snapshot_mount *m, enum record_type type, const struct record_node *node);
+void snapshot_put_event(struct snapshot_mount *m, enum record_type type, uint64_t id);
+void snapshot_put_raw(
+        struct snapshot_mount *m, enum record_type type, const struct iovec *parts, size_t n);
+
+/* Bytes of the area in use, and how often it was changed for a new one. */
+size_t snapshot_size(struct snapshot *s);

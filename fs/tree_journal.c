@@ -1,0 +1,286 @@
+#include <stdio.h>
+
+#include "fs/tree_private.h"
+
+/* The rename that was applied last, whose request may come once more, and how many there were. */
+struct plan_record {
+        uint64_t parent, generation;
+        uint64_t applied;
+        char staged[64];
+        char name[KEEPER_NAME_SIZE];
+};
+
+/* --- writing --- */
+
+static void fill(
+        struct record_node *r, const struct node *parent, const char *name, const struct node *node)
+{
+        *r = (struct record_node){.id = node->id,
+                .parent = parent ? parent->id : 0,
+                .ino = node->ino,
+                .dir = node->dir,
+                .linked = node->linked,
+                .file = node->file};
+        snprintf(r->name, sizeof r->name, "%s", name);
+}
+
+void tree_record_node(struct tree *t, enum record_type type, const struct node *parent,
+        const char *name, const struct node *node)
+{
+        struct record_node r;
+
+        if (!t->snapshot)
+                return;
+        fill(&r, parent, name, node);
+        if (type == RECORD_STAGED)
+                snprintf(r.target, sizeof r.target, "%s", t->plan.name);
+        snapshot_put_node(t->snapshot, type, &r);
+}
+
+void tree_record_event(struct tree *t, enum record_type type, uint64_t id)
+{
+        if (t->snapshot)
+                snapshot_put_event(t->snapshot, type, id);
+}
+
+void tree_record_room(struct tree *t, const struct view_file *file)
+{
+        /* The folders on the way and the strings of each record are within the constant. */
+        if (t->snapshot)
+                snapshot_make_room(t->snapshot, sec_len(file->bytes) + 32768);
+}
+
+static void dump_folder(struct tree *t, const struct node *dir)
+{
+        for (size_t i = 0; i < dir->n_entries; i++) {
+                const struct entry *e = &dir->entries[i];
+                tree_record_node(t, e->staged ? RECORD_STAGED : RECORD_NODE, dir, e->name, e->node);
+                if (e->node->dir)
+                        dump_folder(t, e->node);
+        }
+}
+
+static void dump(void *userdata, struct snapshot_mount *m)
+{
+        struct tree *t = userdata;
+        LOCKED(t);
+
+        snapshot_dump_begin(m);
+        if (t->cfg.dump)
+                t->cfg.dump(t->cfg.userdata, m);
+        dump_folder(t, t->root);
+        for (size_t i = 0; i < t->nodes.n_buckets; i++)
+                for (const struct node *n = t->nodes.buckets[i]; n; n = n->next)
+                        if (!n->linked && !n->dir)
+                                tree_record_node(t, RECORD_NODE, NULL, "", n);
+        struct plan_record p = {
+                .parent = t->plan.parent, .generation = t->generation, .applied = t->plan.applied};
+        if (t->plan.applied) {
+                snprintf(p.staged, sizeof p.staged, "%s", t->plan.staged);
+                snprintf(p.name, sizeof p.name, "%s", t->plan.name);
+        }
+        struct iovec part = {&p, sizeof p};
+        snapshot_put_raw(m, RECORD_PLAN, &part, 1);
+        snapshot_dump_end(m);
+}
+
+int tree_set_snapshot(struct tree *t, struct snapshot *s, uint64_t mount)
+{
+        return snapshot_add(s, mount, dump, t, &t->snapshot);
+}
+
+void tree_make_room(struct tree *t, size_t len)
+{
+        if (t->snapshot)
+                snapshot_make_room(t->snapshot, len);
+}
+
+void tree_write_raw(struct tree *t, enum record_type type, const struct iovec *parts, size_t n)
+{
+        LOCKED(t);
+
+        if (t->snapshot)
+                snapshot_put_raw(t->snapshot, type, parts, n);
+}
+
+void tree_drop_snapshot(struct tree *t)
+{
+        struct snapshot_mount *m;
+
+        {
+                LOCKED(t);
+                m = TAKE_PTR(t->snapshot);
+        }
+        snapshot_remove(m);
+}
+
+/* --- reading --- */
+
+static int restore_entry(struct tree *t, const struct record_node *r, struct node *n, bool staged)
+{
+        struct node *dir = node_find(&t->nodes, r->parent);
+
+        if (!dir || !dir->dir || !r->name[0])
+                return -EBADMSG;
+        struct entry *e = node_entry(dir, r->name);
+        if (e && (e->node->dir || staged || n->dir))
+                return -EBADMSG;
+        if (e) {
+                struct node *superseded = e->node;
+                e->node = n;
+                superseded->linked = false;
+        } else {
+                int err = node_add_entry(dir, r->name, n, staged);
+                if (err < 0)
+                        return err;
+        }
+        n->linked = true;
+        if (n->dir) {
+                n->parent = dir;
+                dir->subdirs++;
+        }
+        if (staged) {
+                if (!startswith(r->name, KEEPER_STAGE_PREFIX) ||
+                        strlen(r->name) != KEEPER_STAGE_LEN || !r->target[0])
+                        return -EBADMSG;
+                t->plan.pending = true;
+                t->plan.applied = false;
+                t->plan.parent = dir->id;
+                snprintf(t->plan.staged, sizeof t->plan.staged, "%.*s", (int)KEEPER_STAGE_LEN,
+                        r->name);
+                snprintf(t->plan.name, sizeof t->plan.name, "%s", r->target);
+        }
+        return 0;
+}
+
+static int restore_node(struct tree *t, const struct journal_record *record)
+{
+        struct record_node r;
+        struct node *n;
+
+        int err = record_get_node(record, &r);
+        if (err < 0)
+                return err;
+        _cleanup_(view_file_unrefp) struct view_file *file = r.file;
+        if (node_find(&t->nodes, r.id))
+                return -EBADMSG;
+        err = node_restore(&t->nodes, r.id, r.ino, file, &n);
+        if (err < 0 || !r.parent)
+                return err;
+        return restore_entry(t, &r, n, record->type == RECORD_STAGED);
+}
+
+static int restore_event(struct tree *t, const struct journal_record *record)
+{
+        uint64_t id;
+
+        int r = record_get_event(record, &id);
+        if (r < 0)
+                return r;
+        struct node *n = node_find(&t->nodes, id);
+        struct node *dir = node_find(&t->nodes, t->plan.parent);
+        struct entry *staged = t->plan.pending && dir ? node_entry(dir, t->plan.staged) : NULL;
+
+        switch (record->type) {
+        case RECORD_APPLIED:
+                if (!staged || staged->node->id != id)
+                        return -EBADMSG;
+                tree_apply_plan(t, dir, staged);
+                t->generation++;
+                return 0;
+        case RECORD_UNSTAGED:
+                if (!staged || staged->node->id != id)
+                        return -EBADMSG;
+                staged->node->inherited = false;
+                (void)tree_drop_plan(t);
+                return 0;
+        case RECORD_REMOVED:
+                return n && node_unlink(&t->nodes, n) ? 0 : -EBADMSG;
+        case RECORD_FORGOTTEN:
+                if (n && !n->linked) {
+                        n->inherited = false;
+                        node_release(&t->nodes, n);
+                }
+                return 0;
+        default:
+                return -EBADMSG;
+        }
+}
+
+static int restore_plan(struct tree *t, const struct journal_record *record)
+{
+        struct plan_record p;
+
+        if (record->len != sizeof p)
+                return -EBADMSG;
+        memcpy(&p, record->data, sizeof p);
+        if (!memchr(p.staged, '\0', KEEPER_STAGE_LEN + 1) || !memchr(p.name, '\0', sizeof p.name))
+                return -EBADMSG;
+        t->generation = p.generation;
+        if (!p.applied)
+                return 0;
+        t->plan.pending = false;
+        t->plan.applied = true;
+        t->plan.parent = p.parent;
+        memcpy(t->plan.staged, p.staged, sizeof t->plan.staged);
+        memcpy(t->plan.name, p.name, sizeof t->plan.name);
+        return 0;
+}
+
+int tree_restore(struct tree *t, const struct journal_record *record)
+{
+        LOCKED(t);
+
+        switch (record->type) {
+        case RECORD_NODE:
+        case RECORD_STAGED:
+                return restore_node(t, record);
+        case RECORD_PLAN:
+                return restore_plan(t, record);
+        default:
+                return restore_event(t, record);
+        }
+}
+
+struct view_file *tree_pending(struct tree *t)
+{
+        LOCKED(t);
+        struct node *dir = node_find(&t->nodes, t->plan.parent);
+        struct entry *staged = t->plan.pending && dir ? node_entry(dir, t->plan.staged) : NULL;
+
+        return staged ? view_file_ref(staged->node->file) : NULL;
+}
+
+struct view_file *tree_shown(struct tree *t, const char *path)
+{
+        LOCKED(t);
+        struct node *dir;
+        const char *name;
+
+        if (tree_walk(t, path, false, &dir, &name, NULL) < 0)
+                return NULL;
+        struct entry *e = node_entry(dir, name);
+        return e && !e->node->dir ? view_file_ref(e->node->file) : NULL;
+}
+
+static void collect(const struct node *dir, struct view_file **list, size_t *n)
+{
+        for (size_t i = 0; i < dir->n_entries; i++) {
+                const struct entry *e = &dir->entries[i];
+                if (e->node->dir)
+                        collect(e->node, list, n);
+                else if (!e->staged)
+                        list[(*n)++] = view_file_ref(e->node->file);
+        }
+}
+
+size_t tree_files(struct tree *t, struct view_file ***ret)
+{
+        LOCKED(t);
+        size_t n = 0;
+
+        *ret = calloc(t->nodes.n_nodes + 1, sizeof(struct view_file *));
+        if (*ret)
+                collect(t->root, *ret, &n);
+        return n;
+}

@@ -1,0 +1,359 @@
+/* Readers while the worker is killed again and again: nothing fails, nothing is wrong.
+ *
+ *     stress-crash [--kills N] [--threads N] [--no-resend] DIR
+ *
+ * A real keeper and worker show FILES files and rotate one of them every few milliseconds. Threads
+ * look names up (there and not there), stat, list and read; one thread drops the kernel's caches,
+ * so that requests keep coming. The worker is killed with SIGKILL at random moments and its
+ * successor takes over. Prints one JSON line. Exit status 1 when an operation failed (with
+ * --no-resend: ECONNABORTED is allowed), bytes were wrong, or a version went back.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "tests/integration/stress/common.h"
+
+#define FILES 24
+#define SIZE ((size_t)16 << 10)
+#define INTERVAL (3 * USEC_PER_MSEC)
+
+static void name_of(unsigned i, char out[32])
+{
+        snprintf(out, 32, "%sf%02u", i % 3 == 0 ? "d/" : "", i);
+}
+
+/* --- worker --- */
+
+struct worker {
+        struct loop *loop;
+        struct fs *fs;
+        struct fs_mount *mount;
+        struct loop_timer *timer;
+};
+
+/* Grows over all workers: tenths of a millisecond since some fixed moment of this boot. */
+static uint32_t version_now(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint32_t)(ts.tv_sec * 10000 + ts.tv_nsec / 100000);
+}
+
+static void on_timer(void *userdata)
+{
+        struct worker *w = userdata;
+        char name[32];
+        uint32_t random;
+
+        if (random_bytes(&random, sizeof random) < 0)
+                abort();
+        name_of(random % FILES, name);
+        struct view_file *f = stress_file(name, version_now(), SIZE);
+        fs_mount_update(w->mount, &f, 1);
+        view_file_unref(f);
+        (void)loop_timer_in(w->timer, INTERVAL);
+}
+
+static void begin(struct worker *w)
+{
+        dprintf(REPORT_FD, "%d\n", (int)getpid());
+        (void)loop_timer_in(w->timer, INTERVAL);
+}
+
+static void on_mounted(void *userdata, const struct err *error)
+{
+        struct worker *w = userdata;
+
+        if (error) {
+                log_error("%s", err_text(error));
+                loop_exit(w->loop, 1);
+                return;
+        }
+        begin(w);
+}
+
+static void on_gone(void *userdata, const struct err *error)
+{
+        struct worker *w = userdata;
+
+        loop_exit(w->loop, error ? 1 : 0);
+}
+
+static void on_signal(void *userdata, int fd, uint32_t revents)
+{
+        struct worker *w = userdata;
+
+        loop_timer_off(w->timer);
+        if (w->mount)
+                fs_mount_end(w->mount);
+}
+
+static int worker_main(char **argv)
+{
+        static const struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
+        struct worker w = {0};
+        struct loop_io *io;
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        if (loop_new(&w.loop) < 0 || loop_timer_new(w.loop, on_timer, &w, &w.timer) < 0 ||
+                loop_io_new(w.loop, fd, EPOLLIN, on_signal, &w, &io) < 0 ||
+                fs_start(w.loop, KEEPER_WORKER_FD, &w.fs, NULL) < 0)
+                return 1;
+
+        if (fs_adopted(w.fs, &w.mount, 1) == 1) {
+                fs_mount_attach(w.mount, &events, &w);
+                begin(&w);
+        } else {
+                struct fs_mount_config cfg = {.mountpoint = argv[2],
+                        .fsname = "akvfs:stress",
+                        .uid = getuid(),
+                        .gid = getgid(),
+                        .mode = 0644,
+                        .allow_other = getuid() == 0,
+                        .privileged = getuid() == 0};
+                struct view_file *files[FILES];
+                for (unsigned i = 0; i < FILES; i++) {
+                        char name[32];
+                        name_of(i, name);
+                        files[i] = stress_file(name, version_now(), SIZE);
+                }
+                int r = fs_mount_new(w.fs, &cfg, files, FILES, &events, &w, &w.mount, NULL);
+                for (unsigned i = 0; i < FILES; i++)
+                        view_file_unref(files[i]);
+                if (r < 0)
+                        return 1;
+        }
+        int r = loop_run(w.loop);
+        loop_io_free(io);
+        loop_timer_free(w.timer);
+        fs_stop(w.fs);
+        loop_free(w.loop);
+        return r;
+}
+
+/* --- readers --- */
+
+static const char *dir;
+static _Atomic bool stop;
+static _Atomic uint32_t last_seen[FILES];
+static _Atomic uint64_t operations, failed, aborted, wrong, longest_us;
+
+static void failure(const char *what, const char *name)
+{
+        if (errno == ECONNABORTED)
+                aborted++;
+        else if (failed++ < 10)
+                fprintf(stderr, "%s %s: %s\n", what, name, strerror(errno));
+}
+
+static void read_file(unsigned i)
+{
+        uint32_t buf[1024], version = 0, before = last_seen[i];
+        char path[4200], name[32];
+        size_t at = 0;
+        ssize_t n;
+
+        name_of(i, name);
+        snprintf(path, sizeof path, "%s/%s", dir, name);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+                failure("open", name);
+                return;
+        }
+        while ((n = read(fd, buf, sizeof buf)) > 0) {
+                if (at == 0)
+                        version = buf[0];
+                for (size_t k = 0; k < (size_t)n / sizeof *buf; k++)
+                        if (buf[k] != version) {
+                                wrong++;
+                                break;
+                        }
+                at += (size_t)n;
+        }
+        if (n < 0)
+                failure("read", name);
+        else if (at != SIZE || version < before) {
+                fprintf(stderr, "%s: %zu bytes of version %u after %u\n", name, at, version,
+                        before);
+                wrong++;
+        }
+        close(fd);
+        if (n == 0)
+                while (before < version &&
+                        !atomic_compare_exchange_weak(&last_seen[i], &before, version))
+                        ;
+}
+
+static void list(const char *sub, size_t expected)
+{
+        char path[4200];
+        size_t n = 0;
+
+        snprintf(path, sizeof path, "%s/%s", dir, sub);
+        DIR *d = opendir(path);
+        if (!d) {
+                failure("opendir", sub);
+                return;
+        }
+        const struct dirent *e;
+        while ((errno = 0, e = readdir(d)))
+                n += e->d_name[0] != '.';
+        if (errno)
+                failure("readdir", sub);
+        else if (n != expected) {
+                fprintf(stderr, "%s lists %zu names\n", path, n);
+                wrong++;
+        }
+        closedir(d);
+}
+
+static void *read_loop(void *userdata)
+{
+        unsigned seed = (unsigned)(uintptr_t)userdata;
+        char path[4200], name[32];
+        struct stat st;
+
+        while (!stop) {
+                struct timespec a, b;
+                unsigned r = (unsigned)rand_r(&seed), i = r / 8 % FILES;
+
+                clock_gettime(CLOCK_MONOTONIC, &a);
+                switch (r % 8) {
+                case 0:
+                        list("", FILES - FILES / 3 + 1);
+                        break;
+                case 1:
+                        list("d", FILES / 3);
+                        break;
+                case 2:
+                        snprintf(path, sizeof path, "%s/none-%u", dir, r);
+                        if (stat(path, &st) == 0)
+                                wrong++;
+                        else if (errno != ENOENT)
+                                failure("look-up", path);
+                        break;
+                case 3:
+                        name_of(i, name);
+                        snprintf(path, sizeof path, "%s/%s", dir, name);
+                        if (stat(path, &st) < 0)
+                                failure("stat", name);
+                        else if (st.st_size != (off_t)SIZE)
+                                wrong++;
+                        break;
+                default:
+                        read_file(i);
+                }
+                clock_gettime(CLOCK_MONOTONIC, &b);
+                uint64_t us = (uint64_t)((b.tv_sec - a.tv_sec) * 1000000 +
+                                         (b.tv_nsec - a.tv_nsec) / 1000),
+                         longest = longest_us;
+                while (longest < us && !atomic_compare_exchange_weak(&longest_us, &longest, us))
+                        ;
+                operations++;
+        }
+        return NULL;
+}
+
+/* Dentries and pages go, so that look-ups and reads reach the worker. */
+static void *drop_loop(void *userdata)
+{
+        while (!stop) {
+                int fd = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+                if (fd >= 0) {
+                        (void)write_all(fd, "3", 1);
+                        close(fd);
+                }
+                struct timespec pause = {.tv_nsec = 20000000};
+                nanosleep(&pause, NULL);
+        }
+        return NULL;
+}
+
+int main(int argc, char **argv)
+{
+        static const struct option options[] = {
+                {"kills", required_argument, NULL, 'k'},
+                {"threads", required_argument, NULL, 't'},
+                {"no-resend", no_argument, NULL, 'n'},
+                {0},
+        };
+        unsigned kills = 20, n_threads = 8;
+        bool resend = true;
+        int o;
+
+        if (argc == 3 && streq(argv[1], "worker"))
+                return worker_main(argv);
+        while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+                if (o == 'k')
+                        kills = (unsigned)strtoul(optarg, NULL, 10);
+                else if (o == 't')
+                        n_threads = (unsigned)strtoul(optarg, NULL, 10);
+                else if (o == 'n')
+                        resend = false;
+                else
+                        return 2;
+        }
+        if (optind + 1 != argc || n_threads > 64)
+                return 2;
+        dir = argv[optind];
+        if (!resend)
+                setenv("AKVFS_NO_RESEND", "1", 1);
+
+        const char *const worker_argv[] = {"stress-crash", "worker", dir, NULL};
+        int report;
+        pid_t keeper = stress_keeper(worker_argv, &report);
+        if (keeper < 0)
+                return 1;
+        FILE *f = fdopen(report, "re");
+        char line[64];
+        pthread_t threads[64], dropper;
+        unsigned killed = 0;
+        unsigned seed = (unsigned)getpid();
+
+        for (; f && fgets(line, sizeof line, f); killed++) {
+                pid_t worker = (pid_t)strtol(line, NULL, 10);
+                if (killed == 0) {
+                        for (unsigned i = 0; i < n_threads; i++)
+                                pthread_create(
+                                        &threads[i], NULL, read_loop, (void *)(uintptr_t)(i + 1));
+                        pthread_create(&dropper, NULL, drop_loop, NULL);
+                }
+                /* A random moment of the worker's life, from its first request on. */
+                struct timespec life = {.tv_nsec = rand_r(&seed) % 200000000L};
+                nanosleep(&life, NULL);
+                if (killed == kills)
+                        break;
+                kill(worker, SIGKILL);
+        }
+        stop = true;
+        if (killed > 0) {
+                for (unsigned i = 0; i < n_threads; i++)
+                        pthread_join(threads[i], NULL);
+                pthread_join(dropper, NULL);
+        }
+        int status = 0;
+        kill(keeper, SIGTERM);
+        waitpid(keeper, &status, 0);
+        printf("{\"kills\":%u,\"operations\":%llu,\"failed\":%llu,\"aborted\":%llu,\"wrong\":%llu,"
+               "\"longest_ms\":%.1f}\n",
+                killed, (unsigned long long)operations, (unsigned long long)failed,
+                (unsigned long long)aborted, (unsigned long long)wrong, (double)longest_us / 1000);
+        return killed < kills || failed || wrong || (resend && aborted) || operations == 0 ||
+               status != 0;
+}

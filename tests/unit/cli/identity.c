@@ -1,0 +1,211 @@
+#include <criterion/criterion.h>
+#include <stdio.h>
+
+#include "cli/identity.h"
+
+#define S(text) ((char *)(uintptr_t)(text))
+
+static struct options o;
+static struct credentials found;
+static struct spc_class class;
+static struct identity i;
+static struct err e;
+static char warned[512];
+
+static void warn(const char *text)
+{
+        snprintf(warned, sizeof warned, "%s", text);
+}
+
+static void set_up(void)
+{
+        unsetenv("AZURE_AUTHORITY_HOST");
+        unsetenv("AZURE_POD_IDENTITY_AUTHORITY_HOST");
+        unsetenv("AZURE_ENVIRONMENT_FILEPATH");
+        options_init(&o);
+        class = (struct spc_class){
+                .name = S("web"),
+                .namespace = S(""),
+                .vault = S("kv-web"),
+                .tenant = S("tenant-of-class"),
+                .client_id = S(""),
+                .user_assigned_id = S(""),
+                .cloud = S(""),
+                .cloud_env_file = S(""),
+        };
+        found = (struct credentials){.client_id = S("client-of-env")};
+        cr_assert_eq(sec_new("hunter2", 7, &found.secret), 0);
+}
+
+static void tear_down(void)
+{
+        sec_unref(found.secret);
+        identity_done(&i);
+        err_done(&e);
+}
+
+TestSuite(identity, .init = set_up, .fini = tear_down);
+
+static int resolve(void)
+{
+        return identity_resolve(&class, &o, &found, warn, &i, &e);
+}
+
+Test(identity, a_service_principal)
+{
+        cr_assert_eq(resolve(), 0, "%s", err_text(&e));
+        cr_assert_eq(i.mode, AUTH_CLIENT_SECRET);
+        cr_assert_str_eq(i.tenant, "tenant-of-class");
+        cr_assert_str_eq(i.client_id, "client-of-env");
+        cr_assert_eq(sec_len(i.secret), 7);
+        cr_assert_str_eq(i.authority, "https://login.microsoftonline.com/");
+        cr_assert_str_eq(i.vault_url, "https://kv-web.vault.azure.net");
+        cr_assert_str_eq(i.scope, "https://vault.azure.net/.default");
+        cr_assert_null(i.imds_endpoint);
+        cr_assert_str_eq(warned, "");
+}
+
+Test(identity, the_class_wins_over_the_environment)
+{
+        class.client_id = S("client-of-class");
+        found.tenant = S("tenant-of-env");
+        cr_assert_eq(resolve(), 0, "%s", err_text(&e));
+        cr_assert_str_eq(i.client_id, "client-of-class");
+        cr_assert_str_eq(i.tenant, "tenant-of-class");
+        cr_assert_not_null(strstr(warned, "tenant-of-env"));
+}
+
+Test(identity, the_tenant_may_come_from_the_environment)
+{
+        class.tenant = S("");
+        cr_assert_eq(resolve(), -EINVAL);
+        found.tenant = S("tenant-of-env");
+        cr_assert_eq(resolve(), 0);
+        cr_assert_str_eq(i.tenant, "tenant-of-env");
+}
+
+Test(identity, missing_credentials_are_named)
+{
+        struct sec *secret = found.secret;
+
+        found.secret = NULL;
+        cr_assert_eq(resolve(), -EINVAL);
+        cr_assert_eq(e.cause, ERR_AUTH);
+        cr_assert_not_null(strstr(err_text(&e), "AZURE_CLIENT_SECRET"));
+        cr_assert_null(strstr(err_text(&e), "AZURE_CLIENT_ID"));
+        cr_assert_not_null(e.hint);
+        found.client_id = NULL;
+        cr_assert_eq(resolve(), -EINVAL);
+        cr_assert_not_null(strstr(err_text(&e), "AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"));
+        found.secret = secret;
+        cr_assert_eq(resolve(), -EINVAL);
+        cr_assert_null(strstr(err_text(&e), "AZURE_CLIENT_SECRET"));
+}
+
+Test(identity, the_vm)
+{
+        class.identity = SPC_IDENTITY_VM;
+        class.user_assigned_id = S("assigned");
+        cr_assert_eq(resolve(), 0, "%s", err_text(&e));
+        cr_assert_eq(i.mode, AUTH_VM_IDENTITY);
+        cr_assert_str_eq(i.client_id, "assigned");
+        cr_assert_null(i.secret);
+        identity_done(&i);
+
+        class.user_assigned_id = S("");
+        class.client_id = S("workload");
+        cr_assert_eq(resolve(), 0);
+        cr_assert_str_eq(i.client_id, "");
+        cr_assert_not_null(strstr(warned, "userAssignedIdentityID"));
+}
+
+Test(identity, what_needs_a_pod_says_what_to_use_instead)
+{
+        static const enum spc_identity modes[] = {SPC_IDENTITY_POD, SPC_IDENTITY_TOKEN_PROXY};
+
+        for (size_t k = 0; k < ELEMENTSOF(modes); k++) {
+                class.identity = modes[k];
+                cr_assert_eq(resolve(), -EOPNOTSUPP);
+                cr_assert_eq(e.cause, ERR_UNSUPPORTED);
+                cr_assert_not_null(strstr(e.hint, "useVMManagedIdentity"));
+        }
+        class.identity = SPC_IDENTITY_DEFAULT;
+        class.client_id = S("workload");
+        sec_unref(found.secret);
+        found.secret = NULL;
+        cr_assert_eq(resolve(), -EOPNOTSUPP);
+        cr_assert_not_null(strstr(err_text(&e), "workload identity"));
+}
+
+Test(identity, endpoints_from_options)
+{
+        o.vault_url = S("https://127.0.0.1:8443/vaults/{vault}/");
+        o.authority_host = S("https://127.0.0.1:8443");
+        o.imds_endpoint = S("http://127.0.0.1:8080/");
+        o.ca_file = S("/ca.pem");
+        setenv("AZURE_AUTHORITY_HOST", "https://elsewhere/", 1);
+        cr_assert_eq(resolve(), 0, "%s", err_text(&e));
+        cr_assert_str_eq(i.vault_url, "https://127.0.0.1:8443/vaults/kv-web");
+        cr_assert_str_eq(i.authority, "https://127.0.0.1:8443/");
+        cr_assert_str_eq(i.imds_endpoint, "http://127.0.0.1:8080");
+        cr_assert_str_eq(i.ca_file, "/ca.pem");
+}
+
+Test(identity, endpoints_from_the_environment)
+{
+        setenv("AZURE_AUTHORITY_HOST", "login.example", 1);
+        setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://imds.example", 1);
+        cr_assert_eq(resolve(), 0, "%s", err_text(&e));
+        cr_assert_str_eq(i.authority, "https://login.example/");
+        cr_assert_str_eq(i.imds_endpoint, "http://imds.example");
+        identity_done(&i);
+
+        /* a cloud named by the class is the class's own parameter */
+        class.cloud = S("AzureChinaCloud");
+        cr_assert_eq(resolve(), 0, "%s", err_text(&e));
+        cr_assert_str_eq(i.authority, "https://login.chinacloudapi.cn/");
+        cr_assert_str_eq(i.vault_url, "https://kv-web.vault.azure.cn");
+        cr_assert_str_eq(i.scope, "https://vault.azure.cn/.default");
+}
+
+Test(identity, plain_http_is_refused)
+{
+        o.vault_url = S("http://vault.example");
+        cr_assert_eq(resolve(), -EINVAL);
+        cr_assert_eq(e.cause, ERR_USAGE);
+        o.vault_url = NULL;
+        static const char *const bad[] = {
+                "http://a.example", "HTTP://a", "ftp://a", "", "https://a b", "https://u@h/"};
+        for (size_t k = 0; k < ELEMENTSOF(bad); k++) {
+                o.authority_host = S(bad[k]);
+                cr_assert_eq(resolve(), -EINVAL, "%s", bad[k]);
+                cr_assert_eq(e.cause, ERR_USAGE);
+        }
+}
+
+Test(identity, travels_whole)
+{
+        struct identity back = {0};
+
+        o.imds_endpoint = S("http://imds");
+        o.ca_file = S("/ca.pem");
+        cr_assert_eq(resolve(), 0);
+        _cleanup_json_ cJSON *j = identity_format(&i);
+        cr_assert_eq(identity_parse(j, &back, &e), 0, "%s", err_text(&e));
+        cr_assert_eq(back.mode, i.mode);
+        cr_assert_str_eq(back.tenant, i.tenant);
+        cr_assert_str_eq(back.client_id, i.client_id);
+        cr_assert(sec_equal(back.secret, i.secret));
+        cr_assert_str_eq(back.authority, i.authority);
+        cr_assert_str_eq(back.imds_endpoint, i.imds_endpoint);
+        cr_assert_str_eq(back.vault_url, i.vault_url);
+        cr_assert_str_eq(back.scope, i.scope);
+        cr_assert_str_eq(back.ca_file, i.ca_file);
+        identity_done(&back);
+
+        cJSON_DeleteItemFromObject(j, "client_secret");
+        cJSON_AddStringToObject(j, "client_secret", "0g");
+        cr_assert_eq(identity_parse(j, &back, &e), -EBADMSG);
+        cJSON_DeleteItemFromObject(j, "scope");
+        cr_assert_eq(identity_parse(j, &back, &e), -EBADMSG);
+}

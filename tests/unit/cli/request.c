@@ -1,0 +1,145 @@
+#include <criterion/criterion.h>
+
+#include "cli/control.h"
+#include "cli/request.h"
+
+static const char class_text[] = "apiVersion: secrets-store.csi.x-k8s.io/v1\n"
+                                 "kind: SecretProviderClass\n"
+                                 "metadata: {name: web, namespace: prod}\n"
+                                 "spec:\n"
+                                 "  provider: azure\n"
+                                 "  parameters:\n"
+                                 "    keyvaultName: kv-web\n"
+                                 "    tenantId: t\n"
+                                 "    objects: |\n"
+                                 "      array:\n"
+                                 "        - |\n"
+                                 "          objectName: pw\n"
+                                 "          objectType: secret\n"
+                                 "          objectAlias: db/password\n"
+                                 "          objectVersion: abc\n"
+                                 "          objectEncoding: hex\n"
+                                 "          filePermission: '0440'\n"
+                                 "        - |\n"
+                                 "          objectName: cert\n"
+                                 "          objectType: cert\n";
+
+static struct mount_request in, out;
+static struct err e;
+
+static void set_up(void)
+{
+        struct spc_diags diags = {0};
+
+        cr_assert_eq(spc_parse(class_text, sizeof class_text - 1, NULL, &in.class, &diags), 0);
+        spc_diags_done(&diags);
+        in.mountpoint = strdup("/mnt/s");
+        in.identity = (struct identity){
+                .mode = AUTH_CLIENT_SECRET,
+                .tenant = strdup("t"),
+                .client_id = strdup("c"),
+                .authority = strdup("https://a/"),
+                .vault_url = strdup("https://v"),
+                .scope = strdup("https://s/.default"),
+        };
+        cr_assert_eq(sec_new("\0\xff\n", 3, &in.identity.secret), 0);
+        in.poll_interval = 1500 * USEC_PER_MSEC;
+        in.uid = 4294967294;
+        in.gid = 12;
+        in.mode = 0440;
+        in.allow_other = true;
+}
+
+static void tear_down(void)
+{
+        mount_request_done(&in);
+        mount_request_done(&out);
+        err_done(&e);
+}
+
+TestSuite(request, .init = set_up, .fini = tear_down);
+
+Test(request, travels_whole)
+{
+        _cleanup_json_ cJSON *j = mount_request_format(&in);
+
+        cr_assert_str_eq(control_type(j), "mount");
+        cr_assert_eq(mount_request_parse(j, &out, &e), 0, "%s", err_text(&e));
+        cr_assert_str_eq(out.mountpoint, "/mnt/s");
+        cr_assert_eq(out.poll_interval, in.poll_interval);
+        cr_assert_eq(out.uid, in.uid);
+        cr_assert_eq(out.gid, 12);
+        cr_assert_eq(out.mode, 0440);
+        cr_assert(out.allow_other);
+        cr_assert_not(out.xattr);
+        cr_assert(sec_equal(out.identity.secret, in.identity.secret));
+
+        cr_assert_str_eq(out.class->name, "web");
+        cr_assert_str_eq(out.class->namespace, "prod");
+        cr_assert_str_eq(out.class->vault, "kv-web");
+        cr_assert_eq(out.class->n_objects, 2);
+        for (size_t i = 0; i < 2; i++) {
+                const struct spc_object *a = &in.class->objects[i], *b = &out.class->objects[i];
+                cr_assert_str_eq(a->name, b->name);
+                cr_assert_str_eq(a->alias, b->alias);
+                cr_assert_str_eq(a->version, b->version);
+                cr_assert_str_eq(a->file, b->file);
+                cr_assert_eq(a->type, b->type);
+                cr_assert_eq(a->format, b->format);
+                cr_assert_eq(a->encoding, b->encoding);
+                cr_assert_eq(a->mode, b->mode);
+                cr_assert_eq(a->history, b->history);
+                cr_assert_eq(a->line, b->line);
+                cr_assert_eq(a->column, b->column);
+        }
+}
+
+/* Replaces member `name` of `where` and expects a refusal. */
+static void refuse(cJSON *j, cJSON *where, const char *name, cJSON *value)
+{
+        _cleanup_json_ cJSON *before =
+                cJSON_Duplicate(cJSON_GetObjectItemCaseSensitive(where, name), true);
+
+        cJSON_ReplaceItemInObjectCaseSensitive(where, name, value);
+        cr_assert_eq(mount_request_parse(j, &out, &e), -EBADMSG, "%s", name);
+        cJSON_ReplaceItemInObjectCaseSensitive(where, name, cJSON_Duplicate(before, true));
+        cr_assert_eq(mount_request_parse(j, &out, &e), 0, "%s", name);
+        mount_request_done(&out);
+}
+
+Test(request, what_does_not_fit_is_refused)
+{
+        _cleanup_json_ cJSON *j = mount_request_format(&in);
+        cJSON *class = cJSON_GetObjectItem(j, "class");
+        cJSON *object = cJSON_GetArrayItem(cJSON_GetObjectItem(class, "objects"), 0);
+        static const char *const paths[] = {
+                "", "/etc/passwd", "../x", "a/../b", "a//b", "a/", ".", "a/."};
+
+        refuse(j, j, "mountpoint", cJSON_CreateString("relative"));
+        refuse(j, j, "uid", cJSON_CreateNumber(-1));
+        refuse(j, j, "uid", cJSON_CreateNumber(4294967295.0));
+        refuse(j, j, "mode", cJSON_CreateNumber(01777));
+        refuse(j, j, "poll_interval_ms", cJSON_CreateNumber(1e15));
+        refuse(j, class, "name", cJSON_CreateNumber(1));
+        refuse(j, class, "identity", cJSON_CreateNumber(4));
+        refuse(j, object, "type", cJSON_CreateNumber(3));
+        refuse(j, object, "mode", cJSON_CreateNumber(512));
+        refuse(j, object, "history", cJSON_CreateNumber(SPC_HISTORY_MAX + 1));
+        refuse(j, object, "name", cJSON_CreateString(""));
+        for (size_t i = 0; i < ELEMENTSOF(paths); i++)
+                refuse(j, object, "file", cJSON_CreateString(paths[i]));
+        /* what is put back is a copy: nothing below it can be used after these */
+        refuse(j, class, "objects", cJSON_CreateString("x"));
+        refuse(j, j, "class", cJSON_CreateNull());
+        refuse(j, j, "identity", cJSON_CreateObject());
+}
+
+Test(request, too_many_objects_are_refused)
+{
+        _cleanup_json_ cJSON *j = mount_request_format(&in);
+        cJSON *objects = cJSON_GetObjectItem(cJSON_GetObjectItem(j, "class"), "objects");
+
+        for (int n = cJSON_GetArraySize(objects); n <= SPC_OBJECTS_MAX; n++)
+                cJSON_AddItemToArray(objects, cJSON_CreateObject());
+        cr_assert_eq(mount_request_parse(j, &out, &e), -EBADMSG);
+}

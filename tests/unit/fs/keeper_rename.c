@@ -1,0 +1,369 @@
+/* A rename through a real mount, served by this process's own threads. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "fs/keeper_mount.h"
+#include "fs/server.h"
+#include "tests/unit/fs/support.h"
+
+#if __has_include("fs/keeper_rename.h")
+#include "fs/keeper_rename.h"
+
+static struct renamer renamer = {.fd = -EBADF};
+
+static void start_rename(const struct keeper_mount *m, const struct keeper_msg *request)
+{
+        if (renamer.fd < 0)
+                cr_assert_eq(renamer_start(&renamer), 0);
+        cr_assert_eq(renamer_send(&renamer, m, request), 0);
+        cr_assert(renamer.busy);
+}
+
+static int end_rename(void)
+{
+        struct pollfd p = {.fd = renamer.fd, .events = POLLIN};
+        int result;
+
+        cr_assert_eq(poll(&p, 1, 20000), 1, "the rename does not end");
+        cr_assert_eq(renamer_receive(&renamer, &result), 1);
+        cr_assert_not(renamer.busy);
+        return result;
+}
+
+Test(keeper_rename, a_renamer_leaves_when_its_keeper_does, .timeout = 60)
+{
+        struct renamer r;
+        int result, status;
+
+        cr_assert_eq(renamer_start(&r), 0);
+        cr_assert_eq(renamer_receive(&r, &result), -EAGAIN);
+        pid_t pid = r.pid;
+        renamer_done(&r);
+        renamer_done(&r);
+        cr_assert_eq(waitpid(pid, &status, 0), pid);
+        cr_assert(WIFEXITED(status));
+}
+
+Test(keeper_rename, a_renamer_that_dies_is_noticed, .timeout = 60)
+{
+        struct renamer r;
+        int result = 77;
+
+        cr_assert_eq(renamer_start(&r), 0);
+        cr_assert_eq(kill(r.pid, SIGKILL), 0);
+        struct pollfd p = {.fd = r.fd, .events = POLLIN};
+        cr_assert_eq(poll(&p, 1, 20000), 1);
+        cr_assert_eq(renamer_receive(&r, &result), 0);
+        cr_assert_eq(result, 77);
+        cr_assert_eq(waitpid(r.pid, NULL, 0), r.pid);
+        renamer_done(&r);
+}
+#else
+static pid_t child;
+
+static void start_rename(const struct keeper_mount *m, const struct keeper_msg *request)
+{
+        child = keeper_rename_start(m, request);
+        cr_assert_gt(child, 0);
+}
+
+static int end_rename(void)
+{
+        int status;
+
+        cr_assert_eq(waitpid(child, &status, 0), child);
+        return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
+}
+#endif
+
+static char at[] = "/tmp/akvfs-unit-XXXXXX";
+static bool have_root;
+static struct keeper_mount mount_made;
+static struct server *server;
+static struct rig rig;
+
+static void init(void)
+{
+        cr_assert_not_null(mkdtemp(at));
+        have_root = private_namespace();
+        mount_made = (struct keeper_mount){.fuse_fd = -EBADF, .private_fd = -EBADF};
+}
+
+static void fini(void)
+{
+        char path[96];
+
+        (void)umount2(at, MNT_DETACH | UMOUNT_NOFOLLOW);
+        (void)snprintf(path, sizeof path, "%s/out", at);
+        (void)remove(path);
+        cr_expect_eq(rmdir(at), 0);
+}
+
+TestSuite(keeper_rename, .init = init, .fini = fini, .timeout = 60);
+
+static void on_ready(void *userdata)
+{
+        rig.ready++;
+}
+
+static void on_renamed(void *userdata)
+{
+        rig.renamed++;
+}
+
+static void on_refused(void *userdata, struct session *s, uint64_t id)
+{
+        rig.refused++;
+}
+
+static void on_dead(void *userdata)
+{
+        rig.dead++;
+}
+
+static void on_freed(void *userdata)
+{
+        rig.freed++;
+}
+
+static const struct session_events events = {.ready = on_ready,
+        .renamed = on_renamed,
+        .refused = on_refused,
+        .dead = on_dead,
+        .freed = on_freed};
+
+static void begin(uint32_t flags)
+{
+        struct keeper_msg m;
+        char detail[KEEPER_NAME_SIZE] = "";
+
+        keeper_msg_init(&m, KEEPER_MOUNT, 1);
+        cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, at), 0);
+        cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, "akvfs:unit"), 0);
+        m.flags = flags;
+        cr_assert_eq(keeper_mount_make(&m, &mount_made, detail), 0, "%s", detail);
+        struct tree_config cfg = {.epoch = 5, .mode = 0644};
+        cr_assert_eq(tree_new(&cfg, &rig.tree), 0);
+        put_text(rig.tree, "f", "old");
+        put_text(rig.tree, "d/g", "old");
+}
+
+static void serve(void)
+{
+        struct session_config cfg = {
+                .tree = rig.tree, .label = at, .no_open = mount_made.privileged, .events = &events};
+
+        cr_assert_eq(server_new(2, &server), 0);
+        cr_assert_eq(
+                session_new(fcntl(mount_made.fuse_fd, F_DUPFD_CLOEXEC, 3), &cfg, &rig.session), 0);
+        cr_assert_eq(server_add(server, rig.session), 0);
+        wait_for_count(NULL, &rig.ready, 1);
+}
+
+static void end(void)
+{
+        char detail[KEEPER_NAME_SIZE] = "";
+
+        cr_assert_eq(keeper_mount_unmount(&mount_made, true, detail), 0, "%s", detail);
+        keeper_mount_done(&mount_made);
+        server_remove(server, rig.session);
+        rig.session = session_unref(rig.session);
+        wait_for_count(NULL, &rig.freed, 1);
+        server_free(server);
+        tree_free(rig.tree);
+}
+
+static struct keeper_msg plan(const char *path, const char *text)
+{
+        struct view_file *f = make_file(path, text);
+        struct tree_plan p;
+        struct keeper_msg m;
+
+        cr_assert_eq(tree_stage(rig.tree, f, &p), 0);
+        keeper_msg_init(&m, KEEPER_RENAME, 1);
+        cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, p.folder), 0);
+        cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, p.name), 0);
+        cr_assert_eq(keeper_msg_set(m.staged, sizeof m.staged, p.staged), 0);
+        cr_assert_eq(keeper_msg_valid(&m), 0);
+        view_file_unref(f);
+        return m;
+}
+
+static void expect_text(int fd, const char *text)
+{
+        char buf[64];
+
+        ssize_t n = pread(fd, buf, sizeof buf, 0);
+        cr_assert_eq(n, (ssize_t)strlen(text), "%zd", n);
+        cr_assert_arr_eq(buf, text, (size_t)n);
+}
+
+static int open_below(const char *name)
+{
+        char path[96];
+
+        (void)snprintf(path, sizeof path, "%s/%s", at, name);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        cr_assert_geq(fd, 0, "%s: %s", path, strerror(errno));
+        return fd;
+}
+
+static void rotate_and_look(void)
+{
+        int old = open_below("f");
+        expect_text(old, "old");
+        struct keeper_msg m = plan("f", "newer");
+        start_rename(&mount_made, &m);
+        cr_assert_eq(end_rename(), 0);
+        cr_assert(tree_applied(rig.tree));
+        wait_for_count(NULL, &rig.renamed, 1);
+        int fresh = open_below("f");
+        expect_text(fresh, "newer");
+        expect_text(old, "old");
+        safe_close(old);
+        safe_close(fresh);
+
+        m = plan("d/g", "newer");
+        start_rename(&mount_made, &m);
+        cr_assert_eq(end_rename(), 0);
+        fresh = open_below("d/g");
+        expect_text(fresh, "newer");
+        safe_close(fresh);
+        cr_assert_eq(rig.refused, 0);
+}
+
+Test(keeper_rename, the_next_open_sees_it_and_the_last_one_does_not)
+{
+        if (!have_root)
+                return;
+        begin(KEEPER_PRIVILEGED | KEEPER_ALLOW_OTHER);
+        serve();
+        rotate_and_look();
+        end();
+}
+
+Test(keeper_rename, through_the_only_mount_of_an_ordinary_user)
+{
+        if (!have_root)
+                return;
+        begin(0);
+        serve();
+        rotate_and_look();
+        end();
+}
+
+Test(keeper_rename, what_was_not_planned_is_refused)
+{
+        if (!have_root)
+                return;
+        begin(KEEPER_PRIVILEGED);
+        serve();
+        struct keeper_msg m = plan("f", "newer");
+        cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, "other"), 0);
+        start_rename(&mount_made, &m);
+        cr_assert_eq(end_rename(), -EROFS);
+        cr_assert_eq(rig.refused, 1);
+        cr_assert(tree_unstage(rig.tree));
+        cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, "missing"), 0);
+        start_rename(&mount_made, &m);
+        cr_assert_eq(end_rename(), -ENOENT);
+        end();
+}
+
+/* Users cannot: theirs is read-only. */
+Test(keeper_rename, nobody_else_changes_anything)
+{
+        char path[96], other[96];
+
+        if (!have_root)
+                return;
+        begin(KEEPER_PRIVILEGED | KEEPER_ALLOW_OTHER);
+        serve();
+        (void)snprintf(path, sizeof path, "%s/f", at);
+        (void)snprintf(other, sizeof other, "%s/x", at);
+        cr_assert_eq(open(path, O_WRONLY | O_CLOEXEC), -1);
+        cr_assert_eq(errno, EROFS);
+        cr_assert_eq(rename(path, other), -1);
+        cr_assert_eq(errno, EROFS);
+        cr_assert_eq(unlink(path), -1);
+        cr_assert_eq(errno, EROFS);
+        cr_assert_eq(rig.refused, 0, "the kernel did not even ask");
+        end();
+}
+
+Test(keeper_rename, a_mount_over_it_is_none_of_ours)
+{
+        if (!have_root)
+                return;
+        begin(0);
+        serve();
+        cr_assert_eq(mount("other", at, "tmpfs", 0, NULL), 0);
+        struct keeper_msg m = plan("f", "newer");
+        start_rename(&mount_made, &m);
+        cr_assert_eq(end_rename(), -ENODEV);
+        cr_assert_eq(umount(at), 0);
+        cr_assert(tree_unstage(rig.tree));
+        end();
+}
+
+/* Nobody serves: it waits, and goes when the connection does. It would keep the connection alive if
+ * it had inherited a descriptor of it. */
+Test(keeper_rename, a_hanging_one_holds_no_connection)
+{
+        if (!have_root)
+                return;
+        begin(KEEPER_PRIVILEGED);
+        struct keeper_msg m = plan("f", "newer");
+        struct pollfd p = {.fd = mount_made.fuse_fd, .events = POLLIN};
+        start_rename(&mount_made, &m);
+        cr_assert_eq(poll(&p, 1, 10000), 1);
+        mount_made.fuse_fd = safe_close(mount_made.fuse_fd);
+        int r = end_rename();
+        cr_assert(r == -ENOTCONN || r == -ECONNABORTED, "%d", r);
+        char detail[KEEPER_NAME_SIZE];
+        cr_assert_eq(keeper_mount_unmount(&mount_made, true, detail), 0);
+        keeper_mount_done(&mount_made);
+        tree_free(rig.tree);
+}
+
+#if __has_include("fs/keeper_rename.h")
+/* What a folder is, the worker tells: a symlink there must not lead a root process outside. */
+Test(keeper_rename, a_symlink_inside_leads_nowhere)
+{
+        char path[96], outside[] = "/tmp/akvfs-unit-out-XXXXXX", staged[KEEPER_STAGE_LEN + 1];
+        struct keeper_msg m;
+
+        cr_assert_not_null(mkdtemp(outside));
+        (void)snprintf(staged, sizeof staged, "%s%032d", KEEPER_STAGE_PREFIX, 7);
+        (void)snprintf(path, sizeof path, "%s/%s", outside, staged);
+        safe_close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+        (void)snprintf(path, sizeof path, "%s/out", at);
+        cr_assert_eq(symlink("/tmp", path), 0);
+
+        struct keeper_mount fake = {.mountpoint = at,
+                .privileged = true,
+                .fuse_fd = -EBADF,
+                .private_fd = open(at, O_PATH | O_DIRECTORY | O_CLOEXEC)};
+        keeper_msg_init(&m, KEEPER_RENAME, 1);
+        (void)snprintf(m.path, sizeof m.path, "out/%s", strrchr(outside, '/') + 1);
+        cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, "victim"), 0);
+        cr_assert_eq(keeper_msg_set(m.staged, sizeof m.staged, staged), 0);
+        cr_assert_eq(keeper_msg_valid(&m), 0);
+        start_rename(&fake, &m);
+        int r = end_rename();
+        safe_close(fake.private_fd);
+        (void)snprintf(path, sizeof path, "%s/victim", outside);
+        bool renamed = access(path, F_OK) == 0;
+        (void)remove(path);
+        (void)snprintf(path, sizeof path, "%s/%s", outside, staged);
+        (void)remove(path);
+        (void)rmdir(outside);
+        cr_assert_not(renamed);
+        cr_assert_eq(r, -ELOOP);
+}
+#endif
