@@ -142,6 +142,24 @@ static int format_state(const struct mount_request *request, struct sec *secret,
         return text ? sec_new(text, strlen(text), ret) : -ENOMEM;
 }
 
+/* What mountinfo shows. It passes through mount options, where a comma would begin another. */
+static int source_name(const char *class, char **ret)
+{
+        char *name = NULL;
+
+        int r = xasprintf(&name, "akvfs:%.200s", class);
+        if (r < 0)
+                return r;
+        for (char *p = name + strlen("akvfs:"); *p; p++) {
+                bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+                             (*p >= '0' && *p <= '9') || strchr("-._", *p);
+                if (!plain)
+                        *p = '_';
+        }
+        *ret = name;
+        return 0;
+}
+
 static void begin_mount(struct class_mount *cm)
 {
         static const struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
@@ -150,7 +168,7 @@ static void begin_mount(struct class_mount *cm)
         struct view_file *const *files = NULL;
         size_t n = view_files(cm->view, &files);
 
-        int r = xasprintf(&fsname, "akvfs:%s", cm->request.class->name);
+        int r = source_name(cm->request.class->name, &fsname);
         if (r < 0) {
                 err_set(&e, r, "out of memory");
                 fail(cm, &e);

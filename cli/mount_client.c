@@ -273,7 +273,7 @@ static int talk(struct foreground *f, struct control_client *c, const struct mou
         return r;
 }
 
-int mount_in_foreground(const struct mount_request *q, const struct options *o)
+int mount_in_foreground(struct mount_request *q, const struct options *o)
 {
         _cleanup_rundir_ struct rundir d = {.fd = -EBADF};
         _cleanup_close_ int lock = -EBADF, signal_fd = block_signals();
@@ -302,6 +302,7 @@ int mount_in_foreground(const struct mount_request *q, const struct options *o)
         lock = safe_close(lock);
         if (r == 0)
                 r = talk(&f, c, q, &e);
+        mount_request_done(q);
         control_client_free(TAKE_PTR(c));
         if (r < 0 && !f.stopping)
                 cli_print_error("mount", &e);

@@ -7,5 +7,6 @@
 
 int mount_in_background(const struct mount_request *q, const struct options *o);
 
-/* With a worker of its own, until it is unmounted or a signal comes. */
-int mount_in_foreground(const struct mount_request *q, const struct options *o);
+/* With a worker of its own, until it is unmounted or a signal comes. Empties the request, secret
+ * and all, once the worker has it. */
+int mount_in_foreground(struct mount_request *q, const struct options *o);
