@@ -131,17 +131,6 @@ static void on_gone(void *userdata, const struct err *error)
         step_soon(cm);
 }
 
-/* The request as it came, for a later worker: the credentials with it, in secret memory. */
-static int format_state(const struct mount_request *request, struct sec *secret, struct sec **ret)
-{
-        struct mount_request whole = *request;
-        whole.identity.secret = secret;
-        _cleanup_json_ cJSON *j = mount_request_format(&whole);
-        _cleanup_secret_ char *text = j ? cJSON_PrintUnformatted(j) : NULL;
-
-        return text ? sec_new(text, strlen(text), ret) : -ENOMEM;
-}
-
 /* What mountinfo shows. It passes through mount options, where a comma would begin another. */
 static int source_name(const char *class, char **ret)
 {
@@ -158,6 +147,17 @@ static int source_name(const char *class, char **ret)
         }
         *ret = name;
         return 0;
+}
+
+/* The request as it came, for a later worker: the credentials with it, in secret memory. */
+static int format_state(const struct mount_request *request, struct sec *secret, struct sec **ret)
+{
+        struct mount_request whole = *request;
+        whole.identity.secret = secret;
+        _cleanup_json_ cJSON *j = mount_request_format(&whole);
+        _cleanup_secret_ char *text = j ? cJSON_PrintUnformatted(j) : NULL;
+
+        return text ? sec_new(text, strlen(text), ret) : -ENOMEM;
 }
 
 static void begin_mount(struct class_mount *cm)
