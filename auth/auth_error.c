@@ -63,7 +63,34 @@ static uint64_t find_code(const cJSON *j, const char *description)
         return code;
 }
 
-static void read_said(const struct http_response *resp, struct said *ret)
+/* No service is known to repeat the secret. One that does must not get it into a log: it is covered
+ * before anything is cut, so that no part of it stays at an end. */
+static void hide(char *text, const char *needle, size_t len)
+{
+        if (len < 4)
+                return;
+        for (char *p = text; (p = memmem(p, strlen(p), needle, len)); p += len)
+                memset(p, '*', len);
+}
+
+static void hide_secret(const struct auth_params *p, const char *text)
+{
+        _cleanup_secret_ char *plain = NULL, *escaped = NULL;
+        char *ours = (char *)(uintptr_t)text; /* in the tree that is about to be freed */
+
+        if (!text || !p->client_secret)
+                return;
+        size_t len = sec_len(p->client_secret);
+        hide(ours, sec_bytes(p->client_secret), len);
+        plain = strndup(sec_bytes(p->client_secret), len);
+        if (!plain || http_escape(plain, &escaped) < 0)
+                *ours = '\0'; /* better no text */
+        else
+                hide(ours, escaped, strlen(escaped));
+}
+
+static void read_said(
+        const struct auth_params *p, const struct http_response *resp, struct said *ret)
 {
         _cleanup_json_ cJSON *j = NULL;
 
@@ -79,6 +106,8 @@ static void read_said(const struct http_response *resp, struct said *ret)
                 error = json_string(inner, "code");
                 description = json_string(inner, "message");
         }
+        hide_secret(p, error);
+        hide_secret(p, description);
         ret->code = find_code(j, description);
         if (error)
                 copy_text(ret->error, sizeof ret->error, error);
@@ -93,25 +122,6 @@ static void read_said(const struct http_response *resp, struct said *ret)
                         *ids = '\0';
                 copy_text(ret->description, sizeof ret->description, text);
         }
-}
-
-/* No service is known to repeat the secret. One that does must not get it into a log. */
-static void hide(char *text, const char *needle, size_t len)
-{
-        if (len < 4)
-                return;
-        for (char *p; (p = memmem(text, strlen(text), needle, len));)
-                memset(p, '*', len);
-}
-
-static void hide_secret(const struct auth_params *p, struct said *said)
-{
-        if (!p->client_secret)
-                return;
-        const char *secret = sec_bytes(p->client_secret);
-        size_t len = sec_len(p->client_secret);
-        hide(said->error, secret, len);
-        hide(said->description, secret, len);
 }
 
 static bool has_blank_ends(const struct sec *secret)
@@ -217,6 +227,9 @@ static void hint_imds(
         if (strstr(said->description, "Multiple user assigned identities"))
                 err_hint(e, "this VM has several user-assigned identities: set "
                             "userAssignedIdentityID to the client id of one (az vm identity show)");
+        else if (strstr(said->description, "metadata header"))
+                err_hint(e, "something between this process and the metadata service took the "
+                            "Metadata header away: nothing may be between them");
         else if (strstr(said->description, "Identity not found") || status == 400) {
                 if (*p->client_id)
                         err_hint(e,
@@ -277,8 +290,7 @@ int auth_error(const struct auth_params *p, const char *identity, const struct h
 
         if (resp->status == 0)
                 return no_answer(p, identity, resp, e);
-        read_said(resp, &said);
-        hide_secret(p, &said);
+        read_said(p, resp, &said);
 
         enum err_cause cause = cause_of(p, resp->status, &said);
         if (*said.trace || *said.correlation)
@@ -309,6 +321,5 @@ int auth_error(const struct auth_params *p, const char *identity, const struct h
                 hint_imds(p, resp->status, &said, e);
         else
                 hint_entra(p, &said, e);
-        explicit_bzero(&said, sizeof said);
         return -EACCES;
 }
