@@ -4,7 +4,7 @@
 #include "vault/text.h"
 
 #define URL_MAX ((size_t)1024)
-#define PLACEHOLDER "{vault}"
+#define NAME_HOLE "{vault}"
 #define NAME_MIN 3
 #define NAME_MAX_LENGTH 24
 
@@ -243,10 +243,10 @@ static int expand(const char *pattern, const char *name, char **ret)
 
         if (!out)
                 return -ENOMEM;
-        while ((hole = strstr(out, PLACEHOLDER))) {
+        while ((hole = strstr(out, NAME_HOLE))) {
                 char *longer = NULL;
                 int r = xasprintf(&longer, "%.*s%s%s", (int)(hole - out), out, name,
-                        hole + strlen(PLACEHOLDER));
+                        hole + strlen(NAME_HOLE));
                 if (r < 0)
                         return r;
                 free(out);
