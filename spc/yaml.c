@@ -253,7 +253,8 @@ static int append(struct yml_reader *r, struct yml_node *parent, struct yml_node
         /* Doubles at each power of two, so that n_items is all there is to keep. */
         if ((parent->n_items & (parent->n_items - 1)) == 0) {
                 size_t room = parent->n_items ? parent->n_items * 2 : 1;
-                struct yml_node **items = reallocarray(parent->items, room, sizeof(*parent->items));
+                struct yml_node **items =
+                        reallocarray(parent->items, room, sizeof(struct yml_node *));
                 if (!items)
                         return -ENOMEM;
                 parent->items = items;

@@ -159,7 +159,8 @@ Test(yaml, problems_say_where)
                            "3)");
         expect("\xC3\xA4: \xE2\x82\xAC: c\n", "7: mapping values are not allowed in this context");
         expect("a: \xFF\n", "3: invalid leading UTF-8 octet");
-        cr_expect_str_eq(read_all("a: \0b", 6), "3: control characters are not allowed");
+        _cleanup_free_ char *nul = read_all("a: \0b", 6);
+        cr_expect_str_eq(nul, "3: control characters are not allowed");
 }
 
 static const struct yml_node *first_value(const char *s, struct yml_doc **ret_doc)
@@ -176,20 +177,19 @@ static const struct yml_node *first_value(const char *s, struct yml_doc **ret_do
 Test(yaml, scalars_keep_style_tag_and_place)
 {
         static const struct {
-                const char *text;
+                const char *text, *value, *tag;
                 enum yml_style style;
-                const char *value, *tag;
                 uint32_t start;
         } cases[] = {
-                {"a: x y", YML_PLAIN, "x y", NULL, 3},
-                {"a: 'x'", YML_SINGLE, "x", NULL, 3},
-                {"a: \"x\"", YML_DOUBLE, "x", NULL, 3},
-                {"a: |\n  x\n", YML_LITERAL, "x\n", NULL, 3},
-                {"a: >-\n  x\n", YML_FOLDED, "x", NULL, 3},
-                {"\xC3\xA4\xE2\x82\xAC: x", YML_PLAIN, "x", NULL, 7},
-                {"\r\na: x", YML_PLAIN, "x", NULL, 5},
-                {"a: !!int '5'", YML_SINGLE, "5", "tag:yaml.org,2002:int", 3},
-                {"a: !mine x", YML_PLAIN, "x", "!mine", 3},
+                {"a: x y", "x y", NULL, YML_PLAIN, 3},
+                {"a: 'x'", "x", NULL, YML_SINGLE, 3},
+                {"a: \"x\"", "x", NULL, YML_DOUBLE, 3},
+                {"a: |\n  x\n", "x\n", NULL, YML_LITERAL, 3},
+                {"a: >-\n  x\n", "x", NULL, YML_FOLDED, 3},
+                {"\xC3\xA4\xE2\x82\xAC: x", "x", NULL, YML_PLAIN, 7},
+                {"\r\na: x", "x", NULL, YML_PLAIN, 5},
+                {"a: !!int '5'", "5", "tag:yaml.org,2002:int", YML_SINGLE, 3},
+                {"a: !mine x", "x", "!mine", YML_PLAIN, 3},
         };
 
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
