@@ -270,6 +270,16 @@ static int create_pending(struct vault *v, const char *name, cJSON *policy, EVP_
         return 0;
 }
 
+static bool in_creation(const struct object *obj, struct err *e)
+{
+        if (!obj || !obj->pending || obj->pending->completed || obj->pending->cancelled)
+                return false;
+        (void)err_set(e, -EBUSY,
+                "A new key vault certificate can not be created or imported while a pending key "
+                "vault certificate's status is inProgress.");
+        return true;
+}
+
 int certificate_create(struct vault *vault, const char *name, const cJSON *given,
         const struct cert_options *options, struct object **ret, struct err *e)
 {
@@ -279,10 +289,8 @@ int certificate_create(struct vault *vault, const char *name, const cJSON *given
         _cleanup_free_ char *csr = NULL;
         struct object *obj = vault_find(vault, KIND_CERTIFICATE, name);
 
-        if (obj && obj->pending && !obj->pending->completed && !obj->pending->cancelled)
-                return err_set(e, -EBUSY,
-                        "A new key vault certificate can not be created or imported while a "
-                        "pending key vault certificate's status is inProgress.");
+        if (in_creation(obj, e))
+                return -EBUSY;
         int r = policy_complete(given, obj ? obj->policy : NULL, &policy, e);
         if (r < 0)
                 return r;
@@ -323,6 +331,8 @@ int certificate_import(struct vault *vault, const char *name, const struct bundl
 
         if (!version)
                 return -ENOMEM;
+        if (in_creation(vault_find(vault, KIND_CERTIFICATE, name), e))
+                return -EBUSY;
         int r = policy_of_import(b->cert, content_type, given, &policy, e);
         if (r == 0)
                 r = install(vault, name, &version, b, policy, ret, e);

@@ -101,40 +101,58 @@ int change_vault(struct store *s, const char *name, const cJSON *spec, struct er
 
 /* --- identities --- */
 
+static int read_rights(const cJSON *kinds, struct grant *g, struct err *e)
+{
+        const cJSON *kind, *op;
+
+        cJSON_ArrayForEach (kind, kinds) {
+                enum kind k = KIND_SECRET;
+                while (k < KINDS && !streq(kind->string, kind_segment(k)))
+                        k++;
+                if (k == KINDS)
+                        return err_set(e, -EINVAL, "permissions know no %s", kind->string);
+                cJSON_ArrayForEach (op, kind) {
+                        const char *word = cJSON_GetStringValue(op);
+                        int o = 0;
+                        while (o < OPERATIONS &&
+                                !(word && streq(word, operation_name((enum operation)o))))
+                                o++;
+                        if (o < OPERATIONS)
+                                g->mask[k] |= 1U << o;
+                        else if (word && streq(word, "all"))
+                                g->mask[k] = (1U << OPERATIONS) - 1;
+                        else
+                                return err_set(e, -EINVAL, "permissions know no %s",
+                                        word ? word : "such value");
+                }
+        }
+        return 0;
+}
+
+/* null: everything is allowed; {}: nothing is. What was there stays when the new is bad. */
 static int change_permissions(struct identity *i, const cJSON *vaults, struct err *e)
 {
-        const cJSON *v, *kind, *op;
+        struct identity fresh = {0};
+        struct grant *g;
+        const cJSON *v;
+        int r = 0;
 
         if (!cJSON_IsNull(vaults) && !cJSON_IsObject(vaults))
                 return err_set(e, -EINVAL, "permissions is neither null nor an object");
-        identity_clear_grants(i);
+        if (cJSON_IsObject(vaults) && cJSON_GetArraySize(vaults) == 0)
+                r = identity_grant(&fresh, "*", &g);
         cJSON_ArrayForEach (v, vaults) {
-                struct grant *g;
-                if (identity_grant(i, v->string, &g) < 0)
-                        return -ENOMEM;
-                cJSON_ArrayForEach (kind, v) {
-                        enum kind k = KIND_SECRET;
-                        while (k < KINDS && !streq(kind->string, kind_segment(k)))
-                                k++;
-                        if (k == KINDS)
-                                return err_set(e, -EINVAL, "permissions know no %s", kind->string);
-                        g->mask[k] = 0;
-                        cJSON_ArrayForEach (op, kind) {
-                                const char *word = cJSON_GetStringValue(op);
-                                int o = 0;
-                                while (o < OPERATIONS &&
-                                        !(word && streq(word, operation_name((enum operation)o))))
-                                        o++;
-                                if (o < OPERATIONS)
-                                        g->mask[k] |= 1U << o;
-                                else if (word && streq(word, "all"))
-                                        g->mask[k] = ~0U;
-                                else
-                                        return err_set(e, -EINVAL, "permissions know no %s",
-                                                word ? word : "such value");
-                        }
-                }
+                if (r == 0)
+                        r = identity_grant(&fresh, v->string, &g);
+                if (r == 0)
+                        r = read_rights(v, g, e);
         }
+        if (r < 0) {
+                identity_clear_grants(&fresh);
+                return r;
+        }
+        identity_clear_grants(i);
+        i->grants = fresh.grants;
         return 0;
 }
 

@@ -116,10 +116,16 @@ static void update_secret(struct call *c, const char *name, const char *version)
                 call_not_found(c, KIND_SECRET, name, version);
                 return;
         }
+        /* All of it or nothing. */
         struct attributes attributes = v->attributes;
-        if (!read_attributes(c, c->body, &attributes) || !read_content_type(c, &v->content_type) ||
-                !read_tags(c, c->body, &v->tags))
+        _cleanup_json_ cJSON *tags = NULL;
+        if (!read_attributes(c, c->body, &attributes) || !read_tags(c, c->body, &tags) ||
+                !read_content_type(c, &v->content_type))
                 return;
+        if (tags) {
+                cJSON_Delete(v->tags);
+                v->tags = TAKE_PTR(tags);
+        }
         v->attributes = attributes;
         v->attributes.updated = now_seconds();
         answer_secret(c, obj, v, false);

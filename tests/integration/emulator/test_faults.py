@@ -9,7 +9,9 @@ import time
 
 import pytest
 
-from akvfs_emulator import AdminError
+from akvfs_emulator import AdminError, Emulator
+
+from .client import Client
 
 
 def get(client, name="x", **kw):
@@ -182,9 +184,6 @@ def test_imds_that_hangs(filled, client):
 
 def test_stop_in_the_middle_of_everything(emu):
     """SIGTERM with a hang, a parked connection and a slow body under way ends it cleanly."""
-    from akvfs_emulator import Emulator
-    from conftest import Client
-
     with Emulator() as own:
         client = Client(own)
         own.set_secret("x", "v" * 1000)

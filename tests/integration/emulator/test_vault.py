@@ -15,7 +15,8 @@ import urllib.request
 import pytest
 
 from akvfs_emulator import AdminError, Emulator, find_emulator
-from conftest import Client
+
+from .client import Client
 
 
 def value_of(answer):
@@ -189,6 +190,11 @@ def test_rights_by_kind_and_vault(emu, client):
     assert set(status.values()) == {200, 403}
     emu.permit(emu.client_id, None)
     assert client.vault("GET", "/keys")[0] == 200
+    emu.permit(emu.client_id, {})
+    assert client.vault("GET", "/keys")[0] == 403
+    with pytest.raises(AdminError):
+        emu.permit(emu.client_id, {"demo": {"keys": ["fly"]}})
+    assert client.vault("GET", "/keys")[0] == 403  # a bad change changes nothing
 
 
 # --- secrets ---
@@ -226,6 +232,9 @@ def test_attributes(client):
     changed = json.loads(text)["attributes"]
     assert status == 200 and "exp" not in changed and changed["enabled"] is False
     assert client.vault("GET", "/secrets/x")[0] == 403
+    assert client.vault("PATCH", "/secrets/x", {
+        "contentType": "new", "tags": {"a": 1}, "attributes": {"enabled": True}})[0] == 400
+    assert client.vault("GET", "/secrets/x")[0] == 403  # all of it or nothing
 
 
 def test_keys_are_echoed_as_imported(client):
@@ -246,9 +255,12 @@ def test_pending_certificate_is_cancelled_and_forgotten(client):
     body = {"policy": {"x509_props": {"subject": "CN=x"}, "issuer": {"name": "Unknown"}}}
     assert client.vault("POST", "/certificates/c/create", body)[0] == 202
     assert client.vault("POST", "/certificates/c/create", body)[0] == 409
+    client.vault("POST", "/certificates/d/create", {"policy": {"x509_props": {"subject": "CN=d"}}})
+    value = value_of(client.vault("GET", "/secrets/d"))
+    assert client.vault("POST", "/certificates/c/import", {"value": value})[0] == 409
     got = json.loads(client.vault("GET", "/certificates/c")[2])
     assert got["attributes"]["enabled"] is False and "cer" not in got and "kid" not in got
-    assert json.loads(client.vault("GET", "/certificates")[2])["value"] == []
+    assert "/certificates/c" not in client.vault("GET", "/certificates")[2].decode()
     answer = client.vault("PATCH", "/certificates/c/pending", {"cancellation_requested": True})
     assert json.loads(answer[2])["status"] == "cancelled"
     assert client.vault("DELETE", "/certificates/c/pending")[0] == 200
