@@ -57,7 +57,7 @@ format:
 .PHONY: bench
 bench: all
 	$(deps) bench
-	@tests/bench/run
+	@tests/tools/apart tests/bench/run
 
 .PHONY: fuzz
 fuzz:

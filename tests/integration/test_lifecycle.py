@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import threading
 
@@ -186,3 +187,18 @@ def test_the_mount_command_killed_while_it_waits_leaves_nothing(akvfs, services,
     assert process.wait(machine.PATIENCE) != 0
     wait_until(lambda: not machine.processes(akvfs.binary), "its processes have ended")
     assert not machine.is_mounted(point)
+
+
+def test_systemd_is_told(akvfs, services, spc, folder):
+    """A service of Type=notify: ready when everything can be read, stopping when it ends."""
+    services.set_secret("pw", secret())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        address = folder / "notify"
+        told.bind(str(address))
+        told.settimeout(machine.PATIENCE)
+        with akvfs.mount(spc(["pw"]), env={"NOTIFY_SOCKET": address}) as mount:
+            assert b"READY=1" in told.recv(4096).split(b"\n")
+            assert mount.mounted
+            mount.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: b"STOPPING=1" in told.recv(4096), "it says that it stops")
+            finish_by(akvfs, mount)

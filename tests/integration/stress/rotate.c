@@ -213,7 +213,7 @@ int main(int argc, char **argv)
         if (optind + 1 != argc || n_readers > 64)
                 return 2;
 
-        char path[4200];
+        static char path[4200];
         snprintf(path, sizeof path, "%s/secret", argv[optind]);
         file_path = path;
         file_size = strtoul(size, NULL, 10);

@@ -1,0 +1,33 @@
+"""What only a program in C is fast enough for: stress/ rotates at the cache's border, without a vault."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+import machine
+
+SECONDS = int(os.environ.get("AKVFS_STRESS_SECONDS", "10"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(SECONDS + 120)
+def test_no_read_is_torn_at_a_rotation_each_millisecond(folder):
+    """Four readers on 64 KiB; a new version is handed over each millisecond."""
+    point = folder / "mnt"
+    point.mkdir()
+    program = machine.BUILD / "tests" / "stress-rotate"
+    done = subprocess.run(
+        [str(program), "--seconds", str(SECONDS), "--interval-us", "1000"]
+        + ["--size", "65536", "--readers", "4", str(point)],
+        capture_output=True,
+        text=True,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert (seen["torn"], seen["failed"], seen["backwards"]) == (0, 0, 0)
+    assert seen["versions"] >= 900 * SECONDS, "the versions did not come each millisecond"
+    assert seen["rotations"] > 0 and seen["reads"] > 0
+    assert not machine.mounts_below(folder)
