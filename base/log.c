@@ -111,12 +111,11 @@ void log_write(enum log_level level, const char *file, int line, const char *fmt
         if (p < 0)
                 return;
 
-        char end[] = "\"}\n";
-        char *rest = json ? end : strchr(end, '\n');
+        const char *end = json ? "\"}\n" : "\n";
         struct iovec iov[] = {
                 {prefix, (size_t)MIN(p, (int)sizeof prefix - 1)},
                 {escaped, n},
-                {rest, strlen(rest)},
+                {(void *)(uintptr_t)end, strlen(end)},
         };
         /* A log that cannot be written is no reason to stop, and there is nowhere to say so. */
         ssize_t written = writev(log_fd, iov, ELEMENTSOF(iov));

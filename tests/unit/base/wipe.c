@@ -190,8 +190,8 @@ Test(wipe, nothing_is_left_of_an_exchange, .disabled = !TEST_MEMORY_SEARCH)
         loop_turn(l, 0); /* what freed itself in a callback */
         cr_assert_eq(test_memory_count(token, N), 0, "the token is left");
         cr_assert_eq(test_memory_count(sent, N), 0, "the request's body is left");
-        cr_assert_eq(test_memory_count(secret, N), 1, "the answer is there %zu times",
-                test_memory_count(secret, N));
+        /* in the struct sec, and not even there where its memory cannot be read from outside */
+        cr_assert_leq(test_memory_count(secret, N), 1, "the answer is there more than once");
         sec_unref(value);
         cr_assert_eq(test_memory_count(secret, N), 0, "the answer is left");
 
