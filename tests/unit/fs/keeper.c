@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -364,6 +365,8 @@ static pid_t start(const char *part, const int *fds, size_t n_fds, bool close_st
         pid_t pid = fork();
         cr_assert_geq(pid, 0);
         if (pid == 0) {
+                /* A test that is ended takes its keeper along, and that its mounts. */
+                (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
                 for (int fd = 0; close_stdio && fd < 3; fd++)
                         (void)close(fd);
                 _exit(keeper_run(&options));
