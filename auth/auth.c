@@ -22,14 +22,14 @@
 #include "base/wipe.h"
 
 /* Refresh when a fifth of the lifetime or this much is left, whichever is smaller. */
-#define REFRESH_MARGIN (5 * 60 * USEC_PER_SEC)
+#define REFRESH_MARGIN (300 * USEC_PER_SEC)
 /* A token this close to its end may expire on the way to the vault. */
 #define EXPIRY_MARGIN (30 * USEC_PER_SEC)
 /* After a failure nothing is sent for this long, doubling. */
 #define BACKOFF_FIRST USEC_PER_SEC
 #define BACKOFF_MAX (60 * USEC_PER_SEC)
 /* Where the endpoint asks for more, up to this. */
-#define RETRY_AFTER_MAX (10 * 60 * USEC_PER_SEC)
+#define RETRY_AFTER_MAX (600 * USEC_PER_SEC)
 /* A vault that refuses every token must not make a token request out of each of its own. */
 #define REJECT_INTERVAL (10 * USEC_PER_SEC)
 #define SCOPE_MAX ((size_t)1024)

@@ -53,7 +53,7 @@ static uint64_t find_code(const cJSON *j, const char *description)
         const cJSON *codes = json_get(j, "error_codes");
         const cJSON *first = cJSON_IsArray(codes) ? cJSON_GetArrayItem(codes, 0) : NULL;
 
-        if (cJSON_IsNumber(first) && first->valuedouble >= 1 && first->valuedouble < 1e12)
+        if (first && cJSON_IsNumber(first) && first->valuedouble >= 1 && first->valuedouble < 1e12)
                 return (uint64_t)first->valuedouble;
         const char *p = description ? strstr(description, "AADSTS") : NULL;
         uint64_t code = 0;
@@ -73,20 +73,19 @@ static void hide(char *text, const char *needle, size_t len)
                 memset(p, '*', len);
 }
 
-static void hide_secret(const struct auth_params *p, const char *text)
+static void hide_secret(const struct auth_params *p, char *text)
 {
         _cleanup_secret_ char *plain = NULL, *escaped = NULL;
-        char *ours = (char *)(uintptr_t)text; /* in the tree that is about to be freed */
 
         if (!text || !p->client_secret)
                 return;
         size_t len = sec_len(p->client_secret);
-        hide(ours, sec_bytes(p->client_secret), len);
+        hide(text, sec_bytes(p->client_secret), len);
         plain = strndup(sec_bytes(p->client_secret), len);
         if (!plain || http_escape(plain, &escaped) < 0)
-                *ours = '\0'; /* better no text */
+                *text = '\0'; /* better no text */
         else
-                hide(ours, escaped, strlen(escaped));
+                hide(text, escaped, strlen(escaped));
 }
 
 static void read_said(
@@ -100,11 +99,11 @@ static void read_said(
 
         /* Gateways in between put an object with code and message there. */
         const cJSON *inner = json_get(j, "error");
-        const char *error = json_string(j, "error");
-        const char *description = json_string(j, "error_description");
+        char *error = cJSON_GetStringValue(inner);
+        char *description = cJSON_GetStringValue(json_get(j, "error_description"));
         if (cJSON_IsObject(inner)) {
-                error = json_string(inner, "code");
-                description = json_string(inner, "message");
+                error = cJSON_GetStringValue(json_get(inner, "code"));
+                description = cJSON_GetStringValue(json_get(inner, "message"));
         }
         hide_secret(p, error);
         hide_secret(p, description);

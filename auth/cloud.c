@@ -1,6 +1,7 @@
 /* The Azure clouds, and the environment file of an Azure Stack. */
 #include "auth/cloud.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <strings.h>
@@ -56,7 +57,10 @@ static int fill_known(const struct known *k, struct cloud *ret)
         _cleanup_free_ char *resource = NULL;
 
         int r = xasprintf(&resource, "https://%s", k->vault_suffix);
-        return r < 0 ? r : fill(k->name, k->authority, resource, k->vault_suffix, ret);
+        if (r < 0)
+                return r;
+        assert(resource);
+        return fill(k->name, k->authority, resource, k->vault_suffix, ret);
 }
 
 static int unknown(const char *name, struct err *e)
@@ -160,6 +164,7 @@ static int read_stack(const char *file, const cJSON *j, struct cloud *ret, struc
                              : xasprintf(&resource_url, "https://%s", suffix);
         if (r < 0)
                 return r;
+        assert(authority_url && resource_url);
         if (!suffix) {
                 suffix = resource_url + strlen("https://");
                 if (!is_dns_suffix(suffix))

@@ -1,7 +1,9 @@
 /* What the files of base/http share among themselves. */
 #pragma once
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
+#include <sys/queue.h>
 
 #include "base/http.h"
 
@@ -23,6 +25,46 @@ struct http_exchange {
         size_t headers_len;
         bool transient; /* a transport error that another try may not meet */
 };
+
+/* --- base/http_request.c, base/http_transfer.c --- */
+
+struct origin;
+
+/* One request and what came back for it. */
+struct transfer {
+        struct http_call call;       /* first: a call is cast to its transfer */
+        TAILQ_ENTRY(transfer) entry; /* base/http.c's, as are the next two */
+        struct origin *origin;
+        enum { TRANSFER_IDLE, TRANSFER_WAITING, TRANSFER_ACTIVE, TRANSFER_BROKEN } state;
+        http_done_fn done;
+        void *userdata;
+
+        /* what was asked for */
+        CURL *easy;
+        char *scheme, *host, *port;
+        struct curl_slist *headers;
+        void *request_body;
+        char *proxy_name, *ca_file;
+        unsigned connect_timeout_ms, total_timeout_ms;
+
+        /* what came */
+        char *body;
+        size_t len, size, max;
+        struct http_exchange exchange;
+        size_t exchange_size, header_bytes;
+        bool shaking_hands, headers_complete, too_large, headers_too_large, no_memory;
+        char peer[INET6_ADDRSTRLEN];
+        char detail[CURL_ERROR_SIZE];
+};
+
+/* Checks the request and makes a transfer of it, ready for libcurl. */
+int http_transfer_new(const struct http_request *req, struct transfer **ret, struct err *e);
+void http_transfer_free(struct transfer *t); /* not while it is in a multi handle */
+DEFINE_CLEANUP(struct transfer *, http_transfer_free)
+/* Has libcurl call the transfer for whatever comes in. */
+CURLcode http_transfer_receive(struct transfer *t);
+/* What became of it; ret points into the transfer, but for ret->error. */
+void http_transfer_result(struct transfer *t, CURLcode code, struct http_response *ret);
 
 /* --- base/http_proxy.c --- */
 

@@ -125,11 +125,12 @@ void log_write(enum log_level level, const char *file, int line, const char *fmt
                 return;
         }
 
-        const char *end = json ? "\"}\n" : "\n";
+        char end[] = "\"}\n";
+        char *rest = json ? end : strchr(end, '\n');
         struct iovec iov[] = {
                 {prefix, (size_t)MIN(p, (int)sizeof prefix - 1)},
                 {escaped, n},
-                {(void *)(uintptr_t)end, strlen(end)},
+                {rest, strlen(rest)},
         };
         /* A log that cannot be written is no reason to stop, and there is nowhere to say so. */
         ssize_t written = writev(log_fd, iov, ELEMENTSOF(iov));

@@ -50,6 +50,8 @@ static void finish(void *userdata)
         struct fs_mount *m = userdata;
         bool was_ready = m->told_mounted;
 
+        tree_drop_snapshot(m->tree);
+
         /* Off the list first: the event may be followed by fs_stop(). */
         for (struct fs_mount **p = &m->fs->mounts; *p; p = &(*p)->next)
                 if (*p == m) {

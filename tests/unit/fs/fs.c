@@ -35,7 +35,7 @@ Test(fs, a_bad_socket_is_said)
 
         cr_assert_eq(loop_new(&l), 0);
         cr_assert_lt(fs_start(l, 1000, &fs, &e), 0);
-        cr_assert_not_null(strstr(err_text(&e), "cannot start"));
+        cr_assert_not_null(strstr(err_text(&e), "cannot be understood"));
         cr_assert_eq(e.cause, ERR_LOCAL);
         loop_free(l);
 }

@@ -152,7 +152,7 @@ Test(keeper_proto, every_string_has_an_end)
 Test(keeper_proto, only_requests_are_requests)
 {
         static const uint32_t others[] = {
-                0, 4, KEEPER_MOUNTED, KEEPER_RENAMED, KEEPER_UNMOUNTED, KEEPER_GONE, UINT32_MAX};
+                0, 99, KEEPER_MOUNTED, KEEPER_RENAMED, KEEPER_UNMOUNTED, KEEPER_GONE, UINT32_MAX};
         struct keeper_msg m = mount_request();
 
         for (size_t i = 0; i < ELEMENTSOF(others); i++) {

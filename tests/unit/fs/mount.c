@@ -203,7 +203,7 @@ Test(mount, a_new_version_is_renamed_in)
         update("d/g", "deeper");
         m = stage_take(&stage, KEEPER_RENAME);
         cr_assert_str_eq(m.path, "d");
-        cr_assert_eq(m.seq, 2);
+        cr_assert_eq((uint32_t)m.seq, 2);
         fs_mount_get_stats(stage.mount, &stats);
         cr_assert_eq(stats.generation, 2);
         leave();

@@ -39,7 +39,7 @@ Test(session, init_is_negotiated)
         const struct fuse_init_out *out = init_answer(&answer);
         cr_assert_eq(out->major, FUSE_KERNEL_VERSION);
         cr_assert_eq(out->max_write, 4096);
-        cr_assert_eq(out->max_pages, 256);
+        cr_assert_eq(out->max_pages, SESSION_READ_MAX / 4096);
         uint32_t on =
                 FUSE_PARALLEL_DIROPS | FUSE_CACHE_SYMLINKS | FUSE_ABORT_ERROR | FUSE_MAX_PAGES;
         cr_assert_eq(out->flags & on, on);

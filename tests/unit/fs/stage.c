@@ -42,7 +42,15 @@ void stage_new(struct stage *s)
         cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
         cr_assert_eq(loop_new(&s->loop), 0);
         s->keeper = pair[0];
+        /* A first worker: nothing to take over. */
+        struct keeper_msg m;
+        keeper_msg_init(&m, KEEPER_HELLO, 0);
+        m.seq = 1;
+        cr_assert_eq(keeper_send(s->keeper, &m, -EBADF), 0);
+        keeper_msg_init(&m, KEEPER_START, 0);
+        cr_assert_eq(keeper_send(s->keeper, &m, -EBADF), 0);
         cr_assert_eq(fs_start(s->loop, pair[1], &s->fs, NULL), 0);
+        (void)stage_take(s, KEEPER_SERVING);
 }
 
 void stage_done(struct stage *s)
@@ -88,8 +96,15 @@ struct keeper_msg stage_take(struct stage *s, enum keeper_op op)
         struct keeper_msg m;
         int fd = -EBADF;
 
-        wait_readable(s, s->keeper);
-        cr_assert_eq(keeper_recv(s->keeper, &m, &fd), 1);
+        /* A journal may be handed over at any time. */
+        do {
+                wait_readable(s, s->keeper);
+                cr_assert_eq(keeper_recv(s->keeper, &m, &fd), 1);
+                if (m.op == KEEPER_AREA) {
+                        cr_assert_geq(fd, 0);
+                        fd = safe_close(fd);
+                }
+        } while (m.op == KEEPER_AREA);
         cr_assert_eq(m.op, op, "%u instead of %u", m.op, op);
         cr_assert_eq(keeper_msg_valid(&m), 0);
         cr_assert_eq(fd, -EBADF);
@@ -140,7 +155,14 @@ bool stage_quiet(struct stage *s)
 
         for (int i = 0; i < 5; i++)
                 cr_assert_geq(loop_turn(s->loop, 10 * USEC_PER_MSEC), 0);
-        return poll(&p, 1, 0) == 0;
+        while (poll(&p, 1, 0) > 0) {
+                struct keeper_msg m;
+                int fd = -EBADF;
+                if (keeper_recv(s->keeper, &m, &fd) != 1 || m.op != KEEPER_AREA)
+                        return false;
+                safe_close(fd);
+        }
+        return true;
 }
 
 int stage_call(struct stage *s, struct answer *a, uint32_t opcode, uint64_t node, const void *arg,

@@ -74,7 +74,7 @@ static X509 *make_cert(
         must(cert);
         X509_set_version(cert, 2);
         ASN1_INTEGER_set(X509_get_serialNumber(cert), serial++ + ((long)getpid() << 8));
-        X509_gmtime_adj(X509_getm_notBefore(cert), -2 * 86400);
+        X509_gmtime_adj(X509_getm_notBefore(cert), -172800);
         X509_gmtime_adj(X509_getm_notAfter(cert), expired ? -86400 : 86400);
         X509_set_pubkey(cert, key);
         X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_UTF8,
