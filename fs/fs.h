@@ -26,6 +26,7 @@ struct fs_mount_config {
         bool allow_other;  /* root's default */
         bool privileged;   /* mount(2) and a private mount; else fusermount3 */
         bool xattr;        /* user.akvfs.* attributes */
+        bool audit;        /* each open is logged, no byte stays in the page cache (fs/audit.h) */
         struct sec *state; /* what the caller needs to go on with this mount in a later worker; its
                               own business, may be secret; a reference is taken. NULL for none */
 };

@@ -289,8 +289,9 @@ int fs_mount_open_session(struct fs_mount *m, int fd)
 {
         struct session_config cfg = {.tree = m->tree,
                 .label = m->mountpoint,
-                .no_open = m->cfg.privileged,
+                .no_open = m->cfg.privileged && !m->cfg.audit,
                 .xattr = m->cfg.xattr,
+                .audit = m->cfg.audit,
                 .init = m->init_len ? m->init : NULL,
                 .init_len = m->init_len,
                 .events = &session_events,
