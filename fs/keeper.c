@@ -435,6 +435,19 @@ static void serve(struct keeper *k)
         }
 }
 
+/* Two descriptors a mount here, one in the worker, which inherits the limit. Nothing of ours uses
+ * select(2), for whose sake the usual limit is as low as it is. */
+static void raise_descriptor_limit(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                log_warning("the limit on descriptors cannot be raised: %s", strerror(errno));
+}
+
 int keeper_run(const struct keeper_options *o)
 {
         struct keeper k = {.signal_fd = -EBADF,
@@ -445,6 +458,7 @@ int keeper_run(const struct keeper_options *o)
         /* Readers wait for these processes: a busy machine should not make them wait in line behind
          * whoever keeps it busy. Inherited by the worker; where it is not allowed, so be it. */
         (void)setpriority(PRIO_PROCESS, 0, -10);
+        raise_descriptor_limit();
         keeper_worker_init(&k.worker, o);
         int r = open_sources(&k);
         if (r == 0)

@@ -25,6 +25,7 @@ struct snapshot {
         size_t n_mounts;
         bool broken;    /* the area in use misses something: a new one is needed */
         bool next_full; /* the new one is too small */
+        size_t live;    /* bytes that were still true when the area in use was begun */
 };
 
 int snapshot_new(const struct snapshot_config *cfg, struct snapshot **ret)
@@ -116,8 +117,9 @@ static void give_up(struct snapshot *s, int r)
         s->broken = true;
 }
 
-/* -ENOSPC when the new area is too small for all. */
-static int write_all_mounts(struct snapshot *s, size_t size)
+/* -ENOSPC when the new area is too small for all, `need` more, and half as much again: all is
+ * written anew each time an area is full, so that has to become rarer as there is more of it. */
+static int write_all_mounts(struct snapshot *s, size_t size, size_t need)
 {
         struct journal *j;
 
@@ -132,12 +134,15 @@ static int write_all_mounts(struct snapshot *s, size_t size)
         for (struct snapshot_mount *m = s->mounts; m; m = m->next)
                 m->dump(m->userdata, m);
         journal_set_aside(j, slack(s));
-        r = s->next_full ? -ENOSPC : s->cfg.hand_over(s->cfg.userdata, journal_fd(j));
+        size_t live = journal_used(j);
+        bool full = s->next_full || journal_size(j) - live < need + live / 2;
+        r = full ? -ENOSPC : s->cfg.hand_over(s->cfg.userdata, journal_fd(j));
 
         pthread_mutex_lock(&s->lock);
         struct journal *old = r == 0 ? s->current : j;
         if (r == 0) {
                 s->current = j;
+                s->live = live;
                 s->broken = false;
         }
         s->next = NULL;
@@ -158,12 +163,14 @@ void snapshot_make_room(struct snapshot_mount *m, size_t len)
                 journal_set_aside(s->current, slack(s));
                 return;
         }
-        size_t size = MAX((s->current ? journal_used(s->current) : 0) + 2 * need, JOURNAL_SIZE_MIN);
+        /* From what was live last time, not from what the full area holds, most of which rotations
+         * have superseded: areas would grow with each of them. */
+        size_t size = MAX(s->live + s->live / 2 + 2 * need, JOURNAL_SIZE_MIN);
         int r;
         /* What is live is known only when it has been written: larger until it fits. */
         do {
-                r = write_all_mounts(s, size);
-                size *= 2;
+                r = write_all_mounts(s, size, need);
+                size += size / 2;
         } while (r == -ENOSPC && size <= JOURNAL_SIZE_MAX);
         if (r < 0)
                 give_up(s, r);
