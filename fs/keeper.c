@@ -19,6 +19,7 @@
 #include "fs/keeper_worker.h"
 
 #define VOLUMES_MAX 4096
+#define MOUNTINFO_MS 50 /* between two looks at mountinfo: each mount and unmount asks for one */
 #define RENAMERS_MAX 64 /* at once, hanging ones included */
 
 struct volume {
@@ -30,7 +31,9 @@ struct volume {
 
 struct keeper {
         int signal_fd, mountinfo_fd;
-        int area_fd; /* the journal: held, never mapped */
+        int area_fd;          /* the journal: held, never mapped */
+        int64_t mountinfo_at; /* when to look at it again; 0: nothing has changed */
+        int64_t mountinfo_last;
         bool resend, leaving;
         pid_t spare;
         struct keeper_worker worker;
@@ -39,6 +42,14 @@ struct keeper {
         struct renamer renamers[RENAMERS_MAX];
         size_t n_renamers;
 };
+
+static int64_t now_ms(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 static struct volume *find(struct keeper *k, uint64_t id)
 {
@@ -247,6 +258,8 @@ static int mark_seen(void *userdata, int mnt_id, unsigned dev_minor, const char 
 
 static void on_mountinfo(struct keeper *k)
 {
+        k->mountinfo_at = 0;
+        k->mountinfo_last = now_ms();
         for (size_t i = 0; i < k->n_volumes; i++)
                 k->volumes[i].seen = false;
         /* Once for all of them: with a thousand mounts each reading takes milliseconds. */
@@ -400,6 +413,17 @@ static int open_sources(struct keeper *k)
         return k->signal_fd < 0 || k->mountinfo_fd < 0 ? -errno : 0;
 }
 
+/* The sooner of two, either -1 for never. */
+static int sooner(int a, int b)
+{
+        return a < 0 ? b : b < 0 ? a : MIN(a, b);
+}
+
+static int mountinfo_timeout(const struct keeper *k)
+{
+        return k->mountinfo_at ? (int)MAX(k->mountinfo_at - now_ms(), (int64_t)0) : -1;
+}
+
 static void serve(struct keeper *k)
 {
         while (k->worker.pid > 0 || k->worker.start_at) {
@@ -413,7 +437,7 @@ static void serve(struct keeper *k)
                 size_t n = k->n_renamers;
                 for (size_t i = 0; i < n; i++)
                         p[3 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
-                if (poll(p, 3 + n, keeper_worker_timeout(w)) < 0) {
+                if (poll(p, 3 + n, sooner(keeper_worker_timeout(w), mountinfo_timeout(k))) < 0) {
                         if (errno == EINTR)
                                 continue;
                         return;
@@ -426,7 +450,9 @@ static void serve(struct keeper *k)
                         (void)keeper_queue_flush(&w->out, w->fd);
                 if (p[2].revents & ~POLLOUT && !on_worker(k))
                         w->fd = safe_close(w->fd);
-                if (p[1].revents)
+                if (p[1].revents && !k->mountinfo_at)
+                        k->mountinfo_at = MAX(k->mountinfo_last + MOUNTINFO_MS, now_ms());
+                if (mountinfo_timeout(k) == 0)
                         on_mountinfo(k);
                 if (p[0].revents)
                         on_signal(k);

@@ -265,12 +265,18 @@ static unsigned wrong_files(const char *dir, unsigned mounts, unsigned objects, 
         return wrong;
 }
 
+struct count {
+        const char *dir;
+        unsigned n;
+};
+
 static int count_mount(void *userdata, int mnt_id, unsigned dev_minor, const char *path,
         const char *fstype, const char *source)
 {
-        unsigned *n = userdata;
+        struct count *c = userdata;
+        const char *rest = startswith(path, c->dir);
 
-        *n += startswith(fstype, "fuse.akvfs") != NULL;
+        c->n += rest && *rest == '/';
         return 0;
 }
 
@@ -313,7 +319,11 @@ int main(int argc, char **argv)
         size_t bytes = strtoul(size, NULL, 10);
         if (optind + 1 != argc || n_objects > 64 || bytes < 4)
                 return 2;
-        const char *dir = argv[optind];
+        _cleanup_free_ char *dir = realpath(argv[optind], NULL);
+        if (!dir) {
+                perror(argv[optind]);
+                return 1;
+        }
         if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
                 perror("a mount namespace of its own");
                 return 1;
@@ -356,7 +366,7 @@ int main(int argc, char **argv)
         int status = 0;
         waitpid(keeper, &status, 0);
         double ended = now_ms();
-        unsigned left = 0;
+        struct count left = {.dir = dir};
         (void)mountinfo_walk(count_mount, &left);
         char path[4300];
         for (unsigned i = 0; i < n; i++) {
@@ -377,8 +387,8 @@ int main(int argc, char **argv)
                 empty.rss_kib, after.rss_kib, empty_keeper.rss_kib, after_keeper.rss_kib, beyond,
                 empty.threads, read.threads, empty.descriptors, full.descriptors,
                 full_keeper.descriptors, after_keeper.ticks, after.ticks, switches, ticks, wrong,
-                left);
-        return !ok || wrong || left || status != 0 || read.threads != empty.threads ||
+                left.n);
+        return !ok || wrong || left.n || status != 0 || read.threads != empty.threads ||
                full.descriptors > (long)n + DESCRIPTORS_BESIDE || beyond >= MEMORY_MAX_KIB ||
                switches > 0 || ticks > 0;
 }
