@@ -23,9 +23,9 @@ struct snapshot {
         struct journal *current, *next;
         struct snapshot_mount *mounts;
         size_t n_mounts;
+        size_t live;    /* bytes that were true when the area in use began */
         bool broken;    /* the area in use misses something: a new one is needed */
         bool next_full; /* the new one is too small */
-        size_t live;    /* bytes that were still true when the area in use was begun */
 };
 
 int snapshot_new(const struct snapshot_config *cfg, struct snapshot **ret)
@@ -117,8 +117,7 @@ static void give_up(struct snapshot *s, int r)
         s->broken = true;
 }
 
-/* -ENOSPC when the new area is too small for all, `need` more, and half as much again: all is
- * written anew each time an area is full, so that has to become rarer as there is more of it. */
+/* -ENOSPC when the new area is too small for all and `need` bytes beside. */
 static int write_all_mounts(struct snapshot *s, size_t size, size_t need)
 {
         struct journal *j;
@@ -135,8 +134,9 @@ static int write_all_mounts(struct snapshot *s, size_t size, size_t need)
                 m->dump(m->userdata, m);
         journal_set_aside(j, slack(s));
         size_t live = journal_used(j);
-        bool full = s->next_full || journal_size(j) - live < need + live / 2;
-        r = full ? -ENOSPC : s->cfg.hand_over(s->cfg.userdata, journal_fd(j));
+        r = s->next_full || journal_size(j) - live < need
+                    ? -ENOSPC
+                    : s->cfg.hand_over(s->cfg.userdata, journal_fd(j));
 
         pthread_mutex_lock(&s->lock);
         struct journal *old = r == 0 ? s->current : j;
@@ -163,14 +163,13 @@ void snapshot_make_room(struct snapshot_mount *m, size_t len)
                 journal_set_aside(s->current, slack(s));
                 return;
         }
-        /* From what was live last time, not from what the full area holds, most of which rotations
-         * have superseded: areas would grow with each of them. */
-        size_t size = MAX(s->live + s->live / 2 + 2 * need, JOURNAL_SIZE_MIN);
+        /* As large as what was true the last time, not as what was written since, or areas would
+         * grow for ever. What is true now is known only when it has been written. */
+        size_t size = MAX(2 * (s->live + need), JOURNAL_SIZE_MIN);
         int r;
-        /* What is live is known only when it has been written: larger until it fits. */
         do {
                 r = write_all_mounts(s, size, need);
-                size += size / 2;
+                size *= 2;
         } while (r == -ENOSPC && size <= JOURNAL_SIZE_MAX);
         if (r < 0)
                 give_up(s, r);
