@@ -69,6 +69,7 @@ struct fs_mount_stats {
         uint64_t refused;    /* of them, attempts to change something */
         uint64_t generation; /* rotations applied, 1 for the first content */
         pid_t keeper_pid;
+        uint64_t worker_starts; /* 1 for a worker that had to take nothing over */
 };
 void fs_mount_get_stats(const struct fs_mount *m, struct fs_mount_stats *ret);
 

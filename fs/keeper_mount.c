@@ -343,6 +343,18 @@ int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail
         return helper_unmount(m->mountpoint, detach, detail);
 }
 
+int keeper_mount_abort(const struct keeper_mount *m)
+{
+        char path[64];
+
+        /* The private mount pins the superblock, and with it the number. */
+        if (m->private_fd < 0 && mountinfo_walk(is_this, (void *)(uintptr_t)m) != 1)
+                return -ESTALE;
+        (void)snprintf(path, sizeof path, "/sys/fs/fuse/connections/%u/abort", m->dev_minor);
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+        return fd < 0 ? -errno : write_all(fd, "1", 1);
+}
+
 void keeper_mount_done(struct keeper_mount *m)
 {
         free(m->mountpoint);

@@ -505,5 +505,6 @@ void fs_mount_get_stats(const struct fs_mount *m, struct fs_mount_stats *ret)
                 .refused = m->session ? session_refused(m->session) : m->refused,
                 .generation = tree.generation,
                 .keeper_pid = keeper_client_pid(m->fs->keeper),
+                .worker_starts = m->fs->worker_starts,
         };
 }

@@ -106,6 +106,7 @@ def test_a_successor_goes_on_with_an_id_mapped_mount(akvfs, services, spc):
             return any(row["worker_pid"] != before for row in mounts)
 
         machine.wait_until(served_by_another, "another worker serves")
+        assert mount.status()["worker_starts"] == 2
         seen = clone(mount.point, "one")
         assert seen.returncode == 0, seen.stderr
         assert f"one {SHIFT} {SHIFT} {value}" in seen.stdout
