@@ -57,7 +57,7 @@ format:
 .PHONY: bench
 bench: all
 	$(deps) bench
-	@cmake --build --preset release -j $(JOBS) --target stress-many
+	@cmake --build --preset release -j $(JOBS) --target stress-many stress-rotate stress-crash
 	@tests/tools/apart tests/bench/run
 
 .PHONY: fuzz

@@ -181,10 +181,10 @@ static void nothing_is_adopted(int area, uint64_t mount)
         cr_assert_eq(m.mount, mount);
         cr_assert(m.flags & KEEPER_DETACH);
         (void)stage_take(&next, KEEPER_SERVING);
-        answer = malloc(sizeof *answer);
-        cr_assert_not_null(answer);
-        cr_assert_not(get_answer(next.kernel, answer), "its connection is let go");
-        free(answer);
+        struct answer *a = malloc(sizeof *a);
+        cr_assert_not_null(a);
+        cr_assert_not(get_answer(next.kernel, a), "its connection is let go");
+        free(a);
         stage_done(&next);
 }
 

@@ -111,7 +111,8 @@ void twin_take_over(struct twin *w)
 {
         struct tree *t = twin_restore(w);
 
-        /* The dead worker says nothing of its end. */
+        /* What the dead one says of its end comes too late: it has been read. */
+        tree_drop_snapshot(w->tree);
         tree_free(w->tree);
         snapshot_free(w->snapshot);
         w->tree = t;
