@@ -191,7 +191,7 @@ static void begin_mount(struct class_mount *cm)
                 .gid = cm->request.gid,
                 .mode = cm->request.mode,
                 .allow_other = cm->request.allow_other,
-                .privileged = geteuid() == 0,
+                .privileged = cm->parts.privileged,
                 .xattr = cm->request.xattr,
                 .state = state,
         };

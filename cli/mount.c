@@ -104,6 +104,8 @@ static int prepare(
                 r = credentials_find(o, warn, &found, e);
         if (r == 0)
                 r = identity_resolve(q->class, o, &found, warn, &q->identity, e);
+        if (r == 0)
+                r = identity_read_ca(&q->identity, e);
         if (r < 0)
                 return r;
         warn_if_frequent(q->class, o->poll_interval);

@@ -91,7 +91,7 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
         struct control_hello hello = {
                 .protocol = CONTROL_PROTOCOL,
                 .version = (char *)(uintptr_t)AKVFS_VERSION,
-                .uid = geteuid(),
+                .uid = words->privileged ? 0 : geteuid(),
                 .worker_pid = getpid(),
                 .keeper_pid = getppid(),
                 .log = (char *)(uintptr_t)words->log,
@@ -123,7 +123,8 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
                         .auths = w->auths,
                         .vaults = w->vaults,
                         .cache = w->cache,
-                        .fs = w->fs},
+                        .fs = w->fs,
+                        .privileged = words->privileged},
                 .hello = hello,
                 .own = words->foreground,
                 .idle = on_idle,
@@ -156,17 +157,16 @@ int cli_worker(int argc, char **argv)
         struct daemon_words words;
         struct worker w = {0};
 
+        (void)prctl(PR_SET_NAME, "akvfs-worker");
         int r = daemon_words_parse(argc, argv, &words, &e);
         if (r < 0)
                 return cli_fail("worker", &e);
         log_set_level((enum log_level)words.log_level);
         log_set_json(words.log_json);
-        r = hygiene_close_from(WORKER_LISTEN_FD + 1);
+        bool log_file = log_target_is_file(words.log);
+        r = hygiene_close_from(log_file ? WORKER_LOG_FD + 1 : WORKER_LISTEN_FD + 1);
         if (r == 0)
                 r = hygiene_protect();
-        /* fusermount3 is set-user-id, but the keeper calls it, not we */
-        if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-                r = -errno;
         if (r == 0)
                 r = wipe_install();
         _cleanup_close_ int signal_fd = r < 0 ? r : block_signals();
@@ -175,7 +175,10 @@ int cli_worker(int argc, char **argv)
         if (r < 0)
                 return cli_fail(
                         "worker", (err_set(&e, r, "could not start: %s", strerror(-r)), &e));
-        r = log_target_open(words.log, NULL, &e);
+        if (log_file)
+                log_set_fd(WORKER_LOG_FD);
+        else
+                r = log_target_open(words.log, NULL, &e);
         if (r < 0)
                 return cli_fail("worker", &e);
 

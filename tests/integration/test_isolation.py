@@ -1,0 +1,127 @@
+"""What the worker may do, and what can be seen of it: promises 10 and 11."""
+
+import os
+import pathlib
+import subprocess
+
+import machine
+from machine import wait_until
+from services import secret
+
+CAP_IPC_LOCK = 1 << 14
+
+
+def status_of(pid):
+    """/proc/PID/status as a dictionary."""
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def test_the_worker_of_root_has_an_account_of_its_own(akvfs, services, spc):
+    services.set_secret("pw", secret())
+    with akvfs.mount(spc(["pw"])) as mount:
+        row = mount.status()
+        worker = status_of(row["worker_pid"])
+        assert worker["Name"] == "akvfs-worker"
+        assert status_of(row["keeper_pid"])["Name"] == "akvfs-keeper"
+        assert len(set(worker["Uid"].split())) == 1 and worker["Uid"].split()[0] != "0"
+        assert len(set(worker["Gid"].split())) == 1 and worker["Gid"].split()[0] != "0"
+        assert worker["Groups"] == ""
+        own = status_of(os.getpid())
+        for which in ("CapPrm", "CapEff", "CapInh", "CapAmb"):
+            assert int(worker[which], 16) == int(own["CapPrm"], 16) & CAP_IPC_LOCK, which
+        assert int(worker["CapBnd"], 16) & ~CAP_IPC_LOCK == 0
+        assert worker["NoNewPrivs"] == "1"
+
+
+def test_a_users_worker_has_no_capability(akvfs, services, spc, user):
+    services.set_secret("pw", secret())
+    with akvfs.mount(spc(["pw"]), who=user) as mount:
+        worker = status_of(mount.status()["worker_pid"])
+        assert worker["Uid"].split() == [str(user.uid)] * 4
+        for which in ("CapPrm", "CapEff", "CapInh", "CapAmb"):
+            assert int(worker[which], 16) == 0, which
+        assert worker["NoNewPrivs"] == "1"
+
+
+def test_every_thread_of_the_worker_is_bound(akvfs, services, spc):
+    services.set_secret("pw", secret())
+    with akvfs.mount(spc(["pw"])) as mount:
+        worker = mount.status()["worker_pid"]
+        threads = os.listdir(f"/proc/{worker}/task")
+        assert len(threads) > 1
+        for thread in threads:
+            one = status_of(f"{worker}/task/{thread}")
+            assert one["NoNewPrivs"] == "1" and one["Uid"].split()[0] != "0"
+
+
+def test_a_worker_that_follows_is_bound_as_well(akvfs, services, spc):
+    services.set_secret("pw", secret())
+    with akvfs.mount(spc(["pw"])) as mount:
+        first = mount.status()["worker_pid"]
+        before = status_of(first)
+        os.kill(first, 9)
+        wait_until(lambda: akvfs.run("status", "--json", mount.point).returncode == 0, "it answers")
+        second = wait_until(
+            lambda: (pid := mount.status()["worker_pid"]) != first and pid, "another worker serves"
+        )
+        after = status_of(second)
+        for which in ("Uid", "Gid", "Groups", "CapPrm", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp"):
+            assert after[which] == before[which], which
+
+
+def test_an_account_named_akvfs_is_the_workers(akvfs, services, spc):
+    """Where a package has made the account, the worker has that one."""
+    there = subprocess.run(["id", "akvfs"], capture_output=True).returncode == 0
+    uid, gid = machine.make_user("akvfs")
+    try:
+        services.set_secret("pw", secret())
+        with akvfs.mount(spc(["pw"])) as mount:
+            worker = status_of(mount.status()["worker_pid"])
+            assert worker["Uid"].split() == [str(uid)] * 4
+            assert worker["Gid"].split() == [str(gid)] * 4
+    finally:
+        if not there:
+            subprocess.run(["userdel", "akvfs"], check=True)
+
+
+def test_the_workers_account_has_no_power_over_mounts(akvfs, services, spc):
+    """The account that the worker runs as may not command it: root's commands are root's."""
+    services.set_secret("pw", secret())
+    with akvfs.background(spc(["pw"])) as mount:
+        row = mount.status()
+        uid = status_of(row["worker_pid"])["Uid"].split()[0]
+        words = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--inh-caps=-all"]
+        done = subprocess.run(
+            [*words, str(akvfs.binary), "unmount", str(mount.point)],
+            env=akvfs.environment(XDG_RUNTIME_DIR=None),
+            capture_output=True,
+        )
+        assert done.returncode == 1
+        assert mount.mounted
+
+
+def test_a_ca_file_that_only_root_can_read(akvfs, services, spc):
+    services.set_secret("pw", secret())
+    services.ca_file.chmod(0o600)
+    with akvfs.mount(spc(["pw"])) as mount:
+        assert mount.status()["objects"][0]["error"] is None
+
+
+def test_a_ca_file_that_is_none(akvfs, services, spc, folder):
+    services.set_secret("pw", secret())
+    services.ca_file.write_bytes(b"\x30\x82\x01\x00")
+    path = akvfs.class_file(spc(["pw"]))
+    done = akvfs.run(*akvfs.words(path, akvfs.point()))
+    assert done.returncode == 1 and "is not PEM" in done.err
+
+
+def test_a_log_file_that_only_root_can_write(akvfs, services, spc, folder):
+    services.set_secret("pw", secret())
+    inner = folder / "private"
+    inner.mkdir(mode=0o700)
+    log = inner / "akvfs.log"
+    with akvfs.background(spc(["pw"]), words=["--log", log]) as mount:
+        akvfs.ok("refresh", mount.point)
+    text = log.read_text()
+    assert "worker of uid" in text and f"mounted class" in text
