@@ -1,12 +1,17 @@
 """What the worker may do, and what can be seen of it: promises 10 and 11."""
 
+import ctypes
 import os
 import pathlib
 import subprocess
 
+import pytest
+
 import machine
+import memory
+from classes import element
 from machine import wait_until
-from services import secret
+from services import numbered, secret
 
 CAP_IPC_LOCK = 1 << 14
 
@@ -125,3 +130,108 @@ def test_a_log_file_that_only_root_can_write(akvfs, services, spc, folder):
         akvfs.ok("refresh", mount.point)
     text = log.read_text()
     assert "worker of uid" in text and f"mounted class" in text
+
+
+# --- memory ---
+
+
+def has_secret_memory():
+    """memfd_secret(2), which answers EINVAL to flags that it does not know where it is there."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = libc.syscall(447, 0)
+    if fd >= 0:
+        os.close(fd)
+    return fd >= 0
+
+
+def forms(text):
+    """The ways in which a text may lie in memory: as it is, and as it crosses the control socket."""
+    return [text.encode(), text.encode().hex().encode()]
+
+
+def assert_nowhere(pid, texts):
+    """None of {what: text} is in readable memory; what the loop has just done may take a moment."""
+    needles = {needle: what for what, text in texts.items() for needle in forms(text)}
+    last = {}
+
+    def clean():
+        last.clear()
+        found, _ = memory.scan(pid, list(needles))
+        last.update({needles[n]: places for n, places in found.items() if places})
+        return not last
+
+    try:
+        wait_until(clean, "memory is clean", patience=10)
+    except AssertionError:
+        raise AssertionError(f"found in memory: {last}") from None
+
+
+def test_the_scan_finds_what_is_there(akvfs, services, spc):
+    """What the tests below look for with must be able to find: a name that is no secret."""
+    services.set_secret("name-to-be-found", secret())
+    with akvfs.mount(spc(["name-to-be-found"])) as mount:
+        found, _ = memory.scan(mount.status()["worker_pid"], [b"name-to-be-found"])
+        assert found[b"name-to-be-found"]
+
+
+@pytest.mark.skipif(not has_secret_memory(), reason="this kernel has no memfd_secret")
+def test_no_secret_in_memory_that_can_be_read(akvfs, services, spc):
+    old, new, large = secret("old"), secret("new"), numbered(7)
+    services.set_secret("pw", old)
+    services.set_secret("large", large)
+    services.make_certificate("tls")
+    with akvfs.mount(spc(["pw", "large", element("tls", "secret")])) as mount:
+        worker = mount.status()["worker_pid"]
+        assert mount.read("large") == large.encode()
+        key = mount.read("tls").decode()
+        assert "PRIVATE KEY" in key
+        # A line from the middle of the private key.
+        line = key.split("PRIVATE KEY-----")[1].splitlines()[5]
+        services.set_secret("pw", new)
+        mount.wait_for("pw", new)
+
+        found, closed = memory.scan(worker, [b"akvfs"])
+        assert found[b"akvfs"]
+        assert any("secretmem" in mapping.name for mapping in closed), "secret memory was readable"
+        assert_nowhere(
+            worker,
+            {
+                "the current secret": new,
+                "the secret that was rotated out": old,
+                "a large secret": "\n".join(large.splitlines()[3:6]),
+                "a private key": line,
+                "the client secret": services.client_secret,
+                "a token": "eyJ0eXAi",
+                "a token of the other kind": "eyJhbGci",
+                "a token's answer": '"access_token"',
+            },
+        )
+
+
+@pytest.mark.skipif(not has_secret_memory(), reason="this kernel has no memfd_secret")
+def test_the_keeper_never_has_a_secret(akvfs, services, spc):
+    value = secret()
+    services.set_secret("pw", value)
+    with akvfs.mount(spc(["pw"])) as mount:
+        assert mount.read("pw") == value.encode()
+        keeper = mount.status()["keeper_pid"]
+        assert_nowhere(keeper, {"a secret": value, "client secret": services.client_secret})
+
+
+def test_nobody_may_look_and_no_core_is_left(akvfs, services, spc):
+    services.set_secret("pw", secret())
+    with akvfs.mount(spc(["pw"])) as mount:
+        row = mount.status()
+        for pid in (row["worker_pid"], row["keeper_pid"]):
+            # What is not dumpable belongs to root in /proc, whoever runs it.
+            assert os.stat(f"/proc/{pid}/environ").st_uid == 0
+            limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
+            core = next(line for line in limits.splitlines() if line.startswith("Max core"))
+            assert core.split()[4:6] == ["0", "0"]
+        uid = int(status_of(row["worker_pid"])["Uid"].split()[0])
+        done = subprocess.run(
+            ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--inh-caps=-all"]
+            + ["cat", f"/proc/{row['worker_pid']}/environ"],
+            capture_output=True,
+        )
+        assert done.returncode != 0, "its own account can look into the worker"
