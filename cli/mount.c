@@ -28,6 +28,8 @@ static const char help[] =
         "                             whether other users may look (as the modes say); root's\n"
         "                             default is yes, others' no\n"
         "  --xattr                    show user.akvfs.* attributes\n"
+        "  --secret-memory WHAT       require: no mount unless values are in memory that is never\n"
+        "                             swapped; prefer (default): warn\n"
         "\n"
         "Logging of the background processes, decided by the first mount of a user:\n"
         "  --log syslog|FILE          default: syslog where /dev/log exists, else akvfs.log in the\n"
@@ -114,6 +116,7 @@ static int prepare(
         q->gid = o->gid;
         q->mode = o->mode;
         q->xattr = o->xattr;
+        q->secret_memory_required = o->secret_memory_required;
         return 0;
 }
 

@@ -5,15 +5,19 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include "base/log.h"
+#include "base/sec.h"
 #include "base/wipe.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/daemon.h"
 #include "cli/hygiene.h"
+#include "cli/landlock.h"
 #include "cli/log_target.h"
+#include "cli/sandbox.h"
 #include "fs/keeper.h"
 
 /* Nobody came: the command that started us has died. */
@@ -84,6 +88,32 @@ static int block_signals(void)
                 return -errno;
         int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         return fd < 0 ? -errno : fd;
+}
+
+/* Known, and said in the log, before the first secret comes. Where CAP_IPC_LOCK is missing, all
+ * that the limit allows is taken. */
+static int check_memory(void)
+{
+        _cleanup_sec_ struct sec *probe = NULL;
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+                limit.rlim_cur = limit.rlim_max;
+                (void)setrlimit(RLIMIT_MEMLOCK, &limit);
+        }
+        return sec_new("", 1, &probe);
+}
+
+static int confine(const char *socket, struct err *e)
+{
+        if (CLI_SANITIZED) {
+                log_info("a sanitized build: files and system calls are not closed off");
+                return 0;
+        }
+        int r = landlock_enter(socket, e);
+        if (r == 0)
+                log_info("this kernel has no Landlock: files are guarded by their modes alone");
+        return r < 0 ? r : sandbox_enter(e);
 }
 
 static int start(struct worker *w, int signal_fd, const struct daemon_words *words, struct err *e)
@@ -183,10 +213,17 @@ int cli_worker(int argc, char **argv)
                 return cli_fail("worker", &e);
 
         w.socket = words.socket;
-        r = start(&w, signal_fd, &words, &e);
+        r = check_memory();
+        if (r < 0)
+                err_set(&e, r, "could not start: %s", strerror(-r));
+        else
+                r = confine(words.socket, &e);
+        if (r == 0)
+                r = start(&w, signal_fd, &words, &e);
         if (r == 0) {
                 log_at(words.foreground ? LOG_DEBUG : LOG_INFO,
-                        "akvfs %s: worker of uid %u is ready", AKVFS_VERSION, (unsigned)geteuid());
+                        "akvfs %s: worker of uid %u is ready; secrets are in %s memory",
+                        AKVFS_VERSION, (unsigned)geteuid(), sec_kind_name(sec_kind()));
                 r = loop_run(w.loop);
                 if (r < 0)
                         err_set(&e, r, "the event loop failed: %s", strerror(-r));

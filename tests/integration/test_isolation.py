@@ -3,6 +3,7 @@
 import ctypes
 import os
 import pathlib
+import resource
 import subprocess
 
 import pytest
@@ -20,6 +21,10 @@ def status_of(pid):
     """/proc/PID/status as a dictionary."""
     lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def sanitized(binary):
+    return b"__asan_init" in binary.read_bytes()
 
 
 def test_the_worker_of_root_has_an_account_of_its_own(akvfs, services, spc):
@@ -58,6 +63,8 @@ def test_every_thread_of_the_worker_is_bound(akvfs, services, spc):
         for thread in threads:
             one = status_of(f"{worker}/task/{thread}")
             assert one["NoNewPrivs"] == "1" and one["Uid"].split()[0] != "0"
+            # A sanitized worker is not bound; make test-sandbox runs all of this with one that is.
+            assert one["Seccomp"] == ("0" if sanitized(akvfs.binary) else "2")
 
 
 def test_a_worker_that_follows_is_bound_as_well(akvfs, services, spc):
@@ -235,3 +242,54 @@ def test_nobody_may_look_and_no_core_is_left(akvfs, services, spc):
             capture_output=True,
         )
         assert done.returncode != 0, "its own account can look into the worker"
+
+
+def unlocked(akvfs, who, *words):
+    """akvfs of an ordinary user who may lock no memory at all."""
+    argv = who.words([str(akvfs.binary), *map(str, words)])
+    done = subprocess.run(
+        argv,
+        env=akvfs.environment(who),
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0)),
+    )
+    akvfs.said.append((f"akvfs {words}", done.stdout + done.stderr))
+    return done
+
+
+def test_secret_memory_that_is_required(akvfs, services, spc, user):
+    services.set_secret("pw", secret())
+    path, point = akvfs.class_file(spc(["pw"])), akvfs.point(user)
+    words = akvfs.words(path, point, ["secret_memory=require"])
+    done = unlocked(akvfs, user, *words)
+    assert done.returncode == 1
+    assert "cannot be locked" in done.stderr and "LimitMEMLOCK" in done.stderr
+    assert not machine.is_mounted(point)
+    assert services.requests() == 0, "something was fetched all the same"
+
+
+def test_secret_memory_that_is_preferred(akvfs, services, spc, user):
+    services.set_secret("pw", secret())
+    point = akvfs.point(user)
+    log = akvfs.folder / "user.log"
+    log.touch()
+    os.chown(log, user.uid, user.gid)
+    words = akvfs.words(akvfs.class_file(spc(["pw"])), point, [f"log={log}"])
+    done = unlocked(akvfs, user, *words)
+    assert done.returncode == 0, done.stderr
+    try:
+        row = akvfs.status(point, who=user)["mounts"][0]
+        assert row["secret_memory"]["locked"] is False
+        assert row["secret_memory"]["kind"] == "unlocked"
+        assert "may reach swap" in akvfs.ok("status", point, who=user).out
+        assert "could not be locked" in log.read_text()
+    finally:
+        akvfs.ok("unmount", point, who=user)
+
+
+def test_secret_memory_of_root(akvfs, services, spc):
+    services.set_secret("pw", secret())
+    with akvfs.mount(spc(["pw"]), options="poll_interval=1s,secret_memory=require") as mount:
+        kind = mount.status()["secret_memory"]["kind"]
+        assert kind == ("memfd_secret" if has_secret_memory() else "locked")

@@ -48,6 +48,7 @@ static void set_up(void)
         in.gid = 12;
         in.mode = 0440;
         in.allow_other = true;
+        in.secret_memory_required = true;
 }
 
 static void tear_down(void)
