@@ -22,7 +22,8 @@ struct mount_request {
         mode_t mode;
         bool allow_other;
         bool xattr;
-        bool secret_memory_required; /* fail rather than hold values in memory that can be swapped */
+        bool secret_memory_required; /* fail rather than hold values in memory that can be swapped
+                                      */
 };
 
 void mount_request_done(struct mount_request *r);
