@@ -163,7 +163,8 @@ int journal_append(struct journal *j, uint32_t type, uint64_t mount, const struc
                 memcpy(p, &head, sizeof head);
                 p += sizeof head;
                 for (size_t i = 0; i < n_parts; i++) {
-                        memcpy(p, parts[i].iov_base, parts[i].iov_len);
+                        if (parts[i].iov_len > 0)
+                                memcpy(p, parts[i].iov_base, parts[i].iov_len);
                         p += parts[i].iov_len;
                 }
                 atomic_store_explicit(&j->area->committed, at + need, memory_order_release);

@@ -1,11 +1,13 @@
 #include "base/sec.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "base/log.h"
@@ -260,4 +262,69 @@ Test(sec, says_when_memory_cannot_be_locked, .disabled = TEST_SANITIZER)
         cr_assert_not_null(said);
         cr_assert_null(strstr(said + 1, "could not be locked"), "said more than once: %s", text);
         close(fd);
+}
+
+/* What takes pages, as /dev/fuse does, takes those of a bounce buffer; of memfd_secret it cannot.
+ */
+Test(sec, whose_pages_the_kernel_can_take)
+{
+        struct sec *s;
+        int p[2];
+        char got[16] = "";
+        enum { LEN = 128 << 10 };
+
+        cr_assert_eq(pipe(p), 0);
+        cr_assert_eq(sec_new("secret bytes", 12, &s), 0);
+        char *bounce = sec_bounce_new(LEN);
+        cr_assert_not_null(bounce);
+        for (size_t i = 0; i < LEN; i += 4096)
+                cr_assert_eq(bounce[i], 0);
+        memcpy(bounce, sec_bytes(s), 12);
+        struct iovec from = {bounce, 12};
+        cr_assert_eq(vmsplice(p[1], &from, 1, 0), 12);
+        cr_assert_eq(read(p[0], got, sizeof got), 12);
+        cr_assert_arr_eq(got, "secret bytes", 12);
+
+        from.iov_base = (void *)(uintptr_t)sec_bytes(s);
+        ssize_t n = vmsplice(p[1], &from, 1, 0);
+        if (sec_kind() == SEC_KIND_SECRET)
+                cr_assert(n < 0 && errno == EFAULT, "of memfd_secret");
+        else
+                cr_assert_eq(n, 12);
+        sec_bounce_free(bounce, LEN);
+        sec_bounce_free(NULL, LEN);
+        sec_unref(s);
+        close(p[0]);
+        close(p[1]);
+}
+
+Test(sec, the_kind_is_what_the_least_protected_value_got)
+{
+        struct sec *s;
+
+        cr_assert_eq(sec_new("x", 1, &s), 0);
+        cr_assert_eq(sec_all_locked(), sec_kind() != SEC_KIND_UNLOCKED);
+        cr_assert_str_eq(sec_kind_name(SEC_KIND_SECRET), "memfd_secret");
+        cr_assert_str_eq(sec_kind_name(SEC_KIND_LOCKED), "locked");
+        cr_assert_str_eq(sec_kind_name(SEC_KIND_UNLOCKED), "unlocked");
+        sec_unref(s);
+}
+
+/* In a child that is forked there is nothing left to find: its pages are not there, or zero. */
+Test(sec, a_forked_child_does_not_have_it, .disabled = TEST_SANITIZER)
+{
+        struct sec *s;
+        int status;
+
+        cr_assert_eq(sec_new("secret", 6, &s), 0);
+        pid_t pid = fork();
+        cr_assert_geq(pid, 0);
+        if (pid == 0) {
+                volatile const char *p = sec_bytes(s);
+                (void)signal(SIGSEGV, SIG_DFL);
+                _exit(p[0] == 's');
+        }
+        cr_assert_eq(waitpid(pid, &status, 0), pid);
+        cr_assert(WIFSIGNALED(status) ? WTERMSIG(status) == SIGSEGV : WEXITSTATUS(status) == 0);
+        sec_unref(s);
 }
