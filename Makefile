@@ -4,6 +4,7 @@
 #   make          build/akvfs and build/akv-emulator, as users run them
 #   make demo     a real mount against the emulator: list, read, rotate, read again, unmount
 #   make test     unit tests and integration tests, under the sanitizers
+#   make test-sandbox  the integration tests with the worker's system calls bound by its list
 #   make lint     format, static analysis, and the rules of the house
 #   make bench    build/bench.json and a short table
 #   make fuzz     each fuzzer for FUZZ_SECONDS (30)
@@ -43,6 +44,14 @@ test-unit:
 test-integration:
 	$(deps) test
 	@JOBS=$(JOBS) tests/tools/test-integration
+
+# The sanitizers cannot run under the worker's list of system calls, so once more without them.
+.PHONY: test-sandbox
+test-sandbox:
+	$(deps) test
+	@cmake --preset dev --log-level=NOTICE >/dev/null
+	@cmake --build --preset dev -j $(JOBS) --target akvfs akv-emulator stress-rotate stress-crash
+	@AKVFS_BUILD=build/dev tests/tools/test-integration
 
 .PHONY: lint
 lint:

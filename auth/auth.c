@@ -412,6 +412,7 @@ static void params_done(struct auth_params *p)
         free(p->authority);
         free(p->imds_endpoint);
         free(p->ca_file);
+        free(p->ca_pem);
         erase_and_free(p->proxy); /* may hold a password */
         sec_unref(p->client_secret);
         *p = (struct auth_params){0};
@@ -450,6 +451,8 @@ static int params_fill(const struct auth_config *cfg, struct auth_params *p)
         if (r == 0)
                 r = copy_string(cfg->endpoint.ca_file, &p->ca_file);
         if (r == 0)
+                r = copy_string(cfg->endpoint.ca_pem, &p->ca_pem);
+        if (r == 0)
                 r = copy_string(cfg->endpoint.proxy, &p->proxy);
         if (r < 0)
                 return r;
@@ -457,6 +460,7 @@ static int params_fill(const struct auth_config *cfg, struct auth_params *p)
                 p->client_secret = sec_ref(cfg->client_secret);
         p->endpoint = cfg->endpoint;
         p->endpoint.ca_file = p->ca_file;
+        p->endpoint.ca_pem = p->ca_pem;
         p->endpoint.proxy = p->proxy;
         p->endpoint.allow_http = false;
         if (!p->endpoint.response_max)
@@ -484,7 +488,8 @@ static int make_key(const struct auth_params *p, char **ret)
 
 static bool same_endpoint(const struct auth_params *a, const struct auth_params *b)
 {
-        return streq_ptr(a->ca_file, b->ca_file) && streq_ptr(a->proxy, b->proxy) &&
+        return streq_ptr(a->ca_file, b->ca_file) && streq_ptr(a->ca_pem, b->ca_pem) &&
+               streq_ptr(a->proxy, b->proxy) &&
                a->endpoint.connect_timeout_ms == b->endpoint.connect_timeout_ms &&
                a->endpoint.total_timeout_ms == b->endpoint.total_timeout_ms &&
                a->endpoint.response_max == b->endpoint.response_max;

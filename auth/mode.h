@@ -19,8 +19,8 @@ struct auth_params {
         char *authority;          /* ends with a slash; NULL for AUTH_VM_IDENTITY */
         char *imds_endpoint;      /* no slash at the end; NULL for AUTH_CLIENT_SECRET */
         struct sec *client_secret;
-        char *ca_file, *proxy;
-        struct http_endpoint endpoint; /* points to the two above */
+        char *ca_file, *ca_pem, *proxy;
+        struct http_endpoint endpoint; /* points to the three above */
 };
 
 /* A token request. `request` points to what else is in here. */

@@ -34,6 +34,8 @@ DEFINE_CLEANUP(struct http_client *, http_client_free)
  * call lives. */
 struct http_endpoint {
         const char *ca_file; /* PEM bundle that replaces the system's, or NULL */
+        const char *ca_pem;  /* its content, where the file itself is not to be opened any more;
+                                ca_file then names it in messages only. NULL: it is read */
         const char *proxy;   /* NULL: from the environment; "": none; else a proxy URL */
         bool allow_http;     /* plain http: only metadata services (IMDS) */
         unsigned connect_timeout_ms, total_timeout_ms; /* 0: the defaults above */

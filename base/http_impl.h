@@ -44,7 +44,7 @@ struct transfer {
         char *scheme, *host, *port;
         struct curl_slist *headers;
         void *request_body;
-        char *proxy_name, *ca_file;
+        char *proxy_name, *ca_file, *ca_pem;
         unsigned connect_timeout_ms, total_timeout_ms;
 
         /* what came */

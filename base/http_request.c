@@ -162,7 +162,12 @@ static CURLcode set_security(CURL *easy, struct transfer *t, const char *proxy)
         SET(CURLOPT_CAPATH, NULL);
         SET(CURLOPT_PROXY_CAPATH, NULL);
         SET(CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SECONDS);
-        if (t->ca_file) {
+        if (t->ca_pem) {
+                struct curl_blob blob = {
+                        .data = t->ca_pem, .len = strlen(t->ca_pem), .flags = CURL_BLOB_NOCOPY};
+                SET(CURLOPT_CAINFO_BLOB, &blob);
+                SET(CURLOPT_PROXY_CAINFO_BLOB, &blob);
+        } else if (t->ca_file) {
                 SET(CURLOPT_CAINFO, t->ca_file);
                 SET(CURLOPT_PROXY_CAINFO, t->ca_file);
         }
@@ -207,6 +212,8 @@ static int prepare(struct transfer *t, const struct http_request *req, struct er
         t->total_timeout_ms = ep->total_timeout_ms ? ep->total_timeout_ms : HTTP_TOTAL_TIMEOUT_MS;
         t->max = ep->response_max ? ep->response_max : HTTP_RESPONSE_MAX;
         if (ep->ca_file && !(t->ca_file = strdup(ep->ca_file)))
+                return -ENOMEM;
+        if (ep->ca_pem && !(t->ca_pem = strdup(ep->ca_pem)))
                 return -ENOMEM;
         if (req->body) {
                 t->request_body = malloc(MAX(req->body_len, (size_t)1));
@@ -272,6 +279,7 @@ void http_transfer_free(struct transfer *t)
         free(t->port);
         free(t->proxy_name);
         free(t->ca_file);
+        free(t->ca_pem);
         erase_and_free(t); /* libcurl's words are in it */
 }
 

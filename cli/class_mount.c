@@ -160,6 +160,25 @@ static int format_state(const struct mount_request *request, struct sec *secret,
         return text ? sec_new(text, strlen(text), ret) : -ENOMEM;
 }
 
+/* Asked before anything is fetched, and again when all is there: what is locked has a limit. */
+static int check_memory(const struct mount_request *request, struct err *e)
+{
+        _cleanup_sec_ struct sec *probe = NULL;
+
+        if (!request->secret_memory_required)
+                return 0;
+        int r = sec_new("", 1, &probe);
+        if (r < 0)
+                return err_set(e, r, "out of memory");
+        if (sec_all_locked())
+                return 0;
+        err_set_cause(e, ERR_LOCAL, -EPERM,
+                "secret memory cannot be locked, and secret_memory=require was asked for");
+        err_hint(e, "raise the limit on locked memory (ulimit -l, LimitMEMLOCK=) or give "
+                    "CAP_IPC_LOCK");
+        return -EPERM;
+}
+
 static void begin_mount(struct class_mount *cm)
 {
         static const struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
@@ -168,7 +187,12 @@ static void begin_mount(struct class_mount *cm)
         struct view_file *const *files = NULL;
         size_t n = view_files(cm->view, &files);
 
-        int r = source_name(cm->request.class->name, &fsname);
+        int r = check_memory(&cm->request, &e);
+        if (r < 0) {
+                fail(cm, &e);
+                return;
+        }
+        r = source_name(cm->request.class->name, &fsname);
         if (r < 0) {
                 err_set(&e, r, "out of memory");
                 fail(cm, &e);
@@ -191,7 +215,7 @@ static void begin_mount(struct class_mount *cm)
                 .gid = cm->request.gid,
                 .mode = cm->request.mode,
                 .allow_other = cm->request.allow_other,
-                .privileged = geteuid() == 0,
+                .privileged = cm->parts.privileged,
                 .xattr = cm->request.xattr,
                 .audit = cm->request.audit,
                 .state = state,
@@ -472,7 +496,9 @@ int class_mount_new(const struct class_mount_parts *parts, struct mount_request 
         int r = class_mount_make(parts, events, userdata, &cm);
         if (r < 0)
                 return err_set(e, r, "out of memory");
-        r = open_view(cm, request, e);
+        r = check_memory(request, e);
+        if (r == 0)
+                r = open_view(cm, request, e);
         if (r < 0)
                 return r;
         cm->request = *request;

@@ -20,6 +20,7 @@ struct class_mount_parts {
         struct vaults *vaults;
         struct cache *cache;
         struct fs *fs;
+        bool privileged; /* the keeper is root: fs_mount_config.privileged */
 };
 
 struct class_mount_events {

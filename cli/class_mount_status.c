@@ -76,6 +76,7 @@ cJSON *class_mount_status(const struct class_mount *cm, pid_t worker_pid, int64_
                 .token_requests = auth ? auth_requests(auth) : 0,
                 .secret_bytes = sec_total(),
                 .secrets_locked = sec_all_locked(),
+                .secret_kind = sec_kind_name(sec_kind()),
                 .files = files.list,
                 .n_files = files.n,
         };

@@ -463,6 +463,7 @@ int commands_new(int listen_fd, const struct commands_config *config, struct com
                 free(c);
                 return r;
         }
+        control_server_serve(c->server, config->hello.uid);
         adopt(c);
         *ret = c;
         return 0;

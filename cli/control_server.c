@@ -32,6 +32,7 @@ struct control_server {
         void *userdata;
         struct control_conn *conns;
         size_t n_conns;
+        uid_t uid; /* served beside root */
 };
 
 static void conn_free(struct control_conn *c)
@@ -195,7 +196,7 @@ static void on_listen(void *userdata, int listen_fd, uint32_t revents)
                 return; /* taken back by the client, or out of descriptors: tried again */
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
                 return;
-        if (peer.uid != geteuid() && peer.uid != 0) {
+        if (peer.uid != s->uid && peer.uid != 0) {
                 log_warning("refused a control connection of uid %u (pid %d)", (unsigned)peer.uid,
                         (int)peer.pid);
                 return;
@@ -217,8 +218,11 @@ int control_server_new(struct loop *l, int listen_fd, const struct control_handl
                 safe_close(listen_fd);
                 return -ENOMEM;
         }
-        *s = (struct control_server){
-                .loop = l, .fd = listen_fd, .handler = *handler, .userdata = userdata};
+        *s = (struct control_server){.loop = l,
+                .fd = listen_fd,
+                .handler = *handler,
+                .userdata = userdata,
+                .uid = geteuid()};
         int r = loop_io_new(l, listen_fd, EPOLLIN, on_listen, s, &s->io);
         if (r < 0) {
                 control_server_free(s);
@@ -226,6 +230,11 @@ int control_server_new(struct loop *l, int listen_fd, const struct control_handl
         }
         *ret = s;
         return 0;
+}
+
+void control_server_serve(struct control_server *s, uid_t uid)
+{
+        s->uid = uid;
 }
 
 void control_server_stop_listening(struct control_server *s)

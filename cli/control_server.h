@@ -1,7 +1,7 @@
 /* The worker's side of the control protocol (cli/control.h): connections on the loop.
  *
- * Peers other than the worker's own user and root are turned away before a byte of theirs is read.
- * Everything is called on the loop's thread.
+ * Peers other than root and the user whose mounts these are, are turned away before a byte of
+ * theirs is read. Everything is called on the loop's thread.
  */
 #pragma once
 
@@ -26,6 +26,9 @@ int control_server_new(struct loop *l, int listen_fd, const struct control_handl
 /* Closes all connections (with the callback), unanswered ones too. */
 void control_server_free(struct control_server *s);
 DEFINE_CLEANUP(struct control_server *, control_server_free)
+
+/* Whose commands are taken beside root's; until it is called, those of this process's own user. */
+void control_server_serve(struct control_server *s, uid_t uid);
 
 /* No new connections from now on; those that are there go on. */
 void control_server_stop_listening(struct control_server *s);

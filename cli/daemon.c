@@ -7,10 +7,19 @@
 #include <sys/wait.h>
 
 #include "cli/hygiene.h"
+#include "cli/worker_user.h"
 
 /* --- words --- */
 
-enum { WORD_SOCKET = 1, WORD_LOG, WORD_LEVEL, WORD_JSON, WORD_FOREGROUND };
+enum {
+        WORD_SOCKET = 1,
+        WORD_LOG,
+        WORD_LEVEL,
+        WORD_JSON,
+        WORD_FOREGROUND,
+        WORD_RUN_AS,
+        WORD_PRIVILEGED
+};
 
 static const struct word table[] = {
         {"socket", 0, true, WORD_SOCKET},
@@ -18,6 +27,8 @@ static const struct word table[] = {
         {"log-level", 0, true, WORD_LEVEL},
         {"log-json", 0, false, WORD_JSON},
         {"foreground", 0, false, WORD_FOREGROUND},
+        {"run-as", 0, true, WORD_RUN_AS},
+        {"privileged", 0, false, WORD_PRIVILEGED},
 };
 
 int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct err *e)
@@ -48,6 +59,12 @@ int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct e
                         break;
                 case WORD_FOREGROUND:
                         w.foreground = true;
+                        break;
+                case WORD_RUN_AS:
+                        w.run_as = value;
+                        break;
+                case WORD_PRIVILEGED:
+                        w.privileged = true;
                         break;
                 default:
                         return err_set_cause(
@@ -82,6 +99,12 @@ void daemon_words_format(const struct daemon_words *w, const char *command, char
                 argv[n++] = "--log-json";
         if (w->foreground)
                 argv[n++] = "--foreground";
+        if (w->run_as) {
+                argv[n++] = "--run-as";
+                argv[n++] = w->run_as;
+        }
+        if (w->privileged)
+                argv[n++] = "--privileged";
         argv[n] = NULL;
 }
 
@@ -138,7 +161,9 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
         if (!name)
                 return err_set(e, -ENOMEM, "out of memory");
 
+        char run_as[WORKER_USER_SIZE];
         const struct daemon_words words = {
+                .run_as = worker_user_find(run_as) ? run_as : NULL,
                 .socket = path,
                 .log = o->log,
                 .log_level = o->log_level,

@@ -23,11 +23,14 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
 
 /* Words of the two internal commands. */
 struct daemon_words {
-        const char *socket; /* full path of the control socket, removed by the worker at its end */
+        const char *socket; /* full path of the control socket; removed by the keeper at its end,
+                               and before that by a worker that may */
         const char *log;
         int log_level;
         bool log_json;
         bool foreground;
+        const char *run_as; /* the worker's account as "UID:GID", or NULL: the keeper's own */
+        bool privileged;    /* to the worker: it serves root, whose keeper mounts by mount(2) */
 };
 int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct err *e);
 /* argv for `akvfs COMMAND`: room for DAEMON_ARGC_MAX, strings borrowed, NULL-terminated. */
@@ -38,3 +41,5 @@ void daemon_words_format(const struct daemon_words *w, const char *command, char
 /* The listening socket in a keeper; the worker has it as WORKER_LISTEN_FD. */
 #define KEEPER_LISTEN_FD 3
 #define WORKER_LISTEN_FD 4
+/* The log file, opened by the keeper: the worker's account could not. Only with such a log. */
+#define WORKER_LOG_FD 5

@@ -36,7 +36,7 @@ static bool keep(const char *entry)
 {
         static const char *const names[] = {"PATH=", "HOME=", "LANG=", "LANGUAGE=", "LC_",
                 "TZ=", "XDG_", "http_proxy=", "https_proxy=", "HTTPS_PROXY=", "all_proxy=",
-                "ALL_PROXY=", "no_proxy=", "NO_PROXY="};
+                "ALL_PROXY=", "no_proxy=", "NO_PROXY=", "AKVFS_SECCOMP="};
         static const char *const sanitizers[] = {
                 "ASAN_OPTIONS=", "LSAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS="};
 

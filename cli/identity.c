@@ -18,6 +18,7 @@ void identity_done(struct identity *i)
         free(i->vault_url);
         free(i->scope);
         free(i->ca_file);
+        free(i->ca_pem);
         *i = (struct identity){0};
 }
 
@@ -233,6 +234,27 @@ int identity_resolve(const struct spc_class *class, const struct options *o,
 
 /* --- over the control socket --- */
 
+int identity_read_ca(struct identity *i, struct err *e)
+{
+        _cleanup_free_ char *text = NULL;
+        size_t len = 0;
+
+        if (!i->ca_file)
+                return 0;
+        int r = read_whole_file(i->ca_file, IDENTITY_CA_MAX, &text, &len);
+        if (r < 0)
+                return err_set_cause(e, ERR_LOCAL, r, "could not read the CA file %s: %s",
+                        i->ca_file, strerror(-r));
+        if (strlen(text) != len || !strstr(text, "-----BEGIN ")) {
+                err_set_cause(e, ERR_LOCAL, -EINVAL, "the CA file %s is not PEM", i->ca_file);
+                err_hint(e, "openssl x509 -inform DER -in FILE -out FILE.pem");
+                return -EINVAL;
+        }
+        free(i->ca_pem);
+        i->ca_pem = TAKE_PTR(text);
+        return 0;
+}
+
 cJSON *identity_format(const struct identity *i)
 {
         _cleanup_json_ cJSON *j = cJSON_CreateObject();
@@ -247,6 +269,8 @@ cJSON *identity_format(const struct identity *i)
         if (i->imds_endpoint && !cJSON_AddStringToObject(j, "imds_endpoint", i->imds_endpoint))
                 return NULL;
         if (i->ca_file && !cJSON_AddStringToObject(j, "ca_file", i->ca_file))
+                return NULL;
+        if (i->ca_pem && !cJSON_AddStringToObject(j, "ca_pem", i->ca_pem))
                 return NULL;
         if (i->secret) {
                 /* hex: a secret may hold any byte, JSON text may not */
@@ -305,6 +329,7 @@ int identity_parse(const cJSON *j, struct identity *ret, struct err *e)
                 {"scope", &i.scope, false},
                 {"imds_endpoint", &i.imds_endpoint, true},
                 {"ca_file", &i.ca_file, true},
+                {"ca_pem", &i.ca_pem, true},
         };
         int r = 0;
 
@@ -336,7 +361,7 @@ int identity_open(const struct identity *i, struct auths *auths, struct vaults *
                 .client_secret = i->secret,
                 .authority = i->authority,
                 .imds_endpoint = i->imds_endpoint,
-                .endpoint = {.ca_file = i->ca_file},
+                .endpoint = {.ca_file = i->ca_file, .ca_pem = i->ca_pem},
         };
 
         int r = auth_open(auths, &auth_config, &auth, e);
@@ -347,7 +372,7 @@ int identity_open(const struct identity *i, struct auths *auths, struct vaults *
                 .scope = i->scope,
                 .retry = cache_http_retry,
                 .auth = auth,
-                .endpoint = {.ca_file = i->ca_file},
+                .endpoint = {.ca_file = i->ca_file, .ca_pem = i->ca_pem},
         };
         return vault_open(vaults, &vault_config, ret, e);
 }

@@ -21,6 +21,7 @@ struct identity {
         char *vault_url;     /* without a slash at the end */
         char *scope;         /* "https://vault.azure.net/.default" */
         char *ca_file;       /* absolute, or NULL */
+        char *ca_pem;        /* its content, once identity_read_ca() was called; or NULL */
 };
 
 void identity_done(struct identity *i);
@@ -31,6 +32,13 @@ void identity_done(struct identity *i);
 int identity_resolve(const struct spc_class *class, const struct options *o,
         const struct credentials *found, credentials_warn_fn warn, struct identity *ret,
         struct err *e);
+
+/* A bundle of every public authority has 250 KiB. */
+#define IDENTITY_CA_MAX ((size_t)512 << 10)
+
+/* Reads the CA file for a worker, whose account may not be allowed to, and which sees nothing of
+ * the user's files. */
+int identity_read_ca(struct identity *i, struct err *e);
 
 /* Over the control socket; holds the secret, so wipe what it is printed into. */
 cJSON *identity_format(const struct identity *i);

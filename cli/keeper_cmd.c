@@ -1,22 +1,27 @@
 /* `akvfs keeper`: opens its log and hands over to fs/keeper.h. */
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/daemon.h"
 #include "cli/hygiene.h"
 #include "cli/log_target.h"
+#include "cli/worker_user.h"
 #include "fs/keeper.h"
 
 /* In the background, what libraries print goes where the log goes, or nowhere beside syslog; the
  * worker inherits it. */
-static int open_log(const struct daemon_words *words, struct err *e)
+static int open_log(const struct daemon_words *words, int *ret_fd, struct err *e)
 {
         int fd = -EBADF;
 
         int r = log_target_open(words->log, &fd, e);
-        if (r < 0 || words->foreground)
+        if (r < 0)
                 return r;
+        *ret_fd = fd;
+        if (words->foreground)
+                return 0;
         _cleanup_close_ int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         if (dup2(fd >= 0 ? fd : null_fd, STDERR_FILENO) < 0)
                 return err_set(e, -errno, "could not redirect standard error: %s", strerror(errno));
@@ -30,6 +35,7 @@ int cli_keeper(int argc, char **argv)
         const char *worker[DAEMON_ARGC_MAX];
         char level[2];
 
+        (void)prctl(PR_SET_NAME, "akvfs-keeper");
         int r = daemon_words_parse(argc, argv, &words, &e);
         if (r < 0)
                 return cli_fail("keeper", &e);
@@ -44,18 +50,27 @@ int cli_keeper(int argc, char **argv)
         if (listen_fd < 0)
                 return cli_fail("keeper", (err_set(&e, -errno, "no control socket"), &e));
         close(KEEPER_LISTEN_FD);
-        r = open_log(&words, &e);
+        int log_fd = -EBADF;
+        r = open_log(&words, &log_fd, &e);
         if (r < 0)
                 return cli_fail("keeper", &e);
 
-        daemon_words_format(&words, "worker", level, worker);
-        const struct keeper_options options = {
+        const int pass_fds[] = {listen_fd, log_fd};
+        struct keeper_options options = {
                 .worker_argv = worker,
-                .pass_fds = &listen_fd,
-                .n_pass_fds = 1,
+                .pass_fds = pass_fds,
+                .n_pass_fds = log_fd >= 0 ? 2 : 1,
+                .drop = words.run_as,
         };
+        if (words.run_as &&
+                worker_user_parse(words.run_as, &options.worker_uid, &options.worker_gid) < 0)
+                return cli_fail("keeper",
+                        (err_set(&e, -EINVAL, "%s is no account for a worker", words.run_as), &e));
+        words.run_as = NULL;
+        words.privileged = geteuid() == 0;
+        daemon_words_format(&words, "worker", level, worker);
         int status = keeper_run(&options);
-        /* a worker that was killed could not */
+        /* a worker that was killed could not, nor could one with an account of its own */
         (void)unlink(words.socket);
         return status;
 }

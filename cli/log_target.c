@@ -31,6 +31,11 @@ static void to_syslog(enum log_level level, const char *line)
         syslog(priorities[level], "%s", line);
 }
 
+bool log_target_is_file(const char *target)
+{
+        return !streq(target, "syslog") && !streq(target, "stderr");
+}
+
 int log_target_open(const char *target, int *ret_fd, struct err *e)
 {
         int fd = -EBADF;
@@ -38,7 +43,7 @@ int log_target_open(const char *target, int *ret_fd, struct err *e)
         if (streq(target, "syslog")) {
                 openlog("akvfs", LOG_PID | LOG_NDELAY, LOG_DAEMON);
                 log_set_writer(to_syslog);
-        } else if (!streq(target, "stderr")) {
+        } else if (log_target_is_file(target)) {
                 fd = open(target, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
                         0600);
                 if (fd < 0) {

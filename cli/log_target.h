@@ -7,6 +7,9 @@
  * `akvfs.log` in the control directory. Caller frees. */
 int log_target_default(const char *rundir, char **ret);
 
+/* Neither "syslog" nor "stderr". */
+bool log_target_is_file(const char *target);
+
 /* "syslog", "stderr", or the absolute name of a file that is appended to (made with mode 0600; a
  * symlink is refused). Lines go there from now on; the descriptor of a file stays open for good.
  * ret_fd (optional): that descriptor, or -EBADF. */

@@ -30,6 +30,8 @@ static const char help[] =
         "  --xattr                    show user.akvfs.* attributes\n"
         "  --audit                    log each open with who it is; each open and read then costs a\n"
         "                             request, and the mount cannot be id-mapped\n"
+        "  --secret-memory WHAT       require: no mount unless values are in memory that is never\n"
+        "                             swapped; prefer (default): warn\n"
         "\n"
         "Logging of the background processes, decided by the first mount of a user:\n"
         "  --log syslog|FILE          default: syslog where /dev/log exists, else akvfs.log in the\n"
@@ -106,6 +108,8 @@ static int prepare(
                 r = credentials_find(o, warn, &found, e);
         if (r == 0)
                 r = identity_resolve(q->class, o, &found, warn, &q->identity, e);
+        if (r == 0)
+                r = identity_read_ca(&q->identity, e);
         if (r < 0)
                 return r;
         warn_if_frequent(q->class, o->poll_interval);
@@ -115,6 +119,7 @@ static int prepare(
         q->mode = o->mode;
         q->xattr = o->xattr;
         q->audit = o->audit;
+        q->secret_memory_required = o->secret_memory_required;
         return 0;
 }
 

@@ -44,6 +44,7 @@ enum option_id {
         OPT_NO_ALLOW_OTHER,
         OPT_XATTR,
         OPT_AUDIT,
+        OPT_SECRET_MEMORY,
         OPT_LOG_JSON,
 };
 
@@ -69,6 +70,7 @@ static const struct word long_words[] = {
         {"no-allow-other", 0, false, OPT_NO_ALLOW_OTHER},
         {"xattr", 0, false, OPT_XATTR},
         {"audit", 0, false, OPT_AUDIT},
+        {"secret-memory", 0, true, OPT_SECRET_MEMORY},
         {"log-json", 0, false, OPT_LOG_JSON},
 };
 
@@ -249,6 +251,14 @@ static int parse_log_level(const char *value, int *ret, struct err *e)
         return wrong(e, "log_level", value, "known are error, warning, info and debug");
 }
 
+static int parse_secret_memory(const char *value, bool *ret, struct err *e)
+{
+        if (!streq(value, "require") && !streq(value, "prefer"))
+                return wrong(e, "secret_memory", value, "known are require and prefer");
+        *ret = streq(value, "require");
+        return 0;
+}
+
 static int set_string(char **field, const char *value, struct err *e)
 {
         char *copy = strdup(value);
@@ -325,6 +335,8 @@ int options_set_word(struct options *o, int id, const char *value, struct err *e
         case OPT_AUDIT:
                 o->audit = true;
                 return 0;
+        case OPT_SECRET_MEMORY:
+                return parse_secret_memory(value, &o->secret_memory_required, e);
         case OPT_LOG_JSON:
                 o->log_json = true;
                 return 0;

@@ -27,6 +27,7 @@ struct options {
         int allow_other; /* 0, 1, or -1 when not said: root's default is 1, others' 0 */
         bool xattr;
         bool audit;
+        bool secret_memory_required; /* secret_memory=require: no mount that could reach swap */
 
         /* which class, and how its vault is reached; NULL when not said */
         char *class_name;

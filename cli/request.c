@@ -193,7 +193,8 @@ cJSON *mount_request_format(const struct mount_request *r)
                 !cJSON_AddNumberToObject(j, "mode", r->mode) ||
                 !cJSON_AddBoolToObject(j, "allow_other", r->allow_other) ||
                 !cJSON_AddBoolToObject(j, "xattr", r->xattr) ||
-                !cJSON_AddBoolToObject(j, "audit", r->audit))
+                !cJSON_AddBoolToObject(j, "audit", r->audit) ||
+                !cJSON_AddBoolToObject(j, "secret_memory_required", r->secret_memory_required))
                 return NULL;
         cJSON *class = format_class(r->class);
         if (!class)
@@ -237,6 +238,7 @@ int mount_request_parse(const cJSON *j, struct mount_request *ret, struct err *e
         q.allow_other = json_bool(j, "allow_other", false);
         q.xattr = json_bool(j, "xattr", false);
         q.audit = json_bool(j, "audit", false);
+        q.secret_memory_required = json_bool(j, "secret_memory_required", false);
         *ret = q;
         q = (struct mount_request){0};
         return 0;

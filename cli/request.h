@@ -23,6 +23,8 @@ struct mount_request {
         bool allow_other;
         bool xattr;
         bool audit;
+        bool secret_memory_required; /* fail rather than hold values in memory that can be swapped
+                                      */
 };
 
 void mount_request_done(struct mount_request *r);

@@ -93,6 +93,9 @@ static void print_mount(const cJSON *m)
                 number_of(m, "worker_starts"));
         if (!json_bool(json_get(m, "secret_memory"), "locked", true))
                 printf("  secret memory is not locked: values may reach swap (raise ulimit -l)\n");
+        else if (!streq(text_of(json_get(m, "secret_memory"), "kind", "memfd_secret"),
+                         "memfd_secret"))
+                printf("  secrets are in locked memory, for this kernel gives no memfd_secret\n");
         printf("  %-*s  %-*s  %-32s  %-20s  %-6s%s\n", file, "FILE", object, "OBJECT", "VERSION",
                 "UPDATED", "AGE", "EXPIRES");
         cJSON_ArrayForEach (o, objects) {

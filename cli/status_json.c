@@ -85,7 +85,8 @@ cJSON *status_mount_json(const struct status_mount *m, int64_t now)
                 return NULL;
         cJSON *memory = cJSON_AddObjectToObject(j, "secret_memory");
         if (!memory || !add_number(memory, "bytes", m->secret_bytes) ||
-                !cJSON_AddBoolToObject(memory, "locked", m->secrets_locked))
+                !cJSON_AddBoolToObject(memory, "locked", m->secrets_locked) ||
+                !add_text(memory, "kind", m->secret_kind))
                 return NULL;
 
         cJSON *objects = cJSON_AddArrayToObject(j, "objects");

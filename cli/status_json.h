@@ -29,6 +29,7 @@ struct status_mount {
         uint64_t vault_requests, token_requests;
         size_t secret_bytes;
         bool secrets_locked;
+        const char *secret_kind; /* sec_kind_name() */
         const struct status_file *files;
         size_t n_files;
 };

@@ -5,15 +5,19 @@
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #include "base/log.h"
+#include "base/sec.h"
 #include "base/wipe.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/daemon.h"
 #include "cli/hygiene.h"
+#include "cli/landlock.h"
 #include "cli/log_target.h"
+#include "cli/sandbox.h"
 #include "fs/keeper.h"
 
 /* Nobody came: the command that started us has died. */
@@ -86,12 +90,38 @@ static int block_signals(void)
         return fd < 0 ? -errno : fd;
 }
 
+/* Known, and said in the log, before the first secret comes. Where CAP_IPC_LOCK is missing, all
+ * that the limit allows is taken. */
+static int check_memory(void)
+{
+        _cleanup_sec_ struct sec *probe = NULL;
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+                limit.rlim_cur = limit.rlim_max;
+                (void)setrlimit(RLIMIT_MEMLOCK, &limit);
+        }
+        return sec_new("", 1, &probe);
+}
+
+static int confine(const char *socket, struct err *e)
+{
+        if (CLI_SANITIZED) {
+                log_info("a sanitized build: files and system calls are not closed off");
+                return 0;
+        }
+        int r = landlock_enter(socket, e);
+        if (r == 0)
+                log_info("this kernel has no Landlock: files are guarded by their modes alone");
+        return r < 0 ? r : sandbox_enter(e);
+}
+
 static int start(struct worker *w, int signal_fd, const struct daemon_words *words, struct err *e)
 {
         struct control_hello hello = {
                 .protocol = CONTROL_PROTOCOL,
                 .version = (char *)(uintptr_t)AKVFS_VERSION,
-                .uid = geteuid(),
+                .uid = words->privileged ? 0 : geteuid(),
                 .worker_pid = getpid(),
                 .keeper_pid = getppid(),
                 .log = (char *)(uintptr_t)words->log,
@@ -123,7 +153,8 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
                         .auths = w->auths,
                         .vaults = w->vaults,
                         .cache = w->cache,
-                        .fs = w->fs},
+                        .fs = w->fs,
+                        .privileged = words->privileged},
                 .hello = hello,
                 .own = words->foreground,
                 .idle = on_idle,
@@ -156,17 +187,16 @@ int cli_worker(int argc, char **argv)
         struct daemon_words words;
         struct worker w = {0};
 
+        (void)prctl(PR_SET_NAME, "akvfs-worker");
         int r = daemon_words_parse(argc, argv, &words, &e);
         if (r < 0)
                 return cli_fail("worker", &e);
         log_set_level((enum log_level)words.log_level);
         log_set_json(words.log_json);
-        r = hygiene_close_from(WORKER_LISTEN_FD + 1);
+        bool log_file = log_target_is_file(words.log);
+        r = hygiene_close_from(log_file ? WORKER_LOG_FD + 1 : WORKER_LISTEN_FD + 1);
         if (r == 0)
                 r = hygiene_protect();
-        /* fusermount3 is set-user-id, but the keeper calls it, not we */
-        if (r == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-                r = -errno;
         if (r == 0)
                 r = wipe_install();
         _cleanup_close_ int signal_fd = r < 0 ? r : block_signals();
@@ -175,15 +205,25 @@ int cli_worker(int argc, char **argv)
         if (r < 0)
                 return cli_fail(
                         "worker", (err_set(&e, r, "could not start: %s", strerror(-r)), &e));
-        r = log_target_open(words.log, NULL, &e);
+        if (log_file)
+                log_set_fd(WORKER_LOG_FD);
+        else
+                r = log_target_open(words.log, NULL, &e);
         if (r < 0)
                 return cli_fail("worker", &e);
 
         w.socket = words.socket;
-        r = start(&w, signal_fd, &words, &e);
+        r = check_memory();
+        if (r < 0)
+                err_set(&e, r, "could not start: %s", strerror(-r));
+        else
+                r = confine(words.socket, &e);
+        if (r == 0)
+                r = start(&w, signal_fd, &words, &e);
         if (r == 0) {
                 log_at(words.foreground ? LOG_DEBUG : LOG_INFO,
-                        "akvfs %s: worker of uid %u is ready", AKVFS_VERSION, (unsigned)geteuid());
+                        "akvfs %s: worker of uid %u is ready; secrets are in %s memory",
+                        AKVFS_VERSION, (unsigned)geteuid(), sec_kind_name(sec_kind()));
                 r = loop_run(w.loop);
                 if (r < 0)
                         err_set(&e, r, "the event loop failed: %s", strerror(-r));

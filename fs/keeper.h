@@ -13,6 +13,9 @@ struct keeper_options {
         const int *pass_fds;  /* descriptors the worker inherits as 4, 5, ... (3 is the
                                  socket to the keeper) */
         size_t n_pass_fds;
+        bool drop;        /* the worker runs as worker_uid and worker_gid (fs/keeper_drop.h), */
+        uid_t worker_uid; /* else as who runs the keeper */
+        gid_t worker_gid;
 };
 
 #define KEEPER_WORKER_FD 3

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "fs/keeper_drop.h"
 
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 10000
@@ -43,7 +44,15 @@ static _Noreturn void exec_worker(const struct keeper_options *o, int socket)
                 _exit(127);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        execv("/proc/self/exe", (char *const *)(uintptr_t)o->worker_argv);
+        int r = o->drop ? keeper_drop(o->worker_uid, o->worker_gid)
+                        : keeper_drop((uid_t)-1, (gid_t)-1);
+        if (r < 0)
+                log_error("the worker cannot give up its privileges: %s", strerror(-r));
+        else {
+                execv("/proc/self/exe", (char *const *)(uintptr_t)o->worker_argv);
+                log_error("the worker cannot be executed as uid %u: %s", (unsigned)geteuid(),
+                        strerror(errno));
+        }
         _exit(127);
 }
 

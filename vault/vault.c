@@ -78,8 +78,9 @@ static int normalise_url(const char *url, char **ret_url, char **ret_host, struc
 
 static bool same_endpoint(const struct http_endpoint *a, const struct http_endpoint *b)
 {
-        return streq_ptr(a->ca_file, b->ca_file) && streq_ptr(a->proxy, b->proxy) &&
-               a->allow_http == b->allow_http && a->connect_timeout_ms == b->connect_timeout_ms &&
+        return streq_ptr(a->ca_file, b->ca_file) && streq_ptr(a->ca_pem, b->ca_pem) &&
+               streq_ptr(a->proxy, b->proxy) && a->allow_http == b->allow_http &&
+               a->connect_timeout_ms == b->connect_timeout_ms &&
                a->total_timeout_ms == b->total_timeout_ms && a->response_max == b->response_max;
 }
 
@@ -103,8 +104,9 @@ static int copy_string(const char *s, const char **ret)
 static int fill(struct vault *v, const struct vault_config *cfg)
 {
         v->endpoint = cfg->endpoint;
-        v->endpoint.ca_file = v->endpoint.proxy = NULL;
+        v->endpoint.ca_file = v->endpoint.ca_pem = v->endpoint.proxy = NULL;
         if (copy_string(cfg->endpoint.ca_file, &v->endpoint.ca_file) < 0 ||
+                copy_string(cfg->endpoint.ca_pem, &v->endpoint.ca_pem) < 0 ||
                 copy_string(cfg->endpoint.proxy, &v->endpoint.proxy) < 0)
                 return -ENOMEM;
         v->configured_scope = strdup(cfg->scope);
@@ -189,6 +191,7 @@ struct vault *vault_unref(struct vault *v)
         free(v->configured_scope);
         free(v->scope);
         free((char *)v->endpoint.ca_file);
+        free((char *)v->endpoint.ca_pem);
         free((char *)v->endpoint.proxy);
         free(v);
         return NULL;

@@ -20,6 +20,8 @@ Test(daemon, words_are_read_as_they_are_written)
                 .log_level = LOG_DEBUG,
                 .log_json = true,
                 .foreground = true,
+                .run_as = "65533:65533",
+                .privileged = true,
         };
         struct daemon_words out = {0};
         char **argv = NULL;
@@ -35,6 +37,8 @@ Test(daemon, words_are_read_as_they_are_written)
         cr_assert_eq(out.log_level, LOG_DEBUG);
         cr_assert(out.log_json);
         cr_assert(out.foreground);
+        cr_assert_str_eq(out.run_as, in.run_as);
+        cr_assert(out.privileged);
 }
 
 Test(daemon, nobody_starts_it_by_hand)

@@ -209,3 +209,36 @@ Test(identity, travels_whole)
         cJSON_DeleteItemFromObject(j, "scope");
         cr_assert_eq(identity_parse(j, &back, &e), -EBADMSG);
 }
+
+Test(identity, a_ca_file_travels_with_its_content)
+{
+        _cleanup_identity_ struct identity mine = {0}, back = {0};
+        _cleanup_err_ struct err why = {0};
+        char path[] = "/tmp/akvfs-ca-XXXXXX";
+        static const char pem[] = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
+
+        cr_assert_eq(identity_read_ca(&mine, &why), 0, "none is needed");
+        cr_assert_null(mine.ca_pem);
+        int fd = mkstemp(path);
+        cr_assert_geq(fd, 0);
+        mine.ca_file = strdup(path);
+        cr_assert_eq(identity_read_ca(&mine, &why), -EINVAL, "empty");
+        err_done(&why);
+        cr_assert_eq(write_all(fd, pem, strlen(pem)), 0);
+        cr_assert_eq(identity_read_ca(&mine, &why), 0);
+        cr_assert_str_eq(mine.ca_pem, pem);
+
+        mine.tenant = strdup("t");
+        mine.client_id = strdup("");
+        mine.authority = strdup("https://a/");
+        mine.vault_url = strdup("https://v");
+        mine.scope = strdup("s");
+        _cleanup_json_ cJSON *j = identity_format(&mine);
+        cr_assert_eq(identity_parse(j, &back, &why), 0);
+        cr_assert_str_eq(back.ca_pem, pem);
+
+        close(fd);
+        unlink(path);
+        cr_assert_eq(identity_read_ca(&mine, &why), -ENOENT);
+        cr_assert_not_null(strstr(err_text(&why), path));
+}

@@ -49,6 +49,7 @@ static void set_up(void)
         in.mode = 0440;
         in.allow_other = true;
         in.audit = true;
+        in.secret_memory_required = true;
 }
 
 static void tear_down(void)

@@ -59,6 +59,7 @@ Test(status_json, the_contract)
                 .generation = 5,
                 .fuse_requests = 1234567890123,
                 .refused_requests = 2,
+                .secret_kind = "locked",
                 .poll_interval = 1500 * USEC_PER_MSEC,
                 .uid = 1000,
                 .gid = 100,
@@ -76,7 +77,7 @@ Test(status_json, the_contract)
                 "\"vault\":\"https://v\",\"identity\":\"service principal x of tenant y\","
                 "\"poll_interval_seconds\":1.5,\"uid\":1000,\"gid\":100,\"mode\":\"0440\","
                 "\"vault_requests\":0,\"token_requests\":0,\"worker_starts\":3,"
-                "\"secret_memory\":{\"bytes\":0,\"locked\":false},\"objects\":["
+                "\"secret_memory\":{\"bytes\":0,\"locked\":false,\"kind\":\"locked\"},\"objects\":["
                 "{\"file\":\"db/password\",\"object\":\"pw\",\"version\":\"abc\","
                 "\"updated\":\"2023-11-14T22:13:20Z\",\"age_seconds\":7,\"expires\":null,"
                 "\"error\":null,\"type\":\"secret\",\"id\":\"https://v/secrets/pw/abc\","
