@@ -1,5 +1,6 @@
 /* `akvfs keeper`: opens its log and hands over to fs/keeper.h. */
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -53,6 +54,8 @@ int cli_keeper(int argc, char **argv)
                 .worker_argv = worker,
                 .pass_fds = &listen_fd,
                 .n_pass_fds = 1,
+                .guarded = true,
+                .parent_death_signal = words.foreground ? SIGTERM : 0,
         };
         int status = keeper_run(&options);
         /* a worker that was killed could not */

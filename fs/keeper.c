@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -11,8 +12,10 @@
 
 #include "base/log.h"
 #include "base/mountinfo.h"
+#include "fs/keeper_guardian.h"
 #include "fs/keeper_mount.h"
 #include "fs/keeper_proto.h"
+#include "fs/keeper_recover.h"
 #include "fs/keeper_rename.h"
 #include "fs/keeper_resend.h"
 #include "fs/keeper_spare.h"
@@ -20,6 +23,7 @@
 
 #define VOLUMES_MAX 4096
 #define RENAMERS_MAX 64 /* at once, hanging ones included */
+#define ANSWERS_MAX 256 /* that wait for the worker; beyond that it is not listened to */
 
 struct volume {
         uint64_t id;
@@ -33,6 +37,10 @@ struct keeper {
         int area_fd; /* the journal: held, never mapped */
         bool resend, leaving;
         pid_t spare;
+        struct guardian guardian;
+        bool is_guardian;   /* this process has become the guardian: see succeed() */
+        int64_t started_at; /* keeper_now_ms() */
+        unsigned deaths;    /* of keepers in a row that lived for less than HEALTHY_MS */
         struct keeper_worker worker;
         struct volume *volumes;
         size_t n_volumes;
@@ -183,11 +191,19 @@ static void on_unmount(struct keeper *k, const struct keeper_msg *request)
         answer(k, request, KEEPER_UNMOUNTED, r, detail, -EBADF);
 }
 
+/* What it had read and not answered (renames, and whatever it was about to answer) was read after
+ * the new worker had asked for such requests: it is asked for once more. */
 static void end_spare(struct keeper *k)
 {
-        if (k->spare > 0)
-                (void)kill(k->spare, SIGKILL);
+        if (k->spare <= 0)
+                return;
+        (void)kill(k->spare, SIGKILL);
+        while (waitpid(k->spare, NULL, 0) < 0 && errno == EINTR)
+                ;
         k->spare = 0;
+        for (size_t i = 0; k->resend && i < k->n_volumes; i++)
+                if (k->volumes[i].mount.fuse_fd >= 0)
+                        (void)keeper_resend(k->volumes[i].mount.fuse_fd);
 }
 
 /* False when the conversation is over: the worker is leaving, or it sent what it never sends. */
@@ -203,7 +219,7 @@ static bool on_worker(struct keeper *k)
                 return false;
         if (r < 0 || keeper_msg_valid(&m) < 0) {
                 log_error("the worker sent what is no request: it is ended");
-                (void)kill(k->worker.pid, SIGKILL);
+                keeper_worker_kill(&k->worker, SIGKILL);
                 return false;
         }
         switch (m.op) {
@@ -266,6 +282,29 @@ static void on_mountinfo(struct keeper *k)
         }
 }
 
+/* It is no other than a worker: where nothing can be sent again it gets clones, so that what it
+ * leaves unanswered (renames) fails when it ends. */
+static void start_spare(struct keeper *k)
+{
+        int *fds = calloc(k->n_volumes + 1, sizeof *fds);
+        size_t n = 0;
+
+        for (size_t i = 0; fds && i < k->n_volumes; i++) {
+                fds[n] = worker_end(k, &k->volumes[i].mount);
+                n += fds[n] >= 0;
+        }
+        k->spare = fds ? keeper_spare_start(fds, n) : -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                safe_close(fds[i]);
+        free(fds);
+        if (k->spare < 0) {
+                log_error("no spare can be started: %s", strerror(-k->spare));
+                k->spare = 0;
+                return;
+        }
+        log_error("%u workers died in a row: until one serves, readers get EIO", k->worker.deaths);
+}
+
 /* What it sent before it died still counts: the newest journal above all. */
 static void on_worker_died(struct keeper *k, int status)
 {
@@ -275,18 +314,8 @@ static void on_worker_died(struct keeper *k, int status)
         while (p.fd >= 0 && poll(&p, 1, 0) > 0 && on_worker(k))
                 ;
         keeper_worker_died(&k->worker, status, !asked && !k->leaving && k->n_volumes > 0);
-        if (k->worker.start_at && k->worker.deaths >= DEATHS_MAX && k->spare == 0) {
-                int fds[VOLUMES_MAX];
-                for (size_t i = 0; i < k->n_volumes; i++)
-                        fds[i] = k->volumes[i].mount.fuse_fd;
-                k->spare = keeper_spare_start(fds, k->n_volumes);
-                if (k->spare < 0) {
-                        log_error("no spare can be started: %s", strerror(-k->spare));
-                        k->spare = 0;
-                } else
-                        log_error("%u workers died in a row: until one serves, readers get EIO",
-                                k->worker.deaths);
-        }
+        if (k->worker.start_at && k->worker.deaths >= DEATHS_MAX && k->spare == 0)
+                start_spare(k);
 }
 
 static void on_child(struct keeper *k)
@@ -297,6 +326,8 @@ static void on_child(struct keeper *k)
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
                 if (pid == k->worker.pid)
                         on_worker_died(k, status);
+                else if (pid == k->guardian.pid)
+                        k->guardian.pid = 0;
                 else if (pid == k->spare)
                         k->spare = 0;
         }
@@ -311,8 +342,7 @@ static void on_signal(struct keeper *k)
                         on_child(k);
                 else {
                         k->leaving |= info.ssi_signo != SIGHUP;
-                        if (k->worker.pid > 0)
-                                (void)kill(k->worker.pid, (int)info.ssi_signo);
+                        keeper_worker_kill(&k->worker, (int)info.ssi_signo);
                 }
         }
 }
@@ -338,6 +368,16 @@ static void unmount_all(struct keeper *k)
 
 /* --- start and loop --- */
 
+static void tell_heir(struct keeper *k)
+{
+        struct keeper_msg m;
+
+        if (k->guardian.heir_fd < 0)
+                return;
+        keeper_msg_init(&m, KEEPER_HEIR, 0);
+        keeper_worker_tell(&k->worker, &m, k->guardian.heir_fd);
+}
+
 /* Everything that a worker needs to go on where the last one ended. */
 static int start_worker(struct keeper *k)
 {
@@ -350,6 +390,7 @@ static int start_worker(struct keeper *k)
         m.seq = k->worker.starts;
         m.flags = k->resend ? (uint32_t)KEEPER_RESEND : 0;
         keeper_worker_tell(&k->worker, &m, -EBADF);
+        tell_heir(k);
         if (k->area_fd >= 0) {
                 keeper_msg_init(&m, KEEPER_AREA, 0);
                 keeper_worker_tell(&k->worker, &m, k->area_fd);
@@ -377,6 +418,17 @@ static void restart_worker(struct keeper *k)
         }
 }
 
+/* Two descriptors a mount: the usual 1024 are not many. */
+static void raise_limit(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+                limit.rlim_cur = limit.rlim_max;
+                (void)setrlimit(RLIMIT_NOFILE, &limit);
+        }
+}
+
 static int open_sources(struct keeper *k)
 {
         sigset_t set;
@@ -400,27 +452,49 @@ static int open_sources(struct keeper *k)
         return k->signal_fd < 0 || k->mountinfo_fd < 0 ? -errno : 0;
 }
 
+static void guard(struct keeper *k)
+{
+        if (!k->worker.options->guarded || k->guardian.pid > 0 || k->n_volumes == 0)
+                return;
+        int r = guardian_fork(&k->guardian);
+        if (r == 1)
+                k->is_guardian = true;
+        else if (r == 0)
+                tell_heir(k);
+        else
+                log_warning("no guardian can be started: %s", strerror(-r));
+}
+
+/* Until nothing is left to do, or until this process has become the guardian. */
 static void serve(struct keeper *k)
 {
         while (k->worker.pid > 0 || k->worker.start_at) {
                 struct keeper_worker *w = &k->worker;
-                short talk = POLLIN | (keeper_queue_waits(&w->out) ? POLLOUT : 0);
-                struct pollfd p[3 + RENAMERS_MAX] = {
+
+                guard(k);
+                if (k->is_guardian)
+                        return;
+                /* A worker that asks and does not listen is not listened to either. */
+                bool crowded = keeper_queue_length(&w->out) > ANSWERS_MAX;
+                short talk = (short)((crowded ? 0 : POLLIN) |
+                                     (keeper_queue_waits(&w->out) ? POLLOUT : 0));
+                struct pollfd p[4 + RENAMERS_MAX] = {
                         {.fd = k->signal_fd, .events = POLLIN},
                         {.fd = k->mountinfo_fd, .events = POLLPRI},
                         {.fd = w->fd, .events = talk},
+                        {.fd = w->pidfd, .events = POLLIN},
                 };
                 size_t n = k->n_renamers;
                 for (size_t i = 0; i < n; i++)
-                        p[3 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
-                if (poll(p, 3 + n, keeper_worker_timeout(w)) < 0) {
+                        p[4 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
+                if (poll(p, 4 + n, keeper_worker_timeout(w)) < 0) {
                         if (errno == EINTR)
                                 continue;
                         return;
                 }
                 /* From the last: a renamer that is gone gives its place to the one behind. */
                 while (n-- > 0)
-                        if (p[3 + n].revents)
+                        if (p[4 + n].revents)
                                 on_renamer(k, &k->renamers[n]);
                 if (p[2].revents & POLLOUT)
                         (void)keeper_queue_flush(&w->out, w->fd);
@@ -428,6 +502,9 @@ static void serve(struct keeper *k)
                         w->fd = safe_close(w->fd);
                 if (p[1].revents)
                         on_mountinfo(k);
+                /* How it ended only its parent is told; one that leaves by its own will unmounts. */
+                if (p[3].revents)
+                        on_worker_died(k, k->n_volumes > 0 ? SIGKILL : 0);
                 if (p[0].revents)
                         on_signal(k);
                 if (w->start_at && keeper_worker_timeout(w) == 0)
@@ -435,17 +512,136 @@ static void serve(struct keeper *k)
         }
 }
 
+/* Closes everything but what the guardian lives on. */
+static void release(struct keeper *k)
+{
+        for (size_t i = 0; i < k->n_volumes; i++)
+                keeper_mount_done(&k->volumes[i].mount);
+        free(k->volumes);
+        k->volumes = NULL;
+        k->n_volumes = 0;
+        keeper_worker_done(&k->worker);
+        for (size_t i = 0; i < k->n_renamers; i++)
+                renamer_done(&k->renamers[i]);
+        k->n_renamers = 0;
+        k->signal_fd = safe_close(k->signal_fd);
+        k->mountinfo_fd = safe_close(k->mountinfo_fd);
+        k->area_fd = safe_close(k->area_fd);
+        k->spare = 0;
+}
+
+/* --- the next keeper --- */
+
+/* Keepers that die as soon as they start must not keep the machine busy. */
+static void pause_after_death(struct keeper *k)
+{
+        k->deaths = keeper_now_ms() - k->started_at < HEALTHY_MS ? k->deaths + 1 : 0;
+        if (k->deaths >= DEATHS_MAX)
+                (void)poll(NULL, 0, 100 << MIN(k->deaths - DEATHS_MAX, 6U));
+}
+
+static int take_over(struct keeper *k)
+{
+        struct keeper_returned back;
+        struct keeper_msg m;
+        int off = 0;
+
+        int r = keeper_recover(k->guardian.channel, !k->resend, &back);
+        if (r < 0)
+                return r;
+        k->volumes = calloc(back.n + 1, sizeof *k->volumes);
+        if (!k->volumes) {
+                keeper_returned_done(&back);
+                return -ENOMEM;
+        }
+        for (size_t i = 0; i < back.n; i++)
+                k->volumes[k->n_volumes++] =
+                        (struct volume){.id = back.mounts[i].id, .mount = back.mounts[i].mount};
+        back.n = 0;
+        k->area_fd = TAKE_FD(back.area_fd);
+        (void)setsockopt(k->guardian.channel, SOL_SOCKET, SO_PASSCRED, &off, sizeof off);
+        r = keeper_worker_adopt(&k->worker, back.worker, TAKE_FD(k->guardian.channel), back.starts);
+        keeper_returned_done(&back);
+        if (r < 0) {
+                /* It died after it had given everything back: as any worker that dies. */
+                k->worker.starts = MAX(k->worker.starts, back.starts);
+                keeper_worker_died(&k->worker, SIGKILL, k->n_volumes > 0);
+                return 0;
+        }
+        keeper_msg_init(&m, KEEPER_ATTACHED, 0);
+        m.seq = (uint64_t)getpid();
+        keeper_worker_tell(&k->worker, &m, -EBADF);
+        log_warning("the keeper was killed; this one took %zu mounts over", k->n_volumes);
+        on_mountinfo(k);
+        return 0;
+}
+
+/* The guardian's life. The next guardian comes first: should this process be killed while it takes
+ * over, the worker knows already where to turn to. */
+static int succeed(struct keeper *k)
+{
+        const struct keeper_options *o = k->worker.options;
+        int r;
+
+        do {
+                k->is_guardian = false;
+                release(k);
+                guardian_wait(&k->guardian);
+                pause_after_death(k);
+                k->started_at = keeper_now_ms();
+                (void)prctl(PR_SET_NAME, "akvfs");
+                if (o->parent_death_signal)
+                        (void)prctl(PR_SET_PDEATHSIG, o->parent_death_signal);
+                keeper_worker_init(&k->worker, o);
+
+                struct guardian next;
+                guardian_init(&next);
+                r = guardian_fork(&next);
+                if (r == 1) {
+                        safe_close(k->guardian.channel);
+                        k->guardian = next;
+                        continue;
+                }
+                next.channel = TAKE_FD(k->guardian.channel);
+                k->guardian = next;
+                if (r == 0) {
+                        struct keeper_msg m;
+                        keeper_msg_init(&m, KEEPER_HEIR, 0);
+                        (void)keeper_send(k->guardian.channel, &m, k->guardian.heir_fd);
+                }
+                r = open_sources(k);
+                if (r == 0)
+                        r = take_over(k);
+        } while (r == 1);
+        return r;
+}
+
+static int finish(struct keeper *k)
+{
+        guardian_end(&k->guardian);
+        end_spare(k);
+        unmount_all(k);
+        release(k);
+        if (WIFEXITED(k->worker.status))
+                return WEXITSTATUS(k->worker.status);
+        log_error("the worker was killed by signal %d", WTERMSIG(k->worker.status));
+        return 1;
+}
+
 int keeper_run(const struct keeper_options *o)
 {
         struct keeper k = {.signal_fd = -EBADF,
                 .mountinfo_fd = -EBADF,
                 .area_fd = -EBADF,
-                .resend = keeper_can_resend()};
+                .resend = keeper_can_resend(),
+                .started_at = keeper_now_ms()};
 
         /* Readers wait for these processes: a busy machine should not make them wait in line behind
          * whoever keeps it busy. Inherited by the worker; where it is not allowed, so be it. */
         (void)setpriority(PRIO_PROCESS, 0, -10);
+        raise_limit();
         keeper_worker_init(&k.worker, o);
+        guardian_init(&k.guardian);
         int r = open_sources(&k);
         if (r == 0)
                 r = start_worker(&k);
@@ -454,17 +650,15 @@ int keeper_run(const struct keeper_options *o)
                 return 1;
         }
         serve(&k);
-        end_spare(&k);
-        unmount_all(&k);
-        keeper_worker_done(&k.worker);
-        safe_close(k.signal_fd);
-        safe_close(k.mountinfo_fd);
-        safe_close(k.area_fd);
-        for (size_t i = 0; i < k.n_renamers; i++)
-                renamer_done(&k.renamers[i]);
-        free(k.volumes);
-        if (WIFEXITED(k.worker.status))
-                return WEXITSTATUS(k.worker.status);
-        log_error("the worker was killed by signal %d", WTERMSIG(k.worker.status));
-        return 1;
+        while (k.is_guardian) {
+                r = succeed(&k);
+                if (r < 0) {
+                        log_error("the keeper was killed, and nothing can be taken over: %s",
+                                strerror(-r));
+                        (void)finish(&k);
+                        return 1;
+                }
+                serve(&k);
+        }
+        return finish(&k);
 }
