@@ -309,8 +309,9 @@ struct prey {
         pid_t worker, keeper;
 };
 
-/* Until a new worker, or a new keeper, has reported. False at the end of all workers. */
-static bool wait_for(struct prey *p, char kind)
+/* Until a worker, or a keeper, other than `not` has reported: a new worker tells of the keeper it
+ * finds, which may be the old one. False at the end of all workers. */
+static bool wait_for(struct prey *p, char kind, pid_t not )
 {
         char line[64];
 
@@ -320,7 +321,7 @@ static bool wait_for(struct prey *p, char kind)
                         p->worker = pid;
                 else
                         p->keeper = pid;
-                if (line[0] == kind)
+                if (line[0] == kind && pid != not )
                         return true;
         }
         return false;
@@ -395,7 +396,7 @@ int main(int argc, char **argv)
         unsigned killed = 0;
         unsigned seed = (unsigned)getpid();
 
-        if (!prey.report || !wait_for(&prey, 'w'))
+        if (!prey.report || !wait_for(&prey, 'w', 0))
                 return 1;
         for (unsigned i = 0; i < n_threads; i++)
                 pthread_create(&threads[i], NULL, read_loop, (void *)(uintptr_t)(i + 1));
@@ -405,8 +406,9 @@ int main(int argc, char **argv)
                 /* A random moment of its life, from its first request on. */
                 struct timespec life = {.tv_nsec = rand_r(&seed) % 200000000L};
                 nanosleep(&life, NULL);
-                kill(worker ? prey.worker : prey.keeper, SIGKILL);
-                if (!wait_for(&prey, worker ? 'w' : 'k'))
+                pid_t victim_pid = worker ? prey.worker : prey.keeper;
+                kill(victim_pid, SIGKILL);
+                if (!wait_for(&prey, worker ? 'w' : 'k', victim_pid))
                         break;
         }
         rotation = killed == kills && rotates();
