@@ -178,7 +178,8 @@ void fs_adopt_serve(struct fs *fs, struct adoption *a)
                         continue;
                 }
                 v->mount = NULL;
-                served++;
+                v->bad = r > 0;
+                served += r == 0;
         }
         for (struct fs_mount *m = fs->mounts; m; m = fs_mount_next(m))
                 fs_mount_serve(m);

@@ -40,7 +40,8 @@ int fs_mount_restore(
 /* Any other record of it. */
 int fs_mount_replay(struct fs_mount *m, const struct journal_record *record);
 /* Takes fd over and puts the mount on the list, written down anew. On failure it is still the
- * caller's to drop. -ENODATA when it was never ready. */
+ * caller's to drop. -ENODATA when it was never ready. 1: it is on the list but ends by itself, and
+ * the keeper has to unmount it. */
 int fs_mount_resume(struct fs_mount *m, int fd);
 /* Answers the kernel from now on, what the last worker left unanswered included. */
 void fs_mount_serve(struct fs_mount *m);

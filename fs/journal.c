@@ -90,19 +90,23 @@ int journal_new(size_t size, struct journal **ret)
 int journal_open(int fd, struct journal **ret)
 {
         struct stat st;
+        struct journal *j = NULL;
         int r = -EBADMSG;
 
         if (fstat(fd, &st) == 0 && st.st_size >= (off_t)JOURNAL_SIZE_MIN &&
                 st.st_size <= (off_t)JOURNAL_SIZE_MAX)
-                r = map_area(fd, (size_t)st.st_size, ret);
-        if (r == 0 && ((*ret)->area->magic != MAGIC || (*ret)->area->version != VERSION ||
-                              (*ret)->area->committed > (*ret)->size - sizeof(struct area))) {
-                journal_free(*ret);
+                r = map_area(fd, (size_t)st.st_size, &j);
+        if (r < 0) {
+                safe_close(fd);
+                return r;
+        }
+        if (j->area->magic != MAGIC || j->area->version != VERSION ||
+                j->area->committed > j->size - sizeof(struct area)) {
+                journal_free(j);
                 return -EBADMSG;
         }
-        if (r < 0)
-                safe_close(fd);
-        return r;
+        *ret = j;
+        return 0;
 }
 
 void journal_free(struct journal *j)
@@ -159,7 +163,8 @@ int journal_append(struct journal *j, uint32_t type, uint64_t mount, const struc
                 memcpy(p, &head, sizeof head);
                 p += sizeof head;
                 for (size_t i = 0; i < n_parts; i++) {
-                        memcpy(p, parts[i].iov_base, parts[i].iov_len);
+                        if (parts[i].iov_len > 0)
+                                memcpy(p, parts[i].iov_base, parts[i].iov_len);
                         p += parts[i].iov_len;
                 }
                 atomic_store_explicit(&j->area->committed, at + need, memory_order_release);

@@ -130,7 +130,7 @@ int fs_mount_resume(struct fs_mount *m, int fd)
                  */
                 m->state = CLOSING;
                 m->session = session_unref(m->session);
-                return 0;
+                return 1;
         }
         m->state = READY;
         m->adopted = true;

@@ -21,7 +21,7 @@ struct session {
         _Atomic uint64_t requests;
         _Atomic bool dead;
         /* INIT: by one thread, before any other request is taken up. */
-        uint64_t init_unique; /* the one being answered, or 0 */
+        _Atomic uint64_t init_unique; /* the one being answered, or 0; looked at by every answer */
         uint32_t init_offered;
         bool started; /* answered, and the answer taken */
         unsigned char init[SESSION_INIT_MAX];

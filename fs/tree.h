@@ -84,7 +84,7 @@ bool tree_unstage(struct tree *t);
 /* From now on LOOKUP and READ answer EIO: the volume is being taken away. */
 void tree_withdraw(struct tree *t);
 
-/* Every node that the kernel knows, at most n of them; returns how many there are. */
+/* Every node that the kernel knows or may know, at most n of them; returns how many there are. */
 size_t tree_known(struct tree *t, uint64_t *ids, size_t n);
 
 /* What xattrs tell of a file beside its version: when the vault last confirmed it, and why not. */
