@@ -96,7 +96,8 @@ static void on_socket(void *userdata, int fd, uint32_t revents)
                         return;
                 if (r < 0)
                         log_error("the keeper cannot be understood: %s", strerror(-r));
-                if (r <= 0 && turn_to_heir(c))
+                /* Only a dead one: the heir of a keeper that lives is asleep. */
+                if (r == 0 && turn_to_heir(c))
                         return; /* comes again with its first message */
                 if (r <= 0) {
                         gone(c);

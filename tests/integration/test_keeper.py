@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import signal
 import subprocess
 
@@ -42,6 +43,35 @@ def test_a_killed_keeper_is_replaced_and_rotation_goes_on(akvfs, services, spc, 
         services.set_secret("pw", second)
         akvfs.ok("refresh", mount.point, who=who)
         wait_until(lambda: read(mount, who) == second.encode(), "the new value is read")
+
+
+def guardian_of(keeper):
+    children = pathlib.Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    return next((int(c) for c in children if name_of(c) == "akvfs-guardian"), None)
+
+
+def name_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def test_the_guardian_holds_no_mount_and_is_replaced_when_killed(akvfs, services, spc):
+    value = secret()
+    services.set_secret("pw", value)
+    with akvfs.mount(spc(["pw"])) as mount:
+        keeper = mount.status()["keeper_pid"]
+        wait_until(lambda: guardian_of(keeper), "there is a guardian")
+        guardian = guardian_of(keeper)
+        held = [os.readlink(f) for f in pathlib.Path(f"/proc/{guardian}/fd").iterdir()]
+        assert not [h for h in held if "fuse" in h or "akvfs-journal" in h or "secretmem" in h]
+        assert str(mount.point) not in held
+
+        os.kill(guardian, signal.SIGKILL)
+        wait_until(lambda: guardian_of(keeper) not in (None, guardian), "there is another guardian")
+        kill_keeper(mount)
+        assert mount.read("pw") == value.encode()
 
 
 def test_keeper_and_worker_killed_in_turn(akvfs, services, spc):
