@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -12,41 +11,13 @@
 
 #include "base/log.h"
 #include "base/mountinfo.h"
-#include "fs/keeper_guardian.h"
-#include "fs/keeper_mount.h"
+#include "fs/keeper_private.h"
 #include "fs/keeper_proto.h"
-#include "fs/keeper_recover.h"
-#include "fs/keeper_rename.h"
 #include "fs/keeper_resend.h"
 #include "fs/keeper_spare.h"
-#include "fs/keeper_worker.h"
 
 #define VOLUMES_MAX 4096
-#define RENAMERS_MAX 64 /* at once, hanging ones included */
 #define ANSWERS_MAX 256 /* that wait for the worker; beyond that it is not listened to */
-
-struct volume {
-        uint64_t id;
-        struct keeper_mount mount;
-        bool gone; /* from the namespace; told to the worker */
-        bool seen; /* in the mountinfo being read */
-};
-
-struct keeper {
-        int signal_fd, mountinfo_fd;
-        int area_fd; /* the journal: held, never mapped */
-        bool resend, leaving;
-        pid_t spare;
-        struct guardian guardian;
-        bool is_guardian;   /* this process has become the guardian: see succeed() */
-        int64_t started_at; /* keeper_now_ms() */
-        unsigned deaths;    /* of keepers in a row that lived for less than HEALTHY_MS */
-        struct keeper_worker worker;
-        struct volume *volumes;
-        size_t n_volumes;
-        struct renamer renamers[RENAMERS_MAX];
-        size_t n_renamers;
-};
 
 static struct volume *find(struct keeper *k, uint64_t id)
 {
@@ -261,7 +232,7 @@ static int mark_seen(void *userdata, int mnt_id, unsigned dev_minor, const char 
         return 0;
 }
 
-static void on_mountinfo(struct keeper *k)
+void keeper_on_mountinfo(struct keeper *k)
 {
         for (size_t i = 0; i < k->n_volumes; i++)
                 k->volumes[i].seen = false;
@@ -429,7 +400,7 @@ static void raise_limit(void)
         }
 }
 
-static int open_sources(struct keeper *k)
+int keeper_open_sources(struct keeper *k)
 {
         sigset_t set;
         int null;
@@ -501,8 +472,9 @@ static void serve(struct keeper *k)
                 if (p[2].revents & ~POLLOUT && !on_worker(k))
                         w->fd = safe_close(w->fd);
                 if (p[1].revents)
-                        on_mountinfo(k);
-                /* How it ended only its parent is told; one that leaves by its own will unmounts. */
+                        keeper_on_mountinfo(k);
+                /* How it ended only its parent is told; one that leaves by its own will unmounts.
+                 */
                 if (p[3].revents)
                         on_worker_died(k, k->n_volumes > 0 ? SIGKILL : 0);
                 if (p[0].revents)
@@ -512,116 +484,12 @@ static void serve(struct keeper *k)
         }
 }
 
-/* Closes everything but what the guardian lives on. */
-static void release(struct keeper *k)
-{
-        for (size_t i = 0; i < k->n_volumes; i++)
-                keeper_mount_done(&k->volumes[i].mount);
-        free(k->volumes);
-        k->volumes = NULL;
-        k->n_volumes = 0;
-        keeper_worker_done(&k->worker);
-        for (size_t i = 0; i < k->n_renamers; i++)
-                renamer_done(&k->renamers[i]);
-        k->n_renamers = 0;
-        k->signal_fd = safe_close(k->signal_fd);
-        k->mountinfo_fd = safe_close(k->mountinfo_fd);
-        k->area_fd = safe_close(k->area_fd);
-        k->spare = 0;
-}
-
-/* --- the next keeper --- */
-
-/* Keepers that die as soon as they start must not keep the machine busy. */
-static void pause_after_death(struct keeper *k)
-{
-        k->deaths = keeper_now_ms() - k->started_at < HEALTHY_MS ? k->deaths + 1 : 0;
-        if (k->deaths >= DEATHS_MAX)
-                (void)poll(NULL, 0, 100 << MIN(k->deaths - DEATHS_MAX, 6U));
-}
-
-static int take_over(struct keeper *k)
-{
-        struct keeper_returned back;
-        struct keeper_msg m;
-        int off = 0;
-
-        int r = keeper_recover(k->guardian.channel, !k->resend, &back);
-        if (r < 0)
-                return r;
-        k->volumes = calloc(back.n + 1, sizeof *k->volumes);
-        if (!k->volumes) {
-                keeper_returned_done(&back);
-                return -ENOMEM;
-        }
-        for (size_t i = 0; i < back.n; i++)
-                k->volumes[k->n_volumes++] =
-                        (struct volume){.id = back.mounts[i].id, .mount = back.mounts[i].mount};
-        back.n = 0;
-        k->area_fd = TAKE_FD(back.area_fd);
-        (void)setsockopt(k->guardian.channel, SOL_SOCKET, SO_PASSCRED, &off, sizeof off);
-        r = keeper_worker_adopt(&k->worker, back.worker, TAKE_FD(k->guardian.channel), back.starts);
-        keeper_returned_done(&back);
-        if (r < 0) {
-                /* It died after it had given everything back: as any worker that dies. */
-                k->worker.starts = MAX(k->worker.starts, back.starts);
-                keeper_worker_died(&k->worker, SIGKILL, k->n_volumes > 0);
-                return 0;
-        }
-        keeper_msg_init(&m, KEEPER_ATTACHED, 0);
-        m.seq = (uint64_t)getpid();
-        keeper_worker_tell(&k->worker, &m, -EBADF);
-        log_warning("the keeper was killed; this one took %zu mounts over", k->n_volumes);
-        on_mountinfo(k);
-        return 0;
-}
-
-/* The guardian's life. The next guardian comes first: should this process be killed while it takes
- * over, the worker knows already where to turn to. */
-static int succeed(struct keeper *k)
-{
-        const struct keeper_options *o = k->worker.options;
-        int r;
-
-        do {
-                k->is_guardian = false;
-                release(k);
-                guardian_wait(&k->guardian);
-                pause_after_death(k);
-                k->started_at = keeper_now_ms();
-                (void)prctl(PR_SET_NAME, "akvfs");
-                if (o->parent_death_signal)
-                        (void)prctl(PR_SET_PDEATHSIG, o->parent_death_signal);
-                keeper_worker_init(&k->worker, o);
-
-                struct guardian next;
-                guardian_init(&next);
-                r = guardian_fork(&next);
-                if (r == 1) {
-                        safe_close(k->guardian.channel);
-                        k->guardian = next;
-                        continue;
-                }
-                next.channel = TAKE_FD(k->guardian.channel);
-                k->guardian = next;
-                if (r == 0) {
-                        struct keeper_msg m;
-                        keeper_msg_init(&m, KEEPER_HEIR, 0);
-                        (void)keeper_send(k->guardian.channel, &m, k->guardian.heir_fd);
-                }
-                r = open_sources(k);
-                if (r == 0)
-                        r = take_over(k);
-        } while (r == 1);
-        return r;
-}
-
 static int finish(struct keeper *k)
 {
         guardian_end(&k->guardian);
         end_spare(k);
         unmount_all(k);
-        release(k);
+        keeper_release(k);
         if (WIFEXITED(k->worker.status))
                 return WEXITSTATUS(k->worker.status);
         log_error("the worker was killed by signal %d", WTERMSIG(k->worker.status));
@@ -642,7 +510,7 @@ int keeper_run(const struct keeper_options *o)
         raise_limit();
         keeper_worker_init(&k.worker, o);
         guardian_init(&k.guardian);
-        int r = open_sources(&k);
+        int r = keeper_open_sources(&k);
         if (r == 0)
                 r = start_worker(&k);
         if (r < 0) {
@@ -651,7 +519,7 @@ int keeper_run(const struct keeper_options *o)
         }
         serve(&k);
         while (k.is_guardian) {
-                r = succeed(&k);
+                r = keeper_succeed(&k);
                 if (r < 0) {
                         log_error("the keeper was killed, and nothing can be taken over: %s",
                                 strerror(-r));
