@@ -65,6 +65,7 @@ static int receive(struct fs *fs, struct adoption *a, int socket)
                 case KEEPER_HELLO:
                         fs->epoch = (uint32_t)(m.seq & 0xffffff);
                         fs->resend = m.flags & KEEPER_RESEND;
+                        fs->worker_starts = m.seq;
                         break;
                 case KEEPER_AREA:
                         safe_close(a->area_fd);

@@ -15,6 +15,7 @@ struct fs {
         struct fs_mount *mounts;
         uint64_t last_id;
         uint32_t epoch; /* in node ids and in the numbers of renames: differs between workers */
+        uint64_t worker_starts; /* which one this worker is, as the keeper counts */
         bool keeper_gone;
         bool resend;
         struct snapshot *snapshot;

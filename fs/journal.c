@@ -49,8 +49,9 @@ static int map_area(int fd, size_t size, struct journal **ret)
         }
         (void)madvise(p, size, MADV_DONTDUMP);
         (void)madvise(p, size, MADV_DONTFORK);
-        (void)mlock(
-                p, size); /* memfd_secret is locked anyway; for a memfd it keeps it out of swap */
+        /* memfd_secret is locked anyway; a memfd is kept out of swap. Pages come as they are
+         * filled: an area is made larger than what it begins with. */
+        (void)mlock2(p, size, MLOCK_ONFAULT);
         pthread_mutex_init(&j->lock, NULL);
         j->fd = fd;
         j->size = size;

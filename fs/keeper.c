@@ -18,6 +18,11 @@
 
 #define VOLUMES_MAX 4096
 #define ANSWERS_MAX 256 /* that wait for the worker; beyond that it is not listened to */
+#define MOUNTINFO_MS 50 /* between two looks at mountinfo: each mount and unmount asks for one */
+/* What a worker that was told to end has to take its mounts down; then it is killed. One that does
+ * not even die of that is left behind: it may sit in a system call that nobody answers. */
+#define LEAVE_MS 10000
+#define DIE_MS 2000
 
 static struct volume *find(struct keeper *k, uint64_t id)
 {
@@ -234,6 +239,8 @@ static int mark_seen(void *userdata, int mnt_id, unsigned dev_minor, const char 
 
 void keeper_on_mountinfo(struct keeper *k)
 {
+        k->mountinfo_at = 0;
+        k->mountinfo_last = keeper_now_ms();
         for (size_t i = 0; i < k->n_volumes; i++)
                 k->volumes[i].seen = false;
         /* Once for all of them: with a thousand mounts each reading takes milliseconds. */
@@ -304,6 +311,35 @@ static void on_child(struct keeper *k)
         }
 }
 
+static void leave(struct keeper *k)
+{
+        k->leaving = true;
+        if (!k->leave_by)
+                k->leave_by = keeper_now_ms() + LEAVE_MS;
+        k->worker.start_at = 0; /* no successor for one that has just died */
+}
+
+static int leave_timeout(const struct keeper *k)
+{
+        return k->leave_by ? (int)MAX(k->leave_by - keeper_now_ms(), (int64_t)0) : -1;
+}
+
+/* False when the worker is to be left behind. */
+static bool out_of_patience(struct keeper *k)
+{
+        if (k->killed) {
+                log_error("the worker (pid %d) does not even die: it is left behind",
+                        (int)k->worker.pid);
+                return false;
+        }
+        log_error("the worker (pid %d) did not end within %d s: it is killed", (int)k->worker.pid,
+                LEAVE_MS / 1000);
+        keeper_worker_kill(&k->worker, SIGKILL);
+        k->killed = true;
+        k->leave_by = keeper_now_ms() + DIE_MS;
+        return true;
+}
+
 static void on_signal(struct keeper *k)
 {
         struct signalfd_siginfo info;
@@ -312,27 +348,39 @@ static void on_signal(struct keeper *k)
                 if (info.ssi_signo == SIGCHLD)
                         on_child(k);
                 else {
-                        k->leaving |= info.ssi_signo != SIGHUP;
+                        if (info.ssi_signo != SIGHUP)
+                                leave(k);
                         keeper_worker_kill(&k->worker, (int)info.ssi_signo);
                 }
         }
 }
 
 /* The worker is gone: what it left mounted would hang its readers. The connection ends first, so
- * that no unmount can wait for an answer that nobody gives. */
+ * that no unmount can wait for an answer that nobody gives: aborted where the kernel lets us, else
+ * by letting go of it, which is as good when no worker holds it any more. */
 static void unmount_all(struct keeper *k)
 {
         for (size_t i = 0; i < k->n_volumes; i++) {
                 struct volume *v = &k->volumes[i];
                 char detail[KEEPER_NAME_SIZE] = "";
 
+                (void)keeper_mount_abort(&v->mount);
                 v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
+                v->seen = false;
                 int r = keeper_mount_unmount(&v->mount, true, detail);
                 if (r < 0)
                         log_error("%s is still mounted: %s", v->mount.mountpoint, detail);
                 else if (!v->gone)
                         log_warning("%s unmounted: its worker is gone", v->mount.mountpoint);
-                keeper_mount_done(&v->mount);
+        }
+        /* What umount2(2) said is one thing, what is there another. */
+        if (k->n_volumes > 0)
+                (void)mountinfo_walk(mark_seen, k);
+        for (size_t i = 0; i < k->n_volumes; i++) {
+                if (k->volumes[i].seen)
+                        log_error("%s is still in the mount table; run: umount -l %s",
+                                k->volumes[i].mount.mountpoint, k->volumes[i].mount.mountpoint);
+                keeper_mount_done(&k->volumes[i].mount);
         }
         k->n_volumes = 0;
 }
@@ -389,17 +437,6 @@ static void restart_worker(struct keeper *k)
         }
 }
 
-/* Two descriptors a mount: the usual 1024 are not many. */
-static void raise_limit(void)
-{
-        struct rlimit limit;
-
-        if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-                limit.rlim_cur = limit.rlim_max;
-                (void)setrlimit(RLIMIT_NOFILE, &limit);
-        }
-}
-
 int keeper_open_sources(struct keeper *k)
 {
         sigset_t set;
@@ -421,6 +458,17 @@ int keeper_open_sources(struct keeper *k)
         k->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         k->mountinfo_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
         return k->signal_fd < 0 || k->mountinfo_fd < 0 ? -errno : 0;
+}
+
+/* The sooner of two, either -1 for never. */
+static int sooner(int a, int b)
+{
+        return a < 0 ? b : b < 0 ? a : MIN(a, b);
+}
+
+static int mountinfo_timeout(const struct keeper *k)
+{
+        return k->mountinfo_at ? (int)MAX(k->mountinfo_at - keeper_now_ms(), (int64_t)0) : -1;
 }
 
 static void guard(struct keeper *k)
@@ -458,7 +506,8 @@ static void serve(struct keeper *k)
                 size_t n = k->n_renamers;
                 for (size_t i = 0; i < n; i++)
                         p[4 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
-                if (poll(p, 4 + n, keeper_worker_timeout(w)) < 0) {
+                int timeout = sooner(keeper_worker_timeout(w), mountinfo_timeout(k));
+                if (poll(p, 4 + n, sooner(timeout, leave_timeout(k))) < 0) {
                         if (errno == EINTR)
                                 continue;
                         return;
@@ -471,7 +520,9 @@ static void serve(struct keeper *k)
                         (void)keeper_queue_flush(&w->out, w->fd);
                 if (p[2].revents & ~POLLOUT && !on_worker(k))
                         w->fd = safe_close(w->fd);
-                if (p[1].revents)
+                if (p[1].revents && !k->mountinfo_at)
+                        k->mountinfo_at = MAX(k->mountinfo_last + MOUNTINFO_MS, keeper_now_ms());
+                if (mountinfo_timeout(k) == 0)
                         keeper_on_mountinfo(k);
                 /* How it ended only its parent is told; one that leaves by its own will unmounts.
                  */
@@ -481,6 +532,8 @@ static void serve(struct keeper *k)
                         on_signal(k);
                 if (w->start_at && keeper_worker_timeout(w) == 0)
                         restart_worker(k);
+                if (w->pid > 0 && leave_timeout(k) == 0 && !out_of_patience(k))
+                        return;
         }
 }
 
@@ -490,10 +543,25 @@ static int finish(struct keeper *k)
         end_spare(k);
         unmount_all(k);
         keeper_release(k);
+        if (k->worker.pid > 0)
+                return 1; /* left behind */
         if (WIFEXITED(k->worker.status))
                 return WEXITSTATUS(k->worker.status);
         log_error("the worker was killed by signal %d", WTERMSIG(k->worker.status));
         return 1;
+}
+
+/* Two descriptors a mount here, one in the worker, which inherits the limit. Nothing of ours uses
+ * select(2), for whose sake the usual limit is as low as it is. */
+static void raise_descriptor_limit(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                log_warning("the limit on descriptors cannot be raised: %s", strerror(errno));
 }
 
 int keeper_run(const struct keeper_options *o)
@@ -507,7 +575,7 @@ int keeper_run(const struct keeper_options *o)
         /* Readers wait for these processes: a busy machine should not make them wait in line behind
          * whoever keeps it busy. Inherited by the worker; where it is not allowed, so be it. */
         (void)setpriority(PRIO_PROCESS, 0, -10);
-        raise_limit();
+        raise_descriptor_limit();
         keeper_worker_init(&k.worker, o);
         guardian_init(&k.guardian);
         int r = keeper_open_sources(&k);

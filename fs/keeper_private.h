@@ -17,8 +17,12 @@ struct volume {
 
 struct keeper {
         int signal_fd, mountinfo_fd;
-        int area_fd; /* the journal: held, never mapped */
+        int area_fd;          /* the journal: held, never mapped */
+        int64_t mountinfo_at; /* when to look at it again; 0: nothing has changed */
+        int64_t mountinfo_last;
         bool resend, leaving;
+        int64_t leave_by; /* when patience with the worker ends; 0: it was not told to end */
+        bool killed;      /* that time has come once */
         pid_t spare;
         struct guardian guardian;
         bool is_guardian;   /* this process has become the guardian: see keeper_succeed() */

@@ -229,8 +229,12 @@ class Akvfs:
         return words
 
     @contextlib.contextmanager
-    def mount(self, text, options="poll_interval=1s", who=None, point=None, env=None, words=()):
-        """A mount in the foreground, ready to be read, whose log can be looked at."""
+    def mount(
+        self, text, options="poll_interval=1s", who=None, point=None, env=None, words=(), status=0
+    ):
+        """A mount in the foreground, ready to be read, whose log can be looked at.
+
+        status: what it is expected to end with."""
         who = who or self.default
         point = point or self.point(who)
         class_path = self.class_file(text, f"class-{uuid.uuid4().hex[:6]}.yaml")
@@ -254,7 +258,7 @@ class Akvfs:
         if process.poll() is not None:
             raise AssertionError(f"mount ended with {process.returncode}:\n{mount.log_text()}")
         yield mount
-        self.finish(point, process, who)
+        self.finish(point, process, who, status)
 
     @contextlib.contextmanager
     def background(self, text, options="poll_interval=1s", who=None, point=None, env=None, words=()):
@@ -273,14 +277,14 @@ class Akvfs:
         yield Mount(self, point, None, log, who)
         self.finish(point, None, who)
 
-    def finish(self, point, process, who):
+    def finish(self, point, process, who, expected=0):
         """The ordinary end: akvfs unmount, and everything is gone."""
         if machine.is_mounted(point):
             self.ok("unmount", point, who=who)
         if process:
             status = process.wait(machine.PATIENCE)
             said = "".join(log.read_text(errors="replace") for log in self.logs[-1:])
-            assert status == 0, f"the mount ended with status {status}:\n{said}"
+            assert status == expected, f"the mount ended with status {status}:\n{said}"
         assert not machine.is_mounted(point)
 
     # --- the end of every test ---
