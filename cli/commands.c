@@ -389,6 +389,7 @@ static void do_hello(struct commands *c, struct control_conn *conn, const cJSON 
         struct control_hello hello = c->config.hello;
         int64_t protocol;
 
+        hello.keeper_pid = fs_keeper_pid(c->config.parts.fs); /* changes when one is killed */
         hello.accepts = !c->ending && !(c->config.own && c->used);
         control_conn_send(conn, control_hello_format(&hello));
         if (json_int64(message, "protocol", &protocol) < 0 || protocol != CONTROL_PROTOCOL)

@@ -1,5 +1,6 @@
 /* `akvfs keeper`: opens its log and hands over to fs/keeper.h. */
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -61,6 +62,8 @@ int cli_keeper(int argc, char **argv)
                 .pass_fds = pass_fds,
                 .n_pass_fds = log_fd >= 0 ? 2 : 1,
                 .drop = words.run_as,
+                .guarded = true,
+                .parent_death_signal = words.foreground ? SIGTERM : 0,
         };
         if (words.run_as &&
                 worker_user_parse(words.run_as, &options.worker_uid, &options.worker_gid) < 0)

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
@@ -14,6 +15,10 @@
 
 /* A worker that ends just when we knock is no reason to fail. */
 #define ATTEMPTS 5
+
+/* How long the heir of a killed keeper is looked for. */
+#define HEIR_TRIES 100
+#define HEIR_PAUSE_MS 20
 
 #define SYSLOG_HINT "syslog (journalctl -t akvfs)"
 
@@ -191,6 +196,8 @@ int mount_in_background(const struct mount_request *q, const struct options *o)
 /* --- in the foreground --- */
 
 struct foreground {
+        const struct rundir *dir;
+        const char *socket; /* the worker's, below dir */
         pid_t keeper;
         int signal_fd;
         bool stopping;
@@ -211,6 +218,26 @@ static int block_signals(void)
         return fd < 0 ? -errno : fd;
 }
 
+/* A keeper that was killed has an heir (fs/keeper_guardian.h), and so has the place of the parent:
+ * as the subreaper it is ours. The worker knows its pid once it has taken over. */
+static bool find_heir(struct foreground *f)
+{
+        for (int i = 0; i < HEIR_TRIES; i++) {
+                _cleanup_(control_client_freep) struct control_client *c = NULL;
+                _cleanup_err_ struct err e = {0};
+
+                if (control_client_new(f->dir, f->socket, &c, &e) < 0)
+                        return false;
+                pid_t pid = control_client_hello(c)->keeper_pid;
+                if (pid > 0 && pid != f->keeper) {
+                        f->keeper = pid;
+                        return true;
+                }
+                (void)poll(NULL, 0, HEIR_PAUSE_MS);
+        }
+        return false;
+}
+
 /* Passes on what came. 1 when the keeper has ended, with its wait status. */
 static int handle_signals(struct foreground *f, int *ret_status)
 {
@@ -225,8 +252,11 @@ static int handle_signals(struct foreground *f, int *ret_status)
                 }
                 kill(f->keeper, (int)info.ssi_signo);
         }
-        pid_t pid = waitpid(f->keeper, ret_status, WNOHANG);
-        return pid == f->keeper ? 1 : 0;
+        pid_t pid;
+        while ((pid = waitpid(-1, ret_status, WNOHANG)) > 0)
+                if (pid == f->keeper && (!WIFSIGNALED(*ret_status) || !find_heir(f)))
+                        return 1;
+        return 0;
 }
 
 static int exit_status(const struct foreground *f, int status)
@@ -294,7 +324,11 @@ int mount_in_foreground(struct mount_request *q, const struct options *o)
         if (r == 0)
                 r = rundir_lock(&d, &lock, &e);
         if (r == 0)
-                r = daemon_start(&d, &options, &name, &f.keeper, &e);
+                r = prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0
+                            ? err_set(&e, -errno, "prctl: %s", strerror(errno))
+                            : daemon_start(&d, &options, &name, &f.keeper, &e);
+        f.dir = &d;
+        f.socket = name;
         if (r < 0)
                 return cli_fail("mount", &e);
 

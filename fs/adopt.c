@@ -23,7 +23,7 @@ struct volume {
 struct adoption {
         struct volume *volumes;
         size_t n_volumes;
-        int area_fd;
+        int area_fd, heir_fd;
 };
 
 void fs_adoption_free(struct adoption *a)
@@ -36,6 +36,7 @@ void fs_adoption_free(struct adoption *a)
                         fs_mount_drop(a->volumes[i].mount);
         }
         safe_close(a->area_fd);
+        safe_close(a->heir_fd);
         free(a->volumes);
         free(a);
 }
@@ -69,6 +70,10 @@ static int receive(struct fs *fs, struct adoption *a, int socket)
                 case KEEPER_AREA:
                         safe_close(a->area_fd);
                         a->area_fd = TAKE_FD(fd);
+                        break;
+                case KEEPER_HEIR:
+                        safe_close(a->heir_fd);
+                        a->heir_fd = TAKE_FD(fd);
                         break;
                 case KEEPER_VOLUME:
                         r = fd < 0 ? -EPROTO : add_volume(a, m.mount, fd);
@@ -122,7 +127,7 @@ int fs_adopt(struct fs *fs, int keeper_fd, struct adoption **ret, struct err *e)
         struct adoption *a = calloc(1, sizeof *a);
         if (!a)
                 return err_set(e, -ENOMEM, "out of memory");
-        a->area_fd = -EBADF;
+        a->area_fd = a->heir_fd = -EBADF;
         int r = receive(fs, a, keeper_fd);
         if (r < 0) {
                 fs_adoption_free(a);
@@ -133,6 +138,11 @@ int fs_adopt(struct fs *fs, int keeper_fd, struct adoption **ret, struct err *e)
                 fs->last_id = MAX(fs->last_id, a->volumes[i].id);
         *ret = a;
         return 0;
+}
+
+int fs_adopt_heir(struct adoption *a)
+{
+        return TAKE_FD(a->heir_fd);
 }
 
 static void unmount(struct fs *fs, uint64_t id)

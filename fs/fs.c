@@ -17,6 +17,15 @@ static void on_answer(void *userdata, const struct keeper_msg *m, int fd)
                 }
                 return;
         }
+        if (m->op == KEEPER_ATTACHED) {
+                log_warning("the keeper was killed: its heir, %d, has taken over", (int)m->seq);
+                for (mount = fs->mounts; mount; mount = next) {
+                        next = fs_mount_next(mount);
+                        fs_mount_on_heir(mount);
+                }
+                safe_close(fd);
+                return;
+        }
         for (mount = fs->mounts; mount; mount = fs_mount_next(mount))
                 if (fs_mount_id(mount) == m->mount) {
                         fs_mount_on_answer(mount, m, fd);
@@ -29,11 +38,40 @@ static int hand_over(void *userdata, int fd)
 {
         const struct fs *fs = userdata;
         struct keeper_msg m;
+        int r;
 
         keeper_msg_init(&m, KEEPER_AREA, 0);
-        int r = keeper_client_send(fs->keeper, &m, fd);
-        /* What happens next is written into the new area alone: the keeper must have it. */
-        return r < 0 ? r : keeper_client_drain(fs->keeper);
+        do {
+                r = keeper_client_send(fs->keeper, &m, fd);
+                /* What happens next is written into the new area alone: the keeper must have it. An
+                 * heir was given the old one when it was turned to. */
+                if (r == 0)
+                        r = keeper_client_drain(fs->keeper);
+        } while (r == -ESTALE);
+        return r;
+}
+
+static void give_back(void *userdata)
+{
+        const struct fs *fs = userdata;
+        struct keeper_msg m;
+        int32_t count = 0;
+        int area = snapshot_fd(fs->snapshot), r = 0;
+
+        for (struct fs_mount *mount = fs->mounts; mount && r >= 0; mount = fs_mount_next(mount)) {
+                r = fs_mount_give_back(mount);
+                count += r > 0;
+        }
+        keeper_msg_init(&m, KEEPER_AREA, 0);
+        if (r >= 0 && area >= 0)
+                r = keeper_client_send(fs->keeper, &m, area);
+        keeper_msg_init(&m, KEEPER_RETURNED, 0);
+        m.seq = fs->epoch;
+        m.result = count;
+        if (r >= 0)
+                r = keeper_client_send(fs->keeper, &m, -EBADF);
+        if (r < 0)
+                log_error("the next keeper cannot be told of the mounts: %s", strerror(-r));
 }
 
 size_t fs_adopted(struct fs *fs, struct fs_mount **ret, size_t n)
@@ -66,6 +104,10 @@ int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e)
         }
         struct snapshot_config snapshot = {.hand_over = hand_over, .userdata = fs};
         r = keeper_client_new(l, keeper_fd, on_answer, fs, &fs->keeper);
+        if (r == 0) {
+                keeper_client_set_heir(fs->keeper, fs_adopt_heir(adoption));
+                keeper_client_on_heir(fs->keeper, give_back);
+        }
         if (r == 0)
                 r = snapshot_new(&snapshot, &fs->snapshot);
         if (r == 0)
@@ -81,6 +123,11 @@ int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e)
         fs_adopt_serve(fs, adoption);
         *ret = fs;
         return 0;
+}
+
+pid_t fs_keeper_pid(const struct fs *fs)
+{
+        return keeper_client_pid(fs->keeper);
 }
 
 void fs_stop(struct fs *fs)

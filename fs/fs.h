@@ -15,7 +15,8 @@ struct fs_mount;
 
 /* keeper_fd is taken over. */
 int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e);
-void fs_stop(struct fs *fs); /* after the last mount is gone; joins the threads */
+pid_t fs_keeper_pid(const struct fs *fs); /* now: another one after a keeper was killed */
+void fs_stop(struct fs *fs);              /* after the last mount is gone; joins the threads */
 
 struct fs_mount_config {
         const char *mountpoint; /* absolute; an empty directory */

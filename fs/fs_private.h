@@ -25,6 +25,11 @@ struct fs_mount *fs_mount_next(struct fs_mount *m);
 uint64_t fs_mount_id(const struct fs_mount *m);
 bool fs_mount_is_adopted(const struct fs_mount *m); /* and nobody has attached to it yet */
 void fs_mount_on_answer(struct fs_mount *m, const struct keeper_msg *answer, int fd);
+/* The keeper died, and its heir has taken over what fs_mount_give_back() gave it. What was asked of
+ * the dead one is asked again. */
+void fs_mount_on_heir(struct fs_mount *m);
+/* Tells the heir of this mount; 1 when there is something to tell, 0, or negative errno. */
+int fs_mount_give_back(struct fs_mount *m);
 /* Nobody is left who could unmount on our behalf. */
 void fs_mount_on_keeper_gone(struct fs_mount *m);
 
@@ -51,3 +56,5 @@ int fs_adopt(struct fs *fs, int keeper_fd, struct adoption **ret, struct err *e)
 /* Takes the mounts over; frees the adoption. */
 void fs_adopt_serve(struct fs *fs, struct adoption *a);
 void fs_adoption_free(struct adoption *a);
+/* The heir of the keeper that started this worker; the caller's now. */
+int fs_adopt_heir(struct adoption *a);

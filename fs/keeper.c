@@ -11,51 +11,18 @@
 
 #include "base/log.h"
 #include "base/mountinfo.h"
-#include "fs/keeper_mount.h"
+#include "fs/keeper_private.h"
 #include "fs/keeper_proto.h"
-#include "fs/keeper_rename.h"
 #include "fs/keeper_resend.h"
 #include "fs/keeper_spare.h"
-#include "fs/keeper_worker.h"
 
 #define VOLUMES_MAX 4096
+#define ANSWERS_MAX 256 /* that wait for the worker; beyond that it is not listened to */
 #define MOUNTINFO_MS 50 /* between two looks at mountinfo: each mount and unmount asks for one */
 /* What a worker that was told to end has to take its mounts down; then it is killed. One that does
  * not even die of that is left behind: it may sit in a system call that nobody answers. */
 #define LEAVE_MS 10000
 #define DIE_MS 2000
-#define RENAMERS_MAX 64 /* at once, hanging ones included */
-
-struct volume {
-        uint64_t id;
-        struct keeper_mount mount;
-        bool gone; /* from the namespace; told to the worker */
-        bool seen; /* in the mountinfo being read */
-};
-
-struct keeper {
-        int signal_fd, mountinfo_fd;
-        int area_fd;          /* the journal: held, never mapped */
-        int64_t mountinfo_at; /* when to look at it again; 0: nothing has changed */
-        int64_t mountinfo_last;
-        bool resend, leaving;
-        int64_t leave_by; /* when patience with the worker ends; 0: it was not told to end */
-        bool killed;      /* that time has come once */
-        pid_t spare;
-        struct keeper_worker worker;
-        struct volume *volumes;
-        size_t n_volumes;
-        struct renamer renamers[RENAMERS_MAX];
-        size_t n_renamers;
-};
-
-static int64_t now_ms(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static struct volume *find(struct keeper *k, uint64_t id)
 {
@@ -200,11 +167,19 @@ static void on_unmount(struct keeper *k, const struct keeper_msg *request)
         answer(k, request, KEEPER_UNMOUNTED, r, detail, -EBADF);
 }
 
+/* What it had read and not answered (renames, and whatever it was about to answer) was read after
+ * the new worker had asked for such requests: it is asked for once more. */
 static void end_spare(struct keeper *k)
 {
-        if (k->spare > 0)
-                (void)kill(k->spare, SIGKILL);
+        if (k->spare <= 0)
+                return;
+        (void)kill(k->spare, SIGKILL);
+        while (waitpid(k->spare, NULL, 0) < 0 && errno == EINTR)
+                ;
         k->spare = 0;
+        for (size_t i = 0; k->resend && i < k->n_volumes; i++)
+                if (k->volumes[i].mount.fuse_fd >= 0)
+                        (void)keeper_resend(k->volumes[i].mount.fuse_fd);
 }
 
 /* False when the conversation is over: the worker is leaving, or it sent what it never sends. */
@@ -220,7 +195,7 @@ static bool on_worker(struct keeper *k)
                 return false;
         if (r < 0 || keeper_msg_valid(&m) < 0) {
                 log_error("the worker sent what is no request: it is ended");
-                (void)kill(k->worker.pid, SIGKILL);
+                keeper_worker_kill(&k->worker, SIGKILL);
                 return false;
         }
         switch (m.op) {
@@ -262,10 +237,10 @@ static int mark_seen(void *userdata, int mnt_id, unsigned dev_minor, const char 
         return 0;
 }
 
-static void on_mountinfo(struct keeper *k)
+void keeper_on_mountinfo(struct keeper *k)
 {
         k->mountinfo_at = 0;
-        k->mountinfo_last = now_ms();
+        k->mountinfo_last = keeper_now_ms();
         for (size_t i = 0; i < k->n_volumes; i++)
                 k->volumes[i].seen = false;
         /* Once for all of them: with a thousand mounts each reading takes milliseconds. */
@@ -285,6 +260,29 @@ static void on_mountinfo(struct keeper *k)
         }
 }
 
+/* It is no other than a worker: where nothing can be sent again it gets clones, so that what it
+ * leaves unanswered (renames) fails when it ends. */
+static void start_spare(struct keeper *k)
+{
+        int *fds = calloc(k->n_volumes + 1, sizeof *fds);
+        size_t n = 0;
+
+        for (size_t i = 0; fds && i < k->n_volumes; i++) {
+                fds[n] = worker_end(k, &k->volumes[i].mount);
+                n += fds[n] >= 0;
+        }
+        k->spare = fds ? keeper_spare_start(fds, n) : -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                safe_close(fds[i]);
+        free(fds);
+        if (k->spare < 0) {
+                log_error("no spare can be started: %s", strerror(-k->spare));
+                k->spare = 0;
+                return;
+        }
+        log_error("%u workers died in a row: until one serves, readers get EIO", k->worker.deaths);
+}
+
 /* What it sent before it died still counts: the newest journal above all. */
 static void on_worker_died(struct keeper *k, int status)
 {
@@ -294,18 +292,8 @@ static void on_worker_died(struct keeper *k, int status)
         while (p.fd >= 0 && poll(&p, 1, 0) > 0 && on_worker(k))
                 ;
         keeper_worker_died(&k->worker, status, !asked && !k->leaving && k->n_volumes > 0);
-        if (k->worker.start_at && k->worker.deaths >= DEATHS_MAX && k->spare == 0) {
-                int fds[VOLUMES_MAX];
-                for (size_t i = 0; i < k->n_volumes; i++)
-                        fds[i] = k->volumes[i].mount.fuse_fd;
-                k->spare = keeper_spare_start(fds, k->n_volumes);
-                if (k->spare < 0) {
-                        log_error("no spare can be started: %s", strerror(-k->spare));
-                        k->spare = 0;
-                } else
-                        log_error("%u workers died in a row: until one serves, readers get EIO",
-                                k->worker.deaths);
-        }
+        if (k->worker.start_at && k->worker.deaths >= DEATHS_MAX && k->spare == 0)
+                start_spare(k);
 }
 
 static void on_child(struct keeper *k)
@@ -316,6 +304,8 @@ static void on_child(struct keeper *k)
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
                 if (pid == k->worker.pid)
                         on_worker_died(k, status);
+                else if (pid == k->guardian.pid)
+                        k->guardian.pid = 0;
                 else if (pid == k->spare)
                         k->spare = 0;
         }
@@ -325,13 +315,13 @@ static void leave(struct keeper *k)
 {
         k->leaving = true;
         if (!k->leave_by)
-                k->leave_by = now_ms() + LEAVE_MS;
+                k->leave_by = keeper_now_ms() + LEAVE_MS;
         k->worker.start_at = 0; /* no successor for one that has just died */
 }
 
 static int leave_timeout(const struct keeper *k)
 {
-        return k->leave_by ? (int)MAX(k->leave_by - now_ms(), (int64_t)0) : -1;
+        return k->leave_by ? (int)MAX(k->leave_by - keeper_now_ms(), (int64_t)0) : -1;
 }
 
 /* False when the worker is to be left behind. */
@@ -344,9 +334,9 @@ static bool out_of_patience(struct keeper *k)
         }
         log_error("the worker (pid %d) did not end within %d s: it is killed", (int)k->worker.pid,
                 LEAVE_MS / 1000);
-        (void)kill(k->worker.pid, SIGKILL);
+        keeper_worker_kill(&k->worker, SIGKILL);
         k->killed = true;
-        k->leave_by = now_ms() + DIE_MS;
+        k->leave_by = keeper_now_ms() + DIE_MS;
         return true;
 }
 
@@ -360,8 +350,7 @@ static void on_signal(struct keeper *k)
                 else {
                         if (info.ssi_signo != SIGHUP)
                                 leave(k);
-                        if (k->worker.pid > 0)
-                                (void)kill(k->worker.pid, (int)info.ssi_signo);
+                        keeper_worker_kill(&k->worker, (int)info.ssi_signo);
                 }
         }
 }
@@ -398,6 +387,16 @@ static void unmount_all(struct keeper *k)
 
 /* --- start and loop --- */
 
+static void tell_heir(struct keeper *k)
+{
+        struct keeper_msg m;
+
+        if (k->guardian.heir_fd < 0)
+                return;
+        keeper_msg_init(&m, KEEPER_HEIR, 0);
+        keeper_worker_tell(&k->worker, &m, k->guardian.heir_fd);
+}
+
 /* Everything that a worker needs to go on where the last one ended. */
 static int start_worker(struct keeper *k)
 {
@@ -410,6 +409,7 @@ static int start_worker(struct keeper *k)
         m.seq = k->worker.starts;
         m.flags = k->resend ? (uint32_t)KEEPER_RESEND : 0;
         keeper_worker_tell(&k->worker, &m, -EBADF);
+        tell_heir(k);
         if (k->area_fd >= 0) {
                 keeper_msg_init(&m, KEEPER_AREA, 0);
                 keeper_worker_tell(&k->worker, &m, k->area_fd);
@@ -437,7 +437,7 @@ static void restart_worker(struct keeper *k)
         }
 }
 
-static int open_sources(struct keeper *k)
+int keeper_open_sources(struct keeper *k)
 {
         sigset_t set;
         int null;
@@ -468,40 +468,66 @@ static int sooner(int a, int b)
 
 static int mountinfo_timeout(const struct keeper *k)
 {
-        return k->mountinfo_at ? (int)MAX(k->mountinfo_at - now_ms(), (int64_t)0) : -1;
+        return k->mountinfo_at ? (int)MAX(k->mountinfo_at - keeper_now_ms(), (int64_t)0) : -1;
 }
 
+static void guard(struct keeper *k)
+{
+        if (!k->worker.options->guarded || k->guardian.pid > 0 || k->n_volumes == 0)
+                return;
+        int r = guardian_fork(&k->guardian);
+        if (r == 1)
+                k->is_guardian = true;
+        else if (r == 0)
+                tell_heir(k);
+        else
+                log_warning("no guardian can be started: %s", strerror(-r));
+}
+
+/* Until nothing is left to do, or until this process has become the guardian. */
 static void serve(struct keeper *k)
 {
         while (k->worker.pid > 0 || k->worker.start_at) {
                 struct keeper_worker *w = &k->worker;
-                short talk = POLLIN | (keeper_queue_waits(&w->out) ? POLLOUT : 0);
-                struct pollfd p[3 + RENAMERS_MAX] = {
+
+                guard(k);
+                if (k->is_guardian)
+                        return;
+                /* A worker that asks and does not listen is not listened to either. */
+                bool crowded = keeper_queue_length(&w->out) > ANSWERS_MAX;
+                short talk = (short)((crowded ? 0 : POLLIN) |
+                                     (keeper_queue_waits(&w->out) ? POLLOUT : 0));
+                struct pollfd p[4 + RENAMERS_MAX] = {
                         {.fd = k->signal_fd, .events = POLLIN},
                         {.fd = k->mountinfo_fd, .events = POLLPRI},
                         {.fd = w->fd, .events = talk},
+                        {.fd = w->pidfd, .events = POLLIN},
                 };
                 size_t n = k->n_renamers;
                 for (size_t i = 0; i < n; i++)
-                        p[3 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
+                        p[4 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
                 int timeout = sooner(keeper_worker_timeout(w), mountinfo_timeout(k));
-                if (poll(p, 3 + n, sooner(timeout, leave_timeout(k))) < 0) {
+                if (poll(p, 4 + n, sooner(timeout, leave_timeout(k))) < 0) {
                         if (errno == EINTR)
                                 continue;
                         return;
                 }
                 /* From the last: a renamer that is gone gives its place to the one behind. */
                 while (n-- > 0)
-                        if (p[3 + n].revents)
+                        if (p[4 + n].revents)
                                 on_renamer(k, &k->renamers[n]);
                 if (p[2].revents & POLLOUT)
                         (void)keeper_queue_flush(&w->out, w->fd);
                 if (p[2].revents & ~POLLOUT && !on_worker(k))
                         w->fd = safe_close(w->fd);
                 if (p[1].revents && !k->mountinfo_at)
-                        k->mountinfo_at = MAX(k->mountinfo_last + MOUNTINFO_MS, now_ms());
+                        k->mountinfo_at = MAX(k->mountinfo_last + MOUNTINFO_MS, keeper_now_ms());
                 if (mountinfo_timeout(k) == 0)
-                        on_mountinfo(k);
+                        keeper_on_mountinfo(k);
+                /* How it ended only its parent is told; one that leaves by its own will unmounts.
+                 */
+                if (p[3].revents)
+                        on_worker_died(k, k->n_volumes > 0 ? SIGKILL : 0);
                 if (p[0].revents)
                         on_signal(k);
                 if (w->start_at && keeper_worker_timeout(w) == 0)
@@ -509,6 +535,20 @@ static void serve(struct keeper *k)
                 if (w->pid > 0 && leave_timeout(k) == 0 && !out_of_patience(k))
                         return;
         }
+}
+
+static int finish(struct keeper *k)
+{
+        guardian_end(&k->guardian);
+        end_spare(k);
+        unmount_all(k);
+        keeper_release(k);
+        if (k->worker.pid > 0)
+                return 1; /* left behind */
+        if (WIFEXITED(k->worker.status))
+                return WEXITSTATUS(k->worker.status);
+        log_error("the worker was killed by signal %d", WTERMSIG(k->worker.status));
+        return 1;
 }
 
 /* Two descriptors a mount here, one in the worker, which inherits the limit. Nothing of ours uses
@@ -529,14 +569,16 @@ int keeper_run(const struct keeper_options *o)
         struct keeper k = {.signal_fd = -EBADF,
                 .mountinfo_fd = -EBADF,
                 .area_fd = -EBADF,
-                .resend = keeper_can_resend()};
+                .resend = keeper_can_resend(),
+                .started_at = keeper_now_ms()};
 
         /* Readers wait for these processes: a busy machine should not make them wait in line behind
          * whoever keeps it busy. Inherited by the worker; where it is not allowed, so be it. */
         (void)setpriority(PRIO_PROCESS, 0, -10);
         raise_descriptor_limit();
         keeper_worker_init(&k.worker, o);
-        int r = open_sources(&k);
+        guardian_init(&k.guardian);
+        int r = keeper_open_sources(&k);
         if (r == 0)
                 r = start_worker(&k);
         if (r < 0) {
@@ -544,19 +586,15 @@ int keeper_run(const struct keeper_options *o)
                 return 1;
         }
         serve(&k);
-        end_spare(&k);
-        unmount_all(&k);
-        keeper_worker_done(&k.worker);
-        safe_close(k.signal_fd);
-        safe_close(k.mountinfo_fd);
-        safe_close(k.area_fd);
-        for (size_t i = 0; i < k.n_renamers; i++)
-                renamer_done(&k.renamers[i]);
-        free(k.volumes);
-        if (k.worker.pid > 0)
-                return 1; /* left behind */
-        if (WIFEXITED(k.worker.status))
-                return WEXITSTATUS(k.worker.status);
-        log_error("the worker was killed by signal %d", WTERMSIG(k.worker.status));
-        return 1;
+        while (k.is_guardian) {
+                r = keeper_succeed(&k);
+                if (r < 0) {
+                        log_error("the keeper was killed, and nothing can be taken over: %s",
+                                strerror(-r));
+                        (void)finish(&k);
+                        return 1;
+                }
+                serve(&k);
+        }
+        return finish(&k);
 }

@@ -16,10 +16,13 @@ struct keeper_options {
         bool drop;        /* the worker runs as worker_uid and worker_gid (fs/keeper_drop.h), */
         uid_t worker_uid; /* else as who runs the keeper */
         gid_t worker_gid;
+        bool guarded;            /* a guardian takes over when the keeper is killed */
+        int parent_death_signal; /* for that next keeper too; 0: none */
 };
 
 #define KEEPER_WORKER_FD 3
 
 /* Runs until the worker has ended and nothing is mounted any more. SIGTERM and SIGINT are passed on
- * to the worker, SIGHUP too. Returns the exit status for main(). */
+ * to the worker, SIGHUP too. Returns the exit status for main(); when guarded, perhaps in a child
+ * of the caller's process, long after that was killed. */
 int keeper_run(const struct keeper_options *o);

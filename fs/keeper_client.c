@@ -11,18 +11,17 @@
 struct keeper_client {
         int fd;
         struct loop_io *io;
+        int heir_fd;
+        struct loop *loop;
         struct keeper_queue out;
+        struct keeper_queue in; /* what a dead keeper had still said */
         keeper_answer_fn fn;
+        keeper_back_fn back;
         void *userdata;
         pid_t pid;
 };
 
-static void gone(struct keeper_client *c)
-{
-        c->io = loop_io_free(c->io);
-        c->fd = safe_close(c->fd);
-        c->fn(c->userdata, NULL, -EBADF);
-}
+static void on_socket(void *userdata, int fd, uint32_t revents);
 
 static void flush(struct keeper_client *c)
 {
@@ -31,6 +30,55 @@ static void flush(struct keeper_client *c)
         int r = keeper_queue_flush(&c->out, c->fd);
         if (c->io)
                 (void)loop_io_set(c->io, EPOLLIN | (r == -EAGAIN ? (uint32_t)EPOLLOUT : 0));
+}
+
+/* For the client itself: true when nobody else needs to hear of it. */
+static bool is_ours(struct keeper_client *c, const struct keeper_msg *m, int *fd)
+{
+        if (m->op == KEEPER_ATTACHED)
+                c->pid = (pid_t)m->seq;
+        if (m->op != KEEPER_HEIR)
+                return false;
+        keeper_client_set_heir(c, TAKE_FD(*fd));
+        return true;
+}
+
+/* What it said before it died is kept: a newer heir, a mount that was made. */
+static void hear_the_rest(struct keeper_client *c)
+{
+        struct keeper_msg m;
+        int fd = -EBADF;
+
+        while (keeper_recv(c->fd, &m, &fd) == 1) {
+                if (!is_ours(c, &m, &fd))
+                        (void)keeper_queue_push(&c->in, &m, fd);
+                fd = safe_close(fd);
+        }
+}
+
+/* False: there is none, or none that lives. */
+static bool turn_to_heir(struct keeper_client *c)
+{
+        struct pollfd p = {.fd = c->heir_fd, .events = POLLOUT};
+
+        if (c->heir_fd < 0 || !c->back || poll(&p, 1, 0) < 0 || (p.revents & (POLLHUP | POLLERR)))
+                return false;
+        c->io = loop_io_free(c->io);
+        safe_close(c->fd);
+        c->fd = TAKE_FD(c->heir_fd);
+        keeper_queue_done(&c->out);
+        if (fcntl(c->fd, F_SETFL, O_NONBLOCK) < 0 ||
+                loop_io_new(c->loop, c->fd, EPOLLIN, on_socket, c, &c->io) < 0)
+                return false;
+        c->back(c->userdata);
+        return true;
+}
+
+static void gone(struct keeper_client *c)
+{
+        c->io = loop_io_free(c->io);
+        c->fd = safe_close(c->fd);
+        c->fn(c->userdata, NULL, -EBADF);
 }
 
 static void on_socket(void *userdata, int fd, uint32_t revents)
@@ -42,15 +90,21 @@ static void on_socket(void *userdata, int fd, uint32_t revents)
         for (;;) {
                 struct keeper_msg m;
                 int passed = -EBADF;
-                int r = keeper_recv(c->fd, &m, &passed);
+                int r = keeper_queue_take(&c->in, &m, &passed) ? 1
+                                                               : keeper_recv(c->fd, &m, &passed);
                 if (r == -EAGAIN)
                         return;
+                if (r < 0)
+                        log_error("the keeper cannot be understood: %s", strerror(-r));
+                /* Only a dead one: the heir of a keeper that lives is asleep. */
+                if (r == 0 && turn_to_heir(c))
+                        return; /* comes again with its first message */
                 if (r <= 0) {
-                        if (r < 0)
-                                log_error("the keeper cannot be understood: %s", strerror(-r));
                         gone(c);
                         return;
                 }
+                if (is_ours(c, &m, &passed))
+                        continue;
                 m.detail[sizeof m.detail - 1] = '\0';
                 c->fn(c->userdata, &m, passed);
         }
@@ -65,7 +119,10 @@ int keeper_client_new(
                 return -ENOMEM;
         }
         c->fd = socket;
+        c->heir_fd = -EBADF;
+        c->loop = l;
         keeper_queue_init(&c->out);
+        keeper_queue_init(&c->in);
         c->fn = fn;
         c->userdata = userdata;
 
@@ -90,8 +147,21 @@ void keeper_client_free(struct keeper_client *c)
                 return;
         loop_io_free(c->io);
         safe_close(c->fd);
+        safe_close(c->heir_fd);
         keeper_queue_done(&c->out);
+        keeper_queue_done(&c->in);
         free(c);
+}
+
+void keeper_client_on_heir(struct keeper_client *c, keeper_back_fn fn)
+{
+        c->back = fn;
+}
+
+void keeper_client_set_heir(struct keeper_client *c, int fd)
+{
+        safe_close(c->heir_fd);
+        c->heir_fd = fd;
 }
 
 int keeper_client_send(struct keeper_client *c, const struct keeper_msg *m, int fd)
@@ -120,6 +190,10 @@ int keeper_client_drain(struct keeper_client *c)
                 if (c->fd < 0)
                         return -ENOTCONN;
                 int r = keeper_queue_flush(&c->out, c->fd);
+                if (r == -EPIPE || r == -ECONNRESET) {
+                        hear_the_rest(c);
+                        return turn_to_heir(c) ? -ESTALE : r;
+                }
                 if (r != -EAGAIN)
                         return r;
                 struct pollfd p = {.fd = c->fd, .events = POLLOUT};

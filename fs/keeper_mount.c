@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 
 #include "base/mountinfo.h"
@@ -154,6 +155,99 @@ static int mount_privileged(const struct keeper_msg *request, struct keeper_moun
                 return r;
         }
         m->private_fd = TAKE_FD(private);
+        return 0;
+}
+
+/* --- taking over from a keeper that died --- */
+
+struct search {
+        const struct keeper_mount *mount;
+        int mnt_id;
+        unsigned dev_minor;
+};
+
+/* The last line of that place is the one on top. */
+static int find_visible(void *userdata, int mnt_id, unsigned dev_minor, const char *path,
+        const char *fstype, const char *source)
+{
+        struct search *s = userdata;
+        const struct keeper_mount *m = s->mount;
+
+        if (!startswith(fstype, "fuse") || !streq(path, m->mountpoint))
+                return 0;
+        if (m->privileged && dev_minor != m->dev_minor)
+                return 0;
+        s->mnt_id = mnt_id;
+        s->dev_minor = dev_minor;
+        return 0;
+}
+
+/* A mount from the descriptor of a connection that is mounted already is one more mount of the same
+ * superblock (Linux 5.15, fs/fuse/inode.c: fuse_get_tree); one that is over answers ENOTCONN. */
+static int remake_private(struct keeper_mount *m, char *detail)
+{
+        struct statx stx;
+
+        _cleanup_close_ int fs = fsopen("fuse", FSOPEN_CLOEXEC);
+        if (fs < 0)
+                return failed(detail, "fsopen(fuse)");
+        if (config_number(fs, "fd", (unsigned)m->fuse_fd, false) < 0 ||
+                config_number(fs, "rootmode", 040000, true) < 0 ||
+                config_number(fs, "user_id", getuid(), false) < 0 ||
+                config_number(fs, "group_id", getgid(), false) < 0 ||
+                fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+                return config_failed(fs, detail, "mounting fuse once more");
+        _cleanup_close_ int private = fsmount(
+                fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+        if (private < 0)
+                return failed(detail, "fsmount");
+        /* The superblock's own number, and no GETATTR for it: what the worker says of its mounts
+         * cannot make us touch another one. */
+        if (statx(private, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stx) < 0)
+                return failed(detail, "statx");
+        m->dev_minor = stx.stx_dev_minor;
+        m->private_fd = TAKE_FD(private);
+        return 0;
+}
+
+static bool is_fuse_device(int fd)
+{
+        struct stat st;
+
+        /* Documentation/admin-guide/devices.txt: 10, 229 */
+        return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(10, 229);
+}
+
+int keeper_mount_recover(
+        const struct keeper_msg *returned, int fuse_fd, struct keeper_mount *ret, char *detail)
+{
+        struct keeper_mount m = {.fuse_fd = -EBADF, .private_fd = -EBADF};
+
+        if (!is_fuse_device(fuse_fd)) {
+                errno = ENOTTY;
+                return failed(detail, "no /dev/fuse");
+        }
+        m.privileged = returned->flags & KEEPER_PRIVILEGED;
+        m.mountpoint = strdup(returned->path);
+        if (!m.mountpoint) {
+                errno = ENOMEM;
+                return failed(detail, returned->path);
+        }
+        m.fuse_fd = fuse_fd;
+        int r = m.privileged ? remake_private(&m, detail) : 0;
+        struct search s = {.mount = &m, .mnt_id = -1, .dev_minor = m.dev_minor};
+        if (r == 0 && (r = mountinfo_walk(find_visible, &s)) < 0) {
+                errno = -r;
+                (void)failed(detail, "mountinfo");
+        }
+        if (r < 0) {
+                m.fuse_fd = -EBADF; /* still the caller's */
+                keeper_mount_done(&m);
+                return r;
+        }
+        m.mnt_id = s.mnt_id;
+        m.dev_minor = s.dev_minor;
+        *ret = m;
         return 0;
 }
 

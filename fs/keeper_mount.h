@@ -26,6 +26,12 @@ struct keeper_mount {
  * and detail (KEEPER_NAME_SIZE bytes) says what failed. */
 int keeper_mount_make(const struct keeper_msg *request, struct keeper_mount *ret, char *detail);
 
+/* A mount that another keeper made, from the descriptor of its connection, which is taken over on
+ * success: the private mount is made once more, and the visible one is found in mountinfo (it may
+ * be gone: mnt_id is then one that no mount has). No request is sent to whoever serves it. */
+int keeper_mount_recover(
+        const struct keeper_msg *returned, int fuse_fd, struct keeper_mount *ret, char *detail);
+
 /* Takes the visible mount away: as umount(8) does (-EBUSY while files are open), or detached. 0
  * also when it is gone already. Descriptors stay open. */
 int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail);

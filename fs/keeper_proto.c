@@ -73,6 +73,14 @@ int keeper_msg_valid(const struct keeper_msg *m)
                 return m->flags ? -EINVAL : 0;
         case KEEPER_UNMOUNT:
                 return m->flags & ~(uint32_t)KEEPER_DETACH ? -EINVAL : 0;
+        case KEEPER_RETURN:
+                if (m->path[0] != '/' || m->mount == 0)
+                        return -EINVAL;
+                return m->flags & ~(uint32_t)KEEPER_PRIVILEGED ? -EINVAL : 0;
+        case KEEPER_RETURNED:
+                if (m->result < 0 || m->seq == 0 || m->seq > UINT32_MAX)
+                        return -EINVAL;
+                return m->flags ? -EINVAL : 0;
         case KEEPER_AREA:
         case KEEPER_SERVING:
                 return m->flags ? -EINVAL : 0;
@@ -109,10 +117,17 @@ int keeper_send(int socket, const struct keeper_msg *m, int fd)
 
 int keeper_recv(int socket, struct keeper_msg *m, int *ret_fd)
 {
+        pid_t ignored;
+
+        return keeper_recv_from(socket, m, ret_fd, &ignored);
+}
+
+int keeper_recv_from(int socket, struct keeper_msg *m, int *ret_fd, pid_t *ret_sender)
+{
         /* Room for two: a second descriptor is a malformed message, and must be seen to be closed.
          */
         union {
-                char buf[CMSG_SPACE(2 * sizeof(int))];
+                char buf[CMSG_SPACE(2 * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
                 struct cmsghdr align;
         } control;
         struct iovec iov = {m, sizeof *m};
@@ -121,16 +136,25 @@ int keeper_recv(int socket, struct keeper_msg *m, int *ret_fd)
                 .msg_control = control.buf,
                 .msg_controllen = sizeof control.buf};
         _cleanup_close_ int fd = -EBADF;
-        bool bad = false;
+        bool bad = false, reset = false;
+        pid_t sender = 0;
         ssize_t n;
 
+        /* A peer that died with our messages unread leaves ECONNRESET, and behind it what it had
+         * sent: the newest journal, perhaps. */
         do
                 n = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
-        while (n < 0 && errno == EINTR);
+        while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset && (reset = true))));
         if (n < 0)
                 return errno == ECONNRESET ? 0 : -errno;
 
         for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+                if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS &&
+                        c->cmsg_len == CMSG_LEN(sizeof(struct ucred))) {
+                        struct ucred cred;
+                        memcpy(&cred, CMSG_DATA(c), sizeof cred);
+                        sender = cred.pid;
+                }
                 if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
                         continue;
                 size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -150,5 +174,6 @@ int keeper_recv(int socket, struct keeper_msg *m, int *ret_fd)
                 m->magic != KEEPER_MAGIC || m->version != KEEPER_VERSION)
                 return -EPROTO;
         *ret_fd = TAKE_FD(fd);
+        *ret_sender = sender;
         return 1;
 }

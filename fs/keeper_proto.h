@@ -14,13 +14,19 @@
  *   SERVING  it has taken everything      AREA       the journal that the last worker left
  *            over                         VOLUME     a live connection to take over
  *                                         START      that was all
+ *                                         HEIR       where the next keeper is, should this one die
+ *   to the next keeper, through that:
+ *   RETURN   a mount, with its /dev/fuse
+ *   AREA     the journal
+ *   RETURNED that was all: how many, and
+ *            which start of a worker        ATTACHED   taken over; all goes on over this socket
  */
 #pragma once
 
 #include "base/util.h"
 
 #define KEEPER_MAGIC 0x616b7666u /* "akvf" */
-#define KEEPER_VERSION 1u
+#define KEEPER_VERSION 2u
 #define KEEPER_PATH_SIZE 4096
 #define KEEPER_NAME_SIZE 256
 
@@ -34,6 +40,8 @@ enum keeper_op {
         KEEPER_UNMOUNT,
         KEEPER_AREA,
         KEEPER_SERVING,
+        KEEPER_RETURN,
+        KEEPER_RETURNED,
         KEEPER_MOUNTED = 101,
         KEEPER_RENAMED,
         KEEPER_UNMOUNTED,
@@ -41,11 +49,13 @@ enum keeper_op {
         KEEPER_HELLO,
         KEEPER_VOLUME,
         KEEPER_START,
+        KEEPER_HEIR,
+        KEEPER_ATTACHED,
 };
 
 enum keeper_flags {
         KEEPER_PRIVILEGED =
-                1 << 0, /* MOUNT: mount(2) with a private mount beside; else fusermount3 */
+                1 << 0, /* MOUNT, RETURN: mount(2) with a private mount beside; else fusermount3 */
         KEEPER_ALLOW_OTHER = 1 << 1, /* MOUNT */
         KEEPER_DETACH = 1 << 2,      /* UNMOUNT: also when files are open */
         KEEPER_RESEND = 1 << 3,      /* HELLO: ask for requests that were not answered */
@@ -54,10 +64,11 @@ enum keeper_flags {
 struct keeper_msg {
         uint32_t magic, version, op, flags;
         uint64_t mount; /* chosen by the worker, unique while it lives */
-        uint64_t seq;   /* RENAME, RENAMED: which of them */
-        int32_t result; /* answers: 0 or a negative errno */
+        uint64_t seq;   /* RENAME, RENAMED: which of them; HELLO, RETURNED: which start of a worker;
+                           ATTACHED: the keeper's pid */
+        int32_t result; /* answers: 0 or a negative errno; RETURNED: how many mounts */
         uint32_t reserved;
-        char path[KEEPER_PATH_SIZE]; /* MOUNT: the mount point, absolute;
+        char path[KEEPER_PATH_SIZE]; /* MOUNT, RETURN: the mount point, absolute;
                                         RENAME: folder inside the mount, "" for its root */
         char name[KEEPER_NAME_SIZE]; /* MOUNT: source shown in mountinfo; RENAME: the final name */
         char staged[64];             /* RENAME: the staged name */
@@ -80,3 +91,6 @@ int keeper_send(int socket, const struct keeper_msg *m, int fd);
 /* Receives one message. *ret_fd is the descriptor that came along or -EBADF (the caller owns it).
  * 1 on a message, 0 on end of file, -EAGAIN, -EPROTO for anything malformed. */
 int keeper_recv(int socket, struct keeper_msg *m, int *ret_fd);
+
+/* The same on a socket with SO_PASSCRED: *ret_sender is who sent it, in the kernel's own words. */
+int keeper_recv_from(int socket, struct keeper_msg *m, int *ret_fd, pid_t *ret_sender);

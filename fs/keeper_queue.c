@@ -12,6 +12,7 @@ void keeper_queue_init(struct keeper_queue *q)
 {
         q->first = NULL;
         q->last = &q->first;
+        q->n = 0;
 }
 
 static void pop(struct keeper_queue *q)
@@ -21,8 +22,19 @@ static void pop(struct keeper_queue *q)
         q->first = i->next;
         if (!q->first)
                 q->last = &q->first;
+        q->n--;
         safe_close(i->fd);
         free(i);
+}
+
+bool keeper_queue_take(struct keeper_queue *q, struct keeper_msg *ret, int *ret_fd)
+{
+        if (!q->first)
+                return false;
+        *ret = q->first->m;
+        *ret_fd = TAKE_FD(q->first->fd);
+        pop(q);
+        return true;
 }
 
 void keeper_queue_done(struct keeper_queue *q)
@@ -46,6 +58,7 @@ int keeper_queue_push(struct keeper_queue *q, const struct keeper_msg *m, int fd
         }
         *q->last = i;
         q->last = &i->next;
+        q->n++;
         return 0;
 }
 

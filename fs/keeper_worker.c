@@ -1,8 +1,10 @@
 #include "fs/keeper_worker.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/log.h"
@@ -11,7 +13,7 @@
 #define PAUSE_FIRST_MS 100
 #define PAUSE_MAX_MS 10000
 
-static int64_t now_ms(void)
+int64_t keeper_now_ms(void)
 {
         struct timespec ts;
 
@@ -21,7 +23,7 @@ static int64_t now_ms(void)
 
 void keeper_worker_init(struct keeper_worker *w, const struct keeper_options *o)
 {
-        *w = (struct keeper_worker){.options = o, .fd = -EBADF};
+        *w = (struct keeper_worker){.options = o, .fd = -EBADF, .pidfd = -EBADF};
         keeper_queue_init(&w->out);
 }
 
@@ -79,16 +81,52 @@ int keeper_worker_start(struct keeper_worker *w)
         return 0;
 }
 
+int keeper_worker_adopt(struct keeper_worker *w, pid_t pid, int socket, unsigned starts)
+{
+        struct pollfd p = {.fd = socket, .events = POLLIN};
+
+        int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+        if (pidfd < 0) {
+                safe_close(socket);
+                return -errno;
+        }
+        /* Its end is open, so it lives, so the number is still its own. */
+        if (poll(&p, 1, 0) < 0 || (p.revents & (POLLHUP | POLLERR))) {
+                safe_close(pidfd);
+                safe_close(socket);
+                return -ESRCH;
+        }
+        (void)fcntl(socket, F_SETFL, O_NONBLOCK);
+        w->pid = pid;
+        w->pidfd = pidfd;
+        w->fd = socket;
+        w->starts = starts;
+        w->start_at = 0;
+        w->serving_at = keeper_now_ms();
+        return 0;
+}
+
+void keeper_worker_kill(const struct keeper_worker *w, int sig)
+{
+        if (w->pid <= 0)
+                return;
+        if (w->pidfd >= 0)
+                (void)syscall(SYS_pidfd_send_signal, w->pidfd, sig, NULL, 0);
+        else
+                (void)kill(w->pid, sig);
+}
+
 void keeper_worker_died(struct keeper_worker *w, int status, bool restart)
 {
         w->pid = 0;
+        w->pidfd = safe_close(w->pidfd);
         w->status = status;
         w->fd = safe_close(w->fd);
         keeper_queue_done(&w->out);
         if (!restart)
                 return;
 
-        int64_t now = now_ms(), pause = 0;
+        int64_t now = keeper_now_ms(), pause = 0;
         if (w->serving_at && now - w->serving_at >= HEALTHY_MS)
                 w->deaths = 0;
         else if (w->deaths++ > 0)
@@ -105,18 +143,19 @@ void keeper_worker_died(struct keeper_worker *w, int status, bool restart)
 
 void keeper_worker_serves(struct keeper_worker *w)
 {
-        w->serving_at = now_ms();
+        w->serving_at = keeper_now_ms();
 }
 
 int keeper_worker_timeout(const struct keeper_worker *w)
 {
         if (!w->start_at)
                 return -1;
-        return (int)MAX(w->start_at - now_ms(), (int64_t)0);
+        return (int)MAX(w->start_at - keeper_now_ms(), (int64_t)0);
 }
 
 void keeper_worker_done(struct keeper_worker *w)
 {
+        w->pidfd = safe_close(w->pidfd);
         w->fd = safe_close(w->fd);
         keeper_queue_done(&w->out);
 }

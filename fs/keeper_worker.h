@@ -18,6 +18,7 @@
 struct keeper_worker {
         const struct keeper_options *options;
         pid_t pid; /* 0: none now */
+        int pidfd; /* of one that another keeper had started, and that waitpid(2) does not know */
         int fd;    /* -EBADF when it does not talk any more */
         struct keeper_queue out;
         int status;                   /* of the last one, as waitpid(2) has it */
@@ -26,9 +27,15 @@ struct keeper_worker {
         int64_t serving_at, start_at; /* CLOCK_MONOTONIC, milliseconds; 0: not (waiting) */
 };
 
+int64_t keeper_now_ms(void); /* of that clock */
+
 void keeper_worker_init(struct keeper_worker *w, const struct keeper_options *o);
 int keeper_worker_start(struct keeper_worker *w);
-/* waitpid() had its pid. Sets start_at when it is to be started again. */
+/* One that a keeper before us had started; socket is taken over. -ESRCH: it is dead already. */
+int keeper_worker_adopt(struct keeper_worker *w, pid_t pid, int socket, unsigned starts);
+/* Never another process that was given its pid. */
+void keeper_worker_kill(const struct keeper_worker *w, int sig);
+/* waitpid() had its pid, or its pidfd is readable. Sets start_at when it is to be started again. */
 void keeper_worker_died(struct keeper_worker *w, int status, bool restart);
 void keeper_worker_serves(struct keeper_worker *w); /* it has taken everything over */
 /* Milliseconds until it is to be started; -1 when nothing waits for that. */

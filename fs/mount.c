@@ -161,6 +161,45 @@ void fs_mount_on_keeper_gone(struct fs_mount *m)
         }
 }
 
+int fs_mount_give_back(struct fs_mount *m)
+{
+        struct keeper_msg msg;
+
+        m->keeper_lost = true;
+        if (!m->session || m->state == CLOSING)
+                return 0;
+        keeper_msg_init(&msg, KEEPER_RETURN, m->id);
+        msg.flags = m->cfg.privileged ? (uint32_t)KEEPER_PRIVILEGED : 0;
+        int r = keeper_msg_set(msg.path, sizeof msg.path, m->mountpoint);
+        if (r == 0)
+                r = keeper_client_send(m->fs->keeper, &msg, session_fd(m->session));
+        return r < 0 ? r : 1;
+}
+
+void fs_mount_on_heir(struct fs_mount *m)
+{
+        if (!m->keeper_lost) /* asked of the heir already */
+                return;
+        m->keeper_lost = false;
+        switch (m->state) {
+        case MOUNTING:
+                err_set_cause(&m->error, ERR_LOCAL, -EPIPE,
+                        "the keeper was killed while mounting %s", m->mountpoint);
+                err_hint(&m->error, "mount again; if something is left there: umount -l %s",
+                        m->mountpoint);
+                close_session(m);
+                break;
+        case UNMOUNTING:
+        case DETACHING:
+                ask_unmount(m, m->state == DETACHING);
+                break;
+        default:
+                if (m->rotation)
+                        rotation_lost(m->rotation);
+                break;
+        }
+}
+
 /* --- what the serving threads report, brought to the loop --- */
 
 static void ready_on_loop(void *userdata)

@@ -256,6 +256,13 @@ void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *de
         next(r);
 }
 
+void rotation_lost(struct rotation *r)
+{
+        if (r->renaming)
+                r->tries = 0; /* it is not the rename's fault, however often it happens */
+        rotation_ended(r, r->seq, -ECONNRESET, "the keeper died");
+}
+
 bool rotation_busy(const struct rotation *r)
 {
         return r->current || r->n_queue > 0 || r->ended < r->seq;

@@ -41,6 +41,9 @@ void rotation_applied(struct rotation *r);
 /* How the child ended: result 0 or a negative errno. */
 void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *detail);
 
+/* The keeper died, and nobody knows what became of the rename: it is asked for again. */
+void rotation_lost(struct rotation *r);
+
 /* Something is waiting, or a rename has not come back yet: until then its caller's kernel may still
  * be moving its caches. A child that hangs keeps it busy. */
 bool rotation_busy(const struct rotation *r);

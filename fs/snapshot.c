@@ -236,6 +236,11 @@ void snapshot_put_raw(
         pthread_mutex_unlock(&m->snapshot->lock);
 }
 
+int snapshot_fd(const struct snapshot *s)
+{
+        return s->current ? journal_fd(s->current) : -EBADF;
+}
+
 size_t snapshot_size(struct snapshot *s)
 {
         pthread_mutex_lock(&s->lock);

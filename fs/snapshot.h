@@ -47,5 +47,8 @@ void snapshot_put_event(struct snapshot_mount *m, enum record_type type, uint64_
 void snapshot_put_raw(
         struct snapshot_mount *m, enum record_type type, const struct iovec *parts, size_t n);
 
+/* The area in use, borrowed; -EBADF before there is one. Loop thread. */
+int snapshot_fd(const struct snapshot *s);
+
 /* Bytes of the area in use, and how often it was changed for a new one. */
 size_t snapshot_size(struct snapshot *s);

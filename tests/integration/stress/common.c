@@ -41,8 +41,10 @@ pid_t stress_keeper(const char *const *worker_argv, int *ret_report)
         pid_t pid = fork();
         if (pid == 0) {
                 close(report[0]);
-                struct keeper_options k = {
-                        .worker_argv = worker_argv, .pass_fds = &report[1], .n_pass_fds = 1};
+                struct keeper_options k = {.worker_argv = worker_argv,
+                        .pass_fds = &report[1],
+                        .n_pass_fds = 1,
+                        .guarded = true};
                 _exit(keeper_run(&k));
         }
         close(report[1]);

@@ -1,6 +1,7 @@
-/* Readers while the worker is killed again and again: nothing fails, nothing is wrong.
+/* Readers while the worker, the keeper or both in turn are killed again and again: nothing fails,
+ * nothing is wrong, and rotation goes on with renames that watchers see.
  *
- *     stress-crash [--kills N] [--threads N] [--no-resend] DIR
+ *     stress-crash [--kills N] [--threads N] [--victim worker|keeper|both] [--no-resend] DIR
  *
  * A real keeper and worker show FILES files and rotate one of them every few milliseconds. Threads
  * look names up (there and not there), stat, list and read; one thread drops the kernel's caches,
@@ -11,11 +12,14 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -40,6 +44,7 @@ struct worker {
         struct fs *fs;
         struct fs_mount *mount;
         struct loop_timer *timer;
+        pid_t keeper; /* last reported */
 };
 
 /* Grows over all workers: tenths of a millisecond since some fixed moment of this boot. */
@@ -51,12 +56,24 @@ static uint32_t version_now(void)
         return (uint32_t)(ts.tv_sec * 10000 + ts.tv_nsec / 100000);
 }
 
+static void report_keeper(struct worker *w)
+{
+        struct fs_mount_stats stats;
+
+        fs_mount_get_stats(w->mount, &stats);
+        if (stats.keeper_pid == w->keeper)
+                return;
+        w->keeper = stats.keeper_pid;
+        dprintf(REPORT_FD, "k %d\n", (int)w->keeper);
+}
+
 static void on_timer(void *userdata)
 {
         struct worker *w = userdata;
         char name[32];
         uint32_t random;
 
+        report_keeper(w);
         if (random_bytes(&random, sizeof random) < 0)
                 abort();
         name_of(random % FILES, name);
@@ -68,7 +85,7 @@ static void on_timer(void *userdata)
 
 static void begin(struct worker *w)
 {
-        dprintf(REPORT_FD, "%d\n", (int)getpid());
+        dprintf(REPORT_FD, "w %d\n", (int)getpid());
         (void)loop_timer_in(w->timer, INTERVAL);
 }
 
@@ -285,16 +302,67 @@ static void *drop_loop(void *userdata)
         return NULL;
 }
 
+/* --- killing --- */
+
+struct prey {
+        FILE *report;
+        pid_t worker, keeper;
+};
+
+/* Until a worker, or a keeper, other than `not` has reported: a new worker tells of the keeper it
+ * finds, which may be the old one. False at the end of all workers. */
+static bool wait_for(struct prey *p, char kind, pid_t not )
+{
+        char line[64];
+
+        while (fgets(line, sizeof line, p->report)) {
+                pid_t pid = (pid_t)strtol(line + 1, NULL, 10);
+                if (line[0] == 'w')
+                        p->worker = pid;
+                else
+                        p->keeper = pid;
+                if (line[0] == kind && pid != not )
+                        return true;
+        }
+        return false;
+}
+
+/* A watcher sees a rename within 10 s. */
+static bool rotates(void)
+{
+        int fd = inotify_init1(IN_CLOEXEC);
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+
+        bool seen = inotify_add_watch(fd, dir, IN_MOVED_TO) >= 0 && poll(&p, 1, 10000) == 1;
+        close(fd);
+        return seen;
+}
+
+/* The heirs of killed keepers are our children too. */
+static int end_keeper(pid_t keeper)
+{
+        int status = 0;
+
+        kill(keeper, SIGTERM);
+        for (;;) {
+                pid_t pid = waitpid(-1, &status, 0);
+                if (pid == keeper || (pid < 0 && errno != EINTR))
+                        return pid == keeper ? status : -1;
+        }
+}
+
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
                 {"kills", required_argument, NULL, 'k'},
                 {"threads", required_argument, NULL, 't'},
+                {"victim", required_argument, NULL, 'v'},
                 {"no-resend", no_argument, NULL, 'n'},
                 {0},
         };
         unsigned kills = 20, n_threads = 8;
-        bool resend = true;
+        bool resend = true, rotation = false;
+        const char *victim = "worker";
         int o;
 
         if (argc == 3 && streq(argv[1], "worker"))
@@ -304,6 +372,8 @@ int main(int argc, char **argv)
                         kills = (unsigned)strtoul(optarg, NULL, 10);
                 else if (o == 't')
                         n_threads = (unsigned)strtoul(optarg, NULL, 10);
+                else if (o == 'v')
+                        victim = optarg;
                 else if (o == 'n')
                         resend = false;
                 else
@@ -312,6 +382,7 @@ int main(int argc, char **argv)
         if (optind + 1 != argc || n_threads > 64)
                 return 2;
         dir = argv[optind];
+        (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
         if (!resend)
                 setenv("AKVFS_NO_RESEND", "1", 1);
 
@@ -320,40 +391,37 @@ int main(int argc, char **argv)
         pid_t keeper = stress_keeper(worker_argv, &report);
         if (keeper < 0)
                 return 1;
-        FILE *f = fdopen(report, "re");
-        char line[64];
+        struct prey prey = {.report = fdopen(report, "re"), .keeper = keeper};
         pthread_t threads[64], dropper;
         unsigned killed = 0;
         unsigned seed = (unsigned)getpid();
 
-        for (; f && fgets(line, sizeof line, f); killed++) {
-                pid_t worker = (pid_t)strtol(line, NULL, 10);
-                if (killed == 0) {
-                        for (unsigned i = 0; i < n_threads; i++)
-                                pthread_create(
-                                        &threads[i], NULL, read_loop, (void *)(uintptr_t)(i + 1));
-                        pthread_create(&dropper, NULL, drop_loop, NULL);
-                }
-                /* A random moment of the worker's life, from its first request on. */
+        if (!prey.report || !wait_for(&prey, 'w', 0))
+                return 1;
+        for (unsigned i = 0; i < n_threads; i++)
+                pthread_create(&threads[i], NULL, read_loop, (void *)(uintptr_t)(i + 1));
+        pthread_create(&dropper, NULL, drop_loop, NULL);
+        for (; killed < kills; killed++) {
+                bool worker = streq(victim, "worker") || (streq(victim, "both") && killed % 2);
+                /* A random moment of its life, from its first request on. */
                 struct timespec life = {.tv_nsec = rand_r(&seed) % 200000000L};
                 nanosleep(&life, NULL);
-                if (killed == kills)
+                pid_t victim_pid = worker ? prey.worker : prey.keeper;
+                kill(victim_pid, SIGKILL);
+                if (!wait_for(&prey, worker ? 'w' : 'k', victim_pid))
                         break;
-                kill(worker, SIGKILL);
         }
+        rotation = killed == kills && rotates();
         stop = true;
-        if (killed > 0) {
-                for (unsigned i = 0; i < n_threads; i++)
-                        pthread_join(threads[i], NULL);
-                pthread_join(dropper, NULL);
-        }
-        int status = 0;
-        kill(keeper, SIGTERM);
-        waitpid(keeper, &status, 0);
+        for (unsigned i = 0; i < n_threads; i++)
+                pthread_join(threads[i], NULL);
+        pthread_join(dropper, NULL);
+        int status = end_keeper(prey.keeper);
         printf("{\"kills\":%u,\"operations\":%llu,\"failed\":%llu,\"aborted\":%llu,\"wrong\":%llu,"
-               "\"longest_ms\":%.1f}\n",
+               "\"longest_ms\":%.1f,\"rotates\":%s}\n",
                 killed, (unsigned long long)operations, (unsigned long long)failed,
-                (unsigned long long)aborted, (unsigned long long)wrong, (double)longest_us / 1000);
+                (unsigned long long)aborted, (unsigned long long)wrong, (double)longest_us / 1000,
+                rotation ? "true" : "false");
         return killed < kills || failed || wrong || (resend && aborted) || operations == 0 ||
-               status != 0;
+               !rotation || status != 0;
 }

@@ -1,0 +1,113 @@
+/* A guardian becomes the keeper. tests/unit/fs/keeper_guardian.c and keeper_recover.c have its
+ * parts, tests/integration/test_keeper.py the whole. */
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "base/log.h"
+#include "fs/keeper_private.h"
+#include "fs/keeper_recover.h"
+
+void keeper_release(struct keeper *k)
+{
+        for (size_t i = 0; i < k->n_volumes; i++)
+                keeper_mount_done(&k->volumes[i].mount);
+        free(k->volumes);
+        k->volumes = NULL;
+        k->n_volumes = 0;
+        keeper_worker_done(&k->worker);
+        for (size_t i = 0; i < k->n_renamers; i++)
+                renamer_done(&k->renamers[i]);
+        k->n_renamers = 0;
+        k->signal_fd = safe_close(k->signal_fd);
+        k->mountinfo_fd = safe_close(k->mountinfo_fd);
+        k->area_fd = safe_close(k->area_fd);
+        k->spare = 0;
+        k->leaving = k->killed = false;
+        k->leave_by = k->mountinfo_at = 0;
+}
+
+/* Keepers that die as soon as they start must not keep the machine busy. */
+static void pause_after_death(struct keeper *k)
+{
+        k->deaths = keeper_now_ms() - k->started_at < HEALTHY_MS ? k->deaths + 1 : 0;
+        if (k->deaths >= DEATHS_MAX)
+                (void)poll(NULL, 0, 100 << MIN(k->deaths - DEATHS_MAX, 6U));
+}
+
+static int take_over(struct keeper *k)
+{
+        struct keeper_returned back;
+        struct keeper_msg m;
+        int off = 0;
+
+        int r = keeper_recover(k->guardian.channel, !k->resend, &back);
+        if (r < 0)
+                return r;
+        k->volumes = calloc(back.n + 1, sizeof *k->volumes);
+        if (!k->volumes) {
+                keeper_returned_done(&back);
+                return -ENOMEM;
+        }
+        for (size_t i = 0; i < back.n; i++)
+                k->volumes[k->n_volumes++] =
+                        (struct volume){.id = back.mounts[i].id, .mount = back.mounts[i].mount};
+        back.n = 0;
+        k->area_fd = TAKE_FD(back.area_fd);
+        (void)setsockopt(k->guardian.channel, SOL_SOCKET, SO_PASSCRED, &off, sizeof off);
+        r = keeper_worker_adopt(&k->worker, back.worker, TAKE_FD(k->guardian.channel), back.starts);
+        keeper_returned_done(&back);
+        if (r < 0) {
+                /* It died after it had given everything back: as any worker that dies. */
+                k->worker.starts = MAX(k->worker.starts, back.starts);
+                keeper_worker_died(&k->worker, SIGKILL, k->n_volumes > 0);
+                return 0;
+        }
+        keeper_msg_init(&m, KEEPER_ATTACHED, 0);
+        m.seq = (uint64_t)getpid();
+        keeper_worker_tell(&k->worker, &m, -EBADF);
+        log_warning("the keeper was killed; this one took %zu mounts over", k->n_volumes);
+        keeper_on_mountinfo(k);
+        return 0;
+}
+
+/* The guardian's life. The next guardian comes first: should this process be killed while it takes
+ * over, the worker knows already where to turn to. */
+int keeper_succeed(struct keeper *k)
+{
+        const struct keeper_options *o = k->worker.options;
+        int r;
+
+        do {
+                k->is_guardian = false;
+                keeper_release(k);
+                guardian_wait(&k->guardian);
+                pause_after_death(k);
+                k->started_at = keeper_now_ms();
+                (void)prctl(PR_SET_NAME, "akvfs");
+                if (o->parent_death_signal)
+                        (void)prctl(PR_SET_PDEATHSIG, o->parent_death_signal);
+                keeper_worker_init(&k->worker, o);
+
+                struct guardian next;
+                guardian_init(&next);
+                r = guardian_fork(&next);
+                if (r == 1) {
+                        safe_close(k->guardian.channel);
+                        k->guardian = next;
+                        continue;
+                }
+                next.channel = TAKE_FD(k->guardian.channel);
+                k->guardian = next;
+                if (r == 0) {
+                        struct keeper_msg m;
+                        keeper_msg_init(&m, KEEPER_HEIR, 0);
+                        (void)keeper_send(k->guardian.channel, &m, k->guardian.heir_fd);
+                }
+                r = keeper_open_sources(k);
+                if (r == 0)
+                        r = take_over(k);
+        } while (r == 1);
+        return r;
+}

@@ -1,0 +1,115 @@
+"""The keeper is killed: its heir takes over, nothing is lost, and rotation goes on."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+
+import machine
+from machine import wait_until
+from services import secret
+
+KILLS = int(os.environ.get("AKVFS_KEEPER_KILLS", "50"))
+
+
+def kill_keeper(mount):
+    before = mount.status()["keeper_pid"]
+    os.kill(before, signal.SIGKILL)
+
+    def replaced():
+        status = mount.status()
+        return status and status["keeper_pid"] != before
+
+    wait_until(replaced, "another keeper has taken over")
+
+
+def read(mount, who, name="pw"):
+    """As the account that mounted: root may not look into an ordinary user's mount."""
+    return subprocess.run(who.words(["cat", str(mount / name)]), check=True, capture_output=True).stdout
+
+
+def test_a_killed_keeper_is_replaced_and_rotation_goes_on(akvfs, services, spc, who):
+    first, second = secret(), secret()
+    services.set_secret("pw", first)
+    with akvfs.mount(spc(["pw"]), who=who) as mount:
+        worker = mount.status()["worker_pid"]
+        for _ in range(3):
+            kill_keeper(mount)
+            assert read(mount, who) == first.encode()
+        assert mount.status()["worker_pid"] == worker, "the worker is the same"
+        services.set_secret("pw", second)
+        akvfs.ok("refresh", mount.point, who=who)
+        wait_until(lambda: read(mount, who) == second.encode(), "the new value is read")
+
+
+def guardian_of(keeper):
+    children = pathlib.Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    return next((int(c) for c in children if name_of(c) == "akvfs-guardian"), None)
+
+
+def name_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def test_the_guardian_holds_no_mount_and_is_replaced_when_killed(akvfs, services, spc):
+    value = secret()
+    services.set_secret("pw", value)
+    with akvfs.mount(spc(["pw"])) as mount:
+        keeper = mount.status()["keeper_pid"]
+        wait_until(lambda: guardian_of(keeper), "there is a guardian")
+        guardian = guardian_of(keeper)
+        held = [os.readlink(f) for f in pathlib.Path(f"/proc/{guardian}/fd").iterdir()]
+        assert not [h for h in held if "fuse" in h or "akvfs-journal" in h or "secretmem" in h]
+        assert str(mount.point) not in held
+
+        os.kill(guardian, signal.SIGKILL)
+        wait_until(lambda: guardian_of(keeper) not in (None, guardian), "there is another guardian")
+        kill_keeper(mount)
+        assert mount.read("pw") == value.encode()
+
+
+def test_keeper_and_worker_killed_in_turn(akvfs, services, spc):
+    services.set_secret("pw", first := secret())
+    with akvfs.mount(spc(["pw"])) as mount:
+        for _ in range(3):
+            kill_keeper(mount)
+            before = mount.status()["worker_pid"]
+            os.kill(before, signal.SIGKILL)
+            wait_until(lambda: (s := mount.status()) and s["worker_pid"] != before, "a new worker")
+            assert mount.read("pw") == first.encode()
+
+
+def test_the_heir_unmounts_when_it_is_told_to(akvfs, services, spc, who):
+    services.set_secret("pw", secret())
+    with akvfs.mount(spc(["pw"]), who=who) as mount:
+        kill_keeper(mount)
+        mount.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not mount.mounted, "it is unmounted")
+        assert mount.process.wait(machine.PATIENCE) == 0, mount.log_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("victim", ["keeper", "both"])
+def test_no_operation_fails_while_keepers_are_killed(folder, victim):
+    """Eight threads of look-ups, reads and listings of uncached names, with rotation running."""
+    point = folder / "mnt"
+    point.mkdir()
+    done = subprocess.run(
+        [str(machine.BUILD / "tests" / "stress-crash"), "--victim", victim]
+        + ["--kills", str(KILLS), str(point)],
+        capture_output=True,
+        text=True,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert (seen["failed"], seen["wrong"], seen["aborted"]) == (0, 0, 0)
+    assert seen["kills"] == KILLS and seen["rotates"] and seen["operations"] > 0
+    assert not machine.mounts_below(folder)
