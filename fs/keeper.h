@@ -16,6 +16,8 @@ struct keeper_options {
         bool drop;        /* the worker runs as worker_uid and worker_gid (fs/keeper_drop.h), */
         uid_t worker_uid; /* else as who runs the keeper */
         gid_t worker_gid;
+        bool unconfined;         /* the worker keeps every privilege: for one that plays other parts
+                                    than a worker's, in tests */
         bool guarded;            /* a guardian takes over when the keeper is killed */
         int parent_death_signal; /* for that next keeper too; 0: none */
 };

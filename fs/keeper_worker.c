@@ -46,8 +46,9 @@ static _Noreturn void exec_worker(const struct keeper_options *o, int socket)
                 _exit(127);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        int r = o->drop ? keeper_drop(o->worker_uid, o->worker_gid)
-                        : keeper_drop((uid_t)-1, (gid_t)-1);
+        int r = o->unconfined ? 0
+                : o->drop     ? keeper_drop(o->worker_uid, o->worker_gid)
+                              : keeper_drop((uid_t)-1, (gid_t)-1);
         if (r < 0)
                 log_error("the worker cannot give up its privileges: %s", strerror(-r));
         else {

@@ -360,7 +360,8 @@ TestSuite(keeper, .init = init, .fini = fini, .timeout = 120);
 static pid_t start(const char *part, const int *fds, size_t n_fds, bool close_stdio)
 {
         const char *const argv[] = {WORKER, part, at, NULL};
-        struct keeper_options options = {.worker_argv = argv, .pass_fds = fds, .n_pass_fds = n_fds};
+        struct keeper_options options = {
+                .worker_argv = argv, .pass_fds = fds, .n_pass_fds = n_fds, .unconfined = true};
 
         pid_t pid = fork();
         cr_assert_geq(pid, 0);
