@@ -48,6 +48,7 @@ enum keeper_flags {
                 1 << 0, /* MOUNT: mount(2) with a private mount beside; else fusermount3 */
         KEEPER_ALLOW_OTHER = 1 << 1, /* MOUNT */
         KEEPER_DETACH = 1 << 2,      /* UNMOUNT: also when files are open */
+        KEEPER_AWAY = 1 << 4,        /* RENAME: the reverse, so that the kernel forgets the name */
         KEEPER_RESEND = 1 << 3,      /* HELLO: ask for requests that were not answered */
 };
 
