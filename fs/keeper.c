@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/mountinfo.h"
+#include "fs/keeper_bind.h"
 #include "fs/keeper_mount.h"
 #include "fs/keeper_proto.h"
 #include "fs/keeper_rename.h"
@@ -38,6 +39,7 @@ struct keeper {
         size_t n_volumes;
         struct renamer renamers[RENAMERS_MAX];
         size_t n_renamers;
+        struct keeper_binds binds;
 };
 
 static struct volume *find(struct keeper *k, uint64_t id)
@@ -224,6 +226,7 @@ static bool on_worker(struct keeper *k)
                 break;
         case KEEPER_SERVING:
                 keeper_worker_serves(&k->worker);
+                keeper_binds_tell(&k->binds);
                 end_spare(k);
                 break;
         default:
@@ -245,6 +248,30 @@ static int mark_seen(void *userdata, int mnt_id, unsigned dev_minor, const char 
         return 0;
 }
 
+/* The volume that a bind mount shows a part of, or 0. */
+static uint64_t volume_of(void *userdata, int mnt_id, unsigned dev_minor, const char *fstype)
+{
+        const struct keeper *k = userdata;
+
+        for (size_t i = 0; i < k->n_volumes; i++) {
+                const struct keeper_mount *m = &k->volumes[i].mount;
+                if (m->dev_minor == dev_minor && m->mnt_id != mnt_id && startswith(fstype, "fuse"))
+                        return k->volumes[i].id;
+        }
+        return 0;
+}
+
+static void tell_bound(void *userdata, uint64_t volume, uint64_t ino, bool bound)
+{
+        struct keeper *k = userdata;
+        struct keeper_msg m;
+
+        keeper_msg_init(&m, KEEPER_BOUND, volume);
+        m.seq = ino;
+        m.result = bound;
+        keeper_worker_tell(&k->worker, &m, -EBADF);
+}
+
 static void on_mountinfo(struct keeper *k)
 {
         for (size_t i = 0; i < k->n_volumes; i++)
@@ -255,6 +282,7 @@ static void on_mountinfo(struct keeper *k)
                 log_error("mountinfo cannot be read: %s", strerror(-r));
                 return;
         }
+        keeper_binds_read(&k->binds);
         for (size_t i = 0; i < k->n_volumes; i++) {
                 struct volume *v = &k->volumes[i];
 
@@ -405,23 +433,26 @@ static void serve(struct keeper *k)
         while (k->worker.pid > 0 || k->worker.start_at) {
                 struct keeper_worker *w = &k->worker;
                 short talk = POLLIN | (keeper_queue_waits(&w->out) ? POLLOUT : 0);
-                struct pollfd p[3 + RENAMERS_MAX] = {
+                struct pollfd p[4 + RENAMERS_MAX] = {
                         {.fd = k->signal_fd, .events = POLLIN},
                         {.fd = k->mountinfo_fd, .events = POLLPRI},
                         {.fd = w->fd, .events = talk},
+                        {.fd = k->binds.fd, .events = POLLIN},
                 };
                 size_t n = k->n_renamers;
                 for (size_t i = 0; i < n; i++)
-                        p[3 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
-                if (poll(p, 3 + n, keeper_worker_timeout(w)) < 0) {
+                        p[4 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
+                if (poll(p, 4 + n, keeper_worker_timeout(w)) < 0) {
                         if (errno == EINTR)
                                 continue;
                         return;
                 }
                 /* From the last: a renamer that is gone gives its place to the one behind. */
                 while (n-- > 0)
-                        if (p[3 + n].revents)
+                        if (p[4 + n].revents)
                                 on_renamer(k, &k->renamers[n]);
+                if (p[3].revents)
+                        keeper_binds_receive(&k->binds);
                 if (p[2].revents & POLLOUT)
                         (void)keeper_queue_flush(&w->out, w->fd);
                 if (p[2].revents & ~POLLOUT && !on_worker(k))
@@ -446,6 +477,7 @@ int keeper_run(const struct keeper_options *o)
          * whoever keeps it busy. Inherited by the worker; where it is not allowed, so be it. */
         (void)setpriority(PRIO_PROCESS, 0, -10);
         keeper_worker_init(&k.worker, o);
+        keeper_binds_init(&k.binds, volume_of, tell_bound, &k);
         int r = open_sources(&k);
         if (r == 0)
                 r = start_worker(&k);
@@ -462,6 +494,7 @@ int keeper_run(const struct keeper_options *o)
         safe_close(k.area_fd);
         for (size_t i = 0; i < k.n_renamers; i++)
                 renamer_done(&k.renamers[i]);
+        keeper_binds_done(&k.binds);
         free(k.volumes);
         if (WIFEXITED(k.worker.status))
                 return WEXITSTATUS(k.worker.status);

@@ -14,6 +14,8 @@
  *   SERVING  it has taken everything      AREA       the journal that the last worker left
  *            over                         VOLUME     a live connection to take over
  *                                         START      that was all
+ *                                         BOUND      an inode is the root of a bind mount, or not
+ *                                                    any more
  */
 #pragma once
 
@@ -41,6 +43,7 @@ enum keeper_op {
         KEEPER_HELLO,
         KEEPER_VOLUME,
         KEEPER_START,
+        KEEPER_BOUND,
 };
 
 enum keeper_flags {
@@ -55,8 +58,8 @@ enum keeper_flags {
 struct keeper_msg {
         uint32_t magic, version, op, flags;
         uint64_t mount; /* chosen by the worker, unique while it lives */
-        uint64_t seq;   /* RENAME, RENAMED: which of them */
-        int32_t result; /* answers: 0 or a negative errno */
+        uint64_t seq;   /* RENAME, RENAMED: which of them; BOUND: st_ino */
+        int32_t result; /* answers: 0 or a negative errno; BOUND: 1 bound, 0 not any more */
         uint32_t reserved;
         char path[KEEPER_PATH_SIZE]; /* MOUNT: the mount point, absolute;
                                         RENAME: folder inside the mount, "" for its root */

@@ -362,7 +362,11 @@ void fs_mount_on_answer(struct fs_mount *m, const struct keeper_msg *answer, int
         safe_close(fd);
         if (answer->op == KEEPER_RENAMED && m->rotation)
                 rotation_ended(m->rotation, answer->seq, answer->result, answer->detail);
-        else if (answer->op == KEEPER_UNMOUNTED)
+        else if (answer->op == KEEPER_BOUND) {
+                tree_bind(m->tree, answer->seq, answer->result > 0);
+                if (m->rotation)
+                        rotation_adopt(m->rotation);
+        } else if (answer->op == KEEPER_UNMOUNTED)
                 on_unmounted(m, answer);
         else if (answer->op == KEEPER_GONE)
                 dead_on_loop(m);

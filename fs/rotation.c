@@ -104,6 +104,18 @@ static void drop(struct rotation *r)
         loop_timer_off(r->timer);
 }
 
+void rotation_adopt(struct rotation *r)
+{
+        uint64_t ids[16];
+        size_t n;
+
+        do {
+                n = tree_adopt(r->cfg.tree, ids, ELEMENTSOF(ids));
+                for (size_t i = 0; i < n; i++)
+                        (void)notifier_inval_inode(r->cfg.notifier, r->cfg.session, ids[i]);
+        } while (n == ELEMENTSOF(ids));
+}
+
 /* Whoever walks to the generation before still arrives. */
 static void drop_old_generations(struct rotation *r)
 {
@@ -145,6 +157,7 @@ static void finish(struct rotation *r)
                 probe_suspects(r);
         } else
                 r->count++;
+        rotation_adopt(r);
 }
 
 static void finish_directly(struct rotation *r)

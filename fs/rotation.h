@@ -39,6 +39,8 @@ void rotation_free(struct rotation *r);
 void rotation_add(struct rotation *r, struct view_file *const *files, size_t n);
 /* Files were removed from the table. */
 void rotation_removed(struct rotation *r);
+/* Bind mounts of superseded versions show what their names show now: done after each change. */
+void rotation_adopt(struct rotation *r);
 /* Goes on for an earlier worker: it planned this file's rename (or that of `..data`, or none), and
  * whether it will come is not known. */
 void rotation_resume(struct rotation *r, struct view_file *file);

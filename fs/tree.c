@@ -103,6 +103,7 @@ void tree_release(struct tree *t, struct node *n)
         while ((child = node_pop_entry(n)))
                 tree_release(t, child);
         tree_record_event(t, RECORD_FORGOTTEN, n->id);
+        t->n_bound -= n->bound;
         node_release(&t->nodes, n);
 }
 

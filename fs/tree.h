@@ -115,6 +115,12 @@ bool tree_drop_generation(
 /* What is shown under plain names is not what the generation pointed to has. */
 bool tree_generation_is_stale(struct tree *t);
 
+/* A bind mount has this inode as its root, or one has not any more. */
+void tree_bind(struct tree *t, uint64_t ino, bool bound);
+/* Versions that are the root of a bind mount take the bytes that their name has now. At most n of
+ * them, whose ids are what the kernel has to forget the pages of; once more when it is n. */
+size_t tree_adopt(struct tree *t, uint64_t *ids, size_t n);
+
 /* From now on LOOKUP and READ answer EIO: the volume is being taken away. */
 void tree_withdraw(struct tree *t);
 

@@ -14,7 +14,8 @@ struct tree {
         struct node_table nodes;
         struct node *root;
         bool withdrawn;
-        bool suspects; /* an earlier worker's nodes may be here that the kernel does not hold */
+        unsigned n_bound; /* bind mounts */
+        bool suspects;    /* an earlier worker's nodes may be here that the kernel does not hold */
         uint64_t generation;   /* that TREE_DATA points to; 0: there is none yet */
         uint64_t made;         /* number of the newest generation folder */
         struct shared *shared; /* while the table is written down: see fs/tree_journal.c */
