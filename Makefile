@@ -57,6 +57,7 @@ format:
 .PHONY: bench
 bench: all
 	$(deps) bench
+	@cmake --build --preset release -j $(JOBS) --target stress-many
 	@tests/tools/apart tests/bench/run
 
 .PHONY: fuzz

@@ -97,6 +97,22 @@ static int secret_escaped(const struct sec *secret, char **ret)
         return http_escape(plain, ret);
 }
 
+/* Into a buffer of the right size from the start: asprintf() would grow one and leave pieces of the
+ * secret in what it gives back. Test: auth, nothing_is_left_of_secret_and_token. */
+static int make_body(const char *client_id, const char *secret, const char *scope, char **ret)
+{
+        static const char format[] =
+                "grant_type=client_credentials&client_id=%s&client_secret=%s&scope=%s";
+        size_t size = sizeof format + strlen(client_id) + strlen(secret) + strlen(scope);
+
+        char *body = malloc(size);
+        if (!body)
+                return -ENOMEM;
+        (void)snprintf(body, size, format, client_id, secret, scope);
+        *ret = body;
+        return 0;
+}
+
 static int build(const struct auth_params *p, const char *scope, struct auth_request *ret)
 {
         _cleanup_free_ char *client_id = NULL, *scope_escaped = NULL;
@@ -115,9 +131,7 @@ static int build(const struct auth_params *p, const char *scope, struct auth_req
         if (r == 0)
                 r = xasprintf(&q.url, "%s%s/oauth2/v2.0/token", p->authority, p->tenant);
         if (r == 0)
-                r = xasprintf(&q.body,
-                        "grant_type=client_credentials&client_id=%s&client_secret=%s&scope=%s",
-                        client_id, secret, scope_escaped);
+                r = make_body(client_id, secret, scope_escaped, &q.body);
         if (r < 0) {
                 auth_request_done(&q);
                 return r;

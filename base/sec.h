@@ -7,8 +7,9 @@
  * left out of core dumps, never swapped, gone in forked children, and wiped when the last reference
  * goes. No printf helper takes one.
  *
- * The kernel cannot read memfd_secret pages on our behalf: write(2), writev(2) and send(2) of such
- * bytes fail with EFAULT. Copy them into a buffer of sec_bounce_new() first, and wipe it after.
+ * The kernel cannot take memfd_secret pages: where a system call does that instead of copying, as
+ * writev(2) to /dev/fuse and vmsplice(2) do, it fails with EFAULT. Copy such bytes into a buffer of
+ * sec_bounce_new() first, and wipe it after.
  */
 #pragma once
 

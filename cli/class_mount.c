@@ -193,6 +193,7 @@ static void begin_mount(struct class_mount *cm)
                 .allow_other = cm->request.allow_other,
                 .privileged = geteuid() == 0,
                 .xattr = cm->request.xattr,
+                .audit = cm->request.audit,
                 .state = state,
         };
         cm->state = MOUNTING;

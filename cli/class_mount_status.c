@@ -64,6 +64,7 @@ cJSON *class_mount_status(const struct class_mount *cm, pid_t worker_pid, int64_
                 .identity = auth ? auth_describe(auth) : "",
                 .keeper_pid = stats.keeper_pid,
                 .worker_pid = worker_pid,
+                .worker_starts = stats.worker_starts,
                 .generation = stats.generation,
                 .fuse_requests = stats.requests,
                 .refused_requests = stats.refused,

@@ -111,12 +111,12 @@ static void on_gone(void *userdata, const struct err *error)
                 log_info("%s is gone", class_mount_path(s->mount));
         while (s->unmounters) {
                 struct waiter *w = s->unmounters;
-                cJSON *j = control_message("done");
 
                 s->unmounters = w->next;
-                if (j && error)
-                        (void)cJSON_AddStringToObject(j, "forced", err_text(error));
-                control_conn_send(w->conn, j);
+                if (error)
+                        send_error(w->conn, error);
+                else
+                        control_conn_send(w->conn, control_message("done"));
                 free(w);
         }
         for (struct served **p = &c->list; *p; p = &(*p)->next)

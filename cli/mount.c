@@ -28,6 +28,8 @@ static const char help[] =
         "                             whether other users may look (as the modes say); root's\n"
         "                             default is yes, others' no\n"
         "  --xattr                    show user.akvfs.* attributes\n"
+        "  --audit                    log each open with who it is; each open and read then costs a\n"
+        "                             request, and the mount cannot be id-mapped\n"
         "\n"
         "Logging of the background processes, decided by the first mount of a user:\n"
         "  --log syslog|FILE          default: syslog where /dev/log exists, else akvfs.log in the\n"
@@ -112,6 +114,7 @@ static int prepare(
         q->gid = o->gid;
         q->mode = o->mode;
         q->xattr = o->xattr;
+        q->audit = o->audit;
         return 0;
 }
 

@@ -43,6 +43,7 @@ enum option_id {
         OPT_ALLOW_OTHER,
         OPT_NO_ALLOW_OTHER,
         OPT_XATTR,
+        OPT_AUDIT,
         OPT_LOG_JSON,
 };
 
@@ -67,6 +68,7 @@ static const struct word long_words[] = {
         {"allow-other", 0, false, OPT_ALLOW_OTHER},
         {"no-allow-other", 0, false, OPT_NO_ALLOW_OTHER},
         {"xattr", 0, false, OPT_XATTR},
+        {"audit", 0, false, OPT_AUDIT},
         {"log-json", 0, false, OPT_LOG_JSON},
 };
 
@@ -319,6 +321,9 @@ int options_set_word(struct options *o, int id, const char *value, struct err *e
                 return 0;
         case OPT_XATTR:
                 o->xattr = true;
+                return 0;
+        case OPT_AUDIT:
+                o->audit = true;
                 return 0;
         case OPT_LOG_JSON:
                 o->log_json = true;

@@ -26,6 +26,7 @@ struct options {
         mode_t mode;
         int allow_other; /* 0, 1, or -1 when not said: root's default is 1, others' 0 */
         bool xattr;
+        bool audit;
 
         /* which class, and how its vault is reached; NULL when not said */
         char *class_name;

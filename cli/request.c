@@ -192,7 +192,8 @@ cJSON *mount_request_format(const struct mount_request *r)
                 !cJSON_AddNumberToObject(j, "gid", r->gid) ||
                 !cJSON_AddNumberToObject(j, "mode", r->mode) ||
                 !cJSON_AddBoolToObject(j, "allow_other", r->allow_other) ||
-                !cJSON_AddBoolToObject(j, "xattr", r->xattr))
+                !cJSON_AddBoolToObject(j, "xattr", r->xattr) ||
+                !cJSON_AddBoolToObject(j, "audit", r->audit))
                 return NULL;
         cJSON *class = format_class(r->class);
         if (!class)
@@ -235,6 +236,7 @@ int mount_request_parse(const cJSON *j, struct mount_request *ret, struct err *e
         q.mode = (mode_t)mode;
         q.allow_other = json_bool(j, "allow_other", false);
         q.xattr = json_bool(j, "xattr", false);
+        q.audit = json_bool(j, "audit", false);
         *ret = q;
         q = (struct mount_request){0};
         return 0;

@@ -22,6 +22,7 @@ struct mount_request {
         mode_t mode;
         bool allow_other;
         bool xattr;
+        bool audit;
 };
 
 void mount_request_done(struct mount_request *r);

@@ -86,10 +86,11 @@ static void print_mount(const cJSON *m)
         printf("\n  as    ");
         cli_put_text(stdout, text_of(m, "identity", "?"), 0);
         printf("\n  generation %lld, next poll %s, %lld FUSE requests (%lld refused), keeper %lld, "
-               "worker %lld\n",
+               "worker %lld (start %lld)\n",
                 number_of(m, "generation"), text_of(m, "next_poll", "never"),
                 number_of(m, "fuse_requests"), number_of(m, "refused_requests"),
-                number_of(m, "keeper_pid"), number_of(m, "worker_pid"));
+                number_of(m, "keeper_pid"), number_of(m, "worker_pid"),
+                number_of(m, "worker_starts"));
         if (!json_bool(json_get(m, "secret_memory"), "locked", true))
                 printf("  secret memory is not locked: values may reach swap (raise ulimit -l)\n");
         printf("  %-*s  %-*s  %-32s  %-20s  %-6s%s\n", file, "FILE", object, "OBJECT", "VERSION",

@@ -80,7 +80,8 @@ cJSON *status_mount_json(const struct status_mount *m, int64_t now)
                         (double)m->poll_interval / (double)USEC_PER_SEC) ||
                 !add_number(j, "uid", m->uid) || !add_number(j, "gid", m->gid) ||
                 !add_text(j, "mode", mode) || !add_number(j, "vault_requests", m->vault_requests) ||
-                !add_number(j, "token_requests", m->token_requests))
+                !add_number(j, "token_requests", m->token_requests) ||
+                !add_number(j, "worker_starts", m->worker_starts))
                 return NULL;
         cJSON *memory = cJSON_AddObjectToObject(j, "secret_memory");
         if (!memory || !add_number(memory, "bytes", m->secret_bytes) ||

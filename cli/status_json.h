@@ -20,6 +20,7 @@ struct status_mount {
         const char *state; /* "fetching", "mounting", "mounted", "ending" */
         const char *vault, *identity;
         pid_t keeper_pid, worker_pid;
+        uint64_t worker_starts; /* since the keeper started: 1 when none was restarted */
         uint64_t generation, fuse_requests, refused_requests;
         usec_t poll_interval;
         uid_t uid;

@@ -27,9 +27,6 @@ static int on_answer(void *userdata, const struct control_hello *hello, const cJ
         int *outcome = userdata;
 
         if (streq(control_type(answer), "done")) {
-                const char *forced = json_string(answer, "forced");
-                if (forced)
-                        cli_warn("unmount", "%s", forced);
                 *outcome = DONE;
                 return 1;
         }

@@ -64,6 +64,7 @@ static int receive(struct fs *fs, struct adoption *a, int socket)
                 case KEEPER_HELLO:
                         fs->epoch = (uint32_t)(m.seq & 0xffffff);
                         fs->resend = m.flags & KEEPER_RESEND;
+                        fs->worker_starts = m.seq;
                         break;
                 case KEEPER_AREA:
                         safe_close(a->area_fd);
@@ -168,7 +169,8 @@ void fs_adopt_serve(struct fs *fs, struct adoption *a)
                         continue;
                 }
                 v->mount = NULL;
-                served++;
+                v->bad = r > 0;
+                served += r == 0;
         }
         for (struct fs_mount *m = fs->mounts; m; m = fs_mount_next(m))
                 fs_mount_serve(m);

@@ -26,6 +26,7 @@ struct fs_mount_config {
         bool allow_other;  /* root's default */
         bool privileged;   /* mount(2) and a private mount; else fusermount3 */
         bool xattr;        /* user.akvfs.* attributes */
+        bool audit;        /* each open is logged, no byte stays in the page cache (fs/audit.h) */
         struct sec *state; /* what the caller needs to go on with this mount in a later worker; its
                               own business, may be secret; a reference is taken. NULL for none */
 };
@@ -68,6 +69,7 @@ struct fs_mount_stats {
         uint64_t refused;    /* of them, attempts to change something */
         uint64_t generation; /* rotations applied, 1 for the first content */
         pid_t keeper_pid;
+        uint64_t worker_starts; /* 1 for a worker that had to take nothing over */
 };
 void fs_mount_get_stats(const struct fs_mount *m, struct fs_mount_stats *ret);
 

@@ -15,6 +15,7 @@ struct fs {
         struct fs_mount *mounts;
         uint64_t last_id;
         uint32_t epoch; /* in node ids and in the numbers of renames: differs between workers */
+        uint64_t worker_starts; /* which one this worker is, as the keeper counts */
         bool keeper_gone;
         bool resend;
         struct snapshot *snapshot;
@@ -35,7 +36,8 @@ int fs_mount_restore(
 /* Any other record of it. */
 int fs_mount_replay(struct fs_mount *m, const struct journal_record *record);
 /* Takes fd over and puts the mount on the list, written down anew. On failure it is still the
- * caller's to drop. -ENODATA when it was never ready. */
+ * caller's to drop. -ENODATA when it was never ready. 1: it is on the list but ends by itself, and
+ * the keeper has to unmount it. */
 int fs_mount_resume(struct fs_mount *m, int fd);
 /* Answers the kernel from now on, what the last worker left unanswered included. */
 void fs_mount_serve(struct fs_mount *m);

@@ -49,8 +49,9 @@ static int map_area(int fd, size_t size, struct journal **ret)
         }
         (void)madvise(p, size, MADV_DONTDUMP);
         (void)madvise(p, size, MADV_DONTFORK);
-        (void)mlock(
-                p, size); /* memfd_secret is locked anyway; for a memfd it keeps it out of swap */
+        /* memfd_secret is locked anyway; a memfd is kept out of swap. Pages come as they are
+         * filled: an area is made larger than what it begins with. */
+        (void)mlock2(p, size, MLOCK_ONFAULT);
         pthread_mutex_init(&j->lock, NULL);
         j->fd = fd;
         j->size = size;
@@ -90,19 +91,23 @@ int journal_new(size_t size, struct journal **ret)
 int journal_open(int fd, struct journal **ret)
 {
         struct stat st;
+        struct journal *j = NULL;
         int r = -EBADMSG;
 
         if (fstat(fd, &st) == 0 && st.st_size >= (off_t)JOURNAL_SIZE_MIN &&
                 st.st_size <= (off_t)JOURNAL_SIZE_MAX)
-                r = map_area(fd, (size_t)st.st_size, ret);
-        if (r == 0 && ((*ret)->area->magic != MAGIC || (*ret)->area->version != VERSION ||
-                              (*ret)->area->committed > (*ret)->size - sizeof(struct area))) {
-                journal_free(*ret);
+                r = map_area(fd, (size_t)st.st_size, &j);
+        if (r < 0) {
+                safe_close(fd);
+                return r;
+        }
+        if (j->area->magic != MAGIC || j->area->version != VERSION ||
+                j->area->committed > j->size - sizeof(struct area)) {
+                journal_free(j);
                 return -EBADMSG;
         }
-        if (r < 0)
-                safe_close(fd);
-        return r;
+        *ret = j;
+        return 0;
 }
 
 void journal_free(struct journal *j)
@@ -159,7 +164,8 @@ int journal_append(struct journal *j, uint32_t type, uint64_t mount, const struc
                 memcpy(p, &head, sizeof head);
                 p += sizeof head;
                 for (size_t i = 0; i < n_parts; i++) {
-                        memcpy(p, parts[i].iov_base, parts[i].iov_len);
+                        if (parts[i].iov_len > 0)
+                                memcpy(p, parts[i].iov_base, parts[i].iov_len);
                         p += parts[i].iov_len;
                 }
                 atomic_store_explicit(&j->area->committed, at + need, memory_order_release);

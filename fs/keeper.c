@@ -20,6 +20,11 @@
 #include "fs/keeper_worker.h"
 
 #define VOLUMES_MAX 4096
+#define MOUNTINFO_MS 50 /* between two looks at mountinfo: each mount and unmount asks for one */
+/* What a worker that was told to end has to take its mounts down; then it is killed. One that does
+ * not even die of that is left behind: it may sit in a system call that nobody answers. */
+#define LEAVE_MS 10000
+#define DIE_MS 2000
 #define RENAMERS_MAX 64 /* at once, hanging ones included */
 
 struct volume {
@@ -31,8 +36,12 @@ struct volume {
 
 struct keeper {
         int signal_fd, mountinfo_fd;
-        int area_fd; /* the journal: held, never mapped */
+        int area_fd;          /* the journal: held, never mapped */
+        int64_t mountinfo_at; /* when to look at it again; 0: nothing has changed */
+        int64_t mountinfo_last;
         bool resend, leaving;
+        int64_t leave_by; /* when patience with the worker ends; 0: it was not told to end */
+        bool killed;      /* that time has come once */
         pid_t spare;
         struct keeper_worker worker;
         struct volume *volumes;
@@ -41,6 +50,14 @@ struct keeper {
         size_t n_renamers;
         struct keeper_binds binds;
 };
+
+static int64_t now_ms(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
 
 static struct volume *find(struct keeper *k, uint64_t id)
 {
@@ -274,6 +291,8 @@ static void tell_bound(void *userdata, uint64_t volume, uint64_t ino, bool bound
 
 static void on_mountinfo(struct keeper *k)
 {
+        k->mountinfo_at = 0;
+        k->mountinfo_last = now_ms();
         for (size_t i = 0; i < k->n_volumes; i++)
                 k->volumes[i].seen = false;
         /* Once for all of them: with a thousand mounts each reading takes milliseconds. */
@@ -330,6 +349,35 @@ static void on_child(struct keeper *k)
         }
 }
 
+static void leave(struct keeper *k)
+{
+        k->leaving = true;
+        if (!k->leave_by)
+                k->leave_by = now_ms() + LEAVE_MS;
+        k->worker.start_at = 0; /* no successor for one that has just died */
+}
+
+static int leave_timeout(const struct keeper *k)
+{
+        return k->leave_by ? (int)MAX(k->leave_by - now_ms(), (int64_t)0) : -1;
+}
+
+/* False when the worker is to be left behind. */
+static bool out_of_patience(struct keeper *k)
+{
+        if (k->killed) {
+                log_error("the worker (pid %d) does not even die: it is left behind",
+                        (int)k->worker.pid);
+                return false;
+        }
+        log_error("the worker (pid %d) did not end within %d s: it is killed", (int)k->worker.pid,
+                LEAVE_MS / 1000);
+        (void)kill(k->worker.pid, SIGKILL);
+        k->killed = true;
+        k->leave_by = now_ms() + DIE_MS;
+        return true;
+}
+
 static void on_signal(struct keeper *k)
 {
         struct signalfd_siginfo info;
@@ -338,7 +386,8 @@ static void on_signal(struct keeper *k)
                 if (info.ssi_signo == SIGCHLD)
                         on_child(k);
                 else {
-                        k->leaving |= info.ssi_signo != SIGHUP;
+                        if (info.ssi_signo != SIGHUP)
+                                leave(k);
                         if (k->worker.pid > 0)
                                 (void)kill(k->worker.pid, (int)info.ssi_signo);
                 }
@@ -346,20 +395,31 @@ static void on_signal(struct keeper *k)
 }
 
 /* The worker is gone: what it left mounted would hang its readers. The connection ends first, so
- * that no unmount can wait for an answer that nobody gives. */
+ * that no unmount can wait for an answer that nobody gives: aborted where the kernel lets us, else
+ * by letting go of it, which is as good when no worker holds it any more. */
 static void unmount_all(struct keeper *k)
 {
         for (size_t i = 0; i < k->n_volumes; i++) {
                 struct volume *v = &k->volumes[i];
                 char detail[KEEPER_NAME_SIZE] = "";
 
+                (void)keeper_mount_abort(&v->mount);
                 v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
+                v->seen = false;
                 int r = keeper_mount_unmount(&v->mount, true, detail);
                 if (r < 0)
                         log_error("%s is still mounted: %s", v->mount.mountpoint, detail);
                 else if (!v->gone)
                         log_warning("%s unmounted: its worker is gone", v->mount.mountpoint);
-                keeper_mount_done(&v->mount);
+        }
+        /* What umount2(2) said is one thing, what is there another. */
+        if (k->n_volumes > 0)
+                (void)mountinfo_walk(mark_seen, k);
+        for (size_t i = 0; i < k->n_volumes; i++) {
+                if (k->volumes[i].seen)
+                        log_error("%s is still in the mount table; run: umount -l %s",
+                                k->volumes[i].mount.mountpoint, k->volumes[i].mount.mountpoint);
+                keeper_mount_done(&k->volumes[i].mount);
         }
         k->n_volumes = 0;
 }
@@ -428,6 +488,17 @@ static int open_sources(struct keeper *k)
         return k->signal_fd < 0 || k->mountinfo_fd < 0 ? -errno : 0;
 }
 
+/* The sooner of two, either -1 for never. */
+static int sooner(int a, int b)
+{
+        return a < 0 ? b : b < 0 ? a : MIN(a, b);
+}
+
+static int mountinfo_timeout(const struct keeper *k)
+{
+        return k->mountinfo_at ? (int)MAX(k->mountinfo_at - now_ms(), (int64_t)0) : -1;
+}
+
 static void serve(struct keeper *k)
 {
         while (k->worker.pid > 0 || k->worker.start_at) {
@@ -442,7 +513,8 @@ static void serve(struct keeper *k)
                 size_t n = k->n_renamers;
                 for (size_t i = 0; i < n; i++)
                         p[4 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
-                if (poll(p, 4 + n, keeper_worker_timeout(w)) < 0) {
+                int timeout = sooner(keeper_worker_timeout(w), mountinfo_timeout(k));
+                if (poll(p, 4 + n, sooner(timeout, leave_timeout(k))) < 0) {
                         if (errno == EINTR)
                                 continue;
                         return;
@@ -457,13 +529,30 @@ static void serve(struct keeper *k)
                         (void)keeper_queue_flush(&w->out, w->fd);
                 if (p[2].revents & ~POLLOUT && !on_worker(k))
                         w->fd = safe_close(w->fd);
-                if (p[1].revents)
+                if (p[1].revents && !k->mountinfo_at)
+                        k->mountinfo_at = MAX(k->mountinfo_last + MOUNTINFO_MS, now_ms());
+                if (mountinfo_timeout(k) == 0)
                         on_mountinfo(k);
                 if (p[0].revents)
                         on_signal(k);
                 if (w->start_at && keeper_worker_timeout(w) == 0)
                         restart_worker(k);
+                if (w->pid > 0 && leave_timeout(k) == 0 && !out_of_patience(k))
+                        return;
         }
+}
+
+/* Two descriptors a mount here, one in the worker, which inherits the limit. Nothing of ours uses
+ * select(2), for whose sake the usual limit is as low as it is. */
+static void raise_descriptor_limit(void)
+{
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                log_warning("the limit on descriptors cannot be raised: %s", strerror(errno));
 }
 
 int keeper_run(const struct keeper_options *o)
@@ -476,6 +565,7 @@ int keeper_run(const struct keeper_options *o)
         /* Readers wait for these processes: a busy machine should not make them wait in line behind
          * whoever keeps it busy. Inherited by the worker; where it is not allowed, so be it. */
         (void)setpriority(PRIO_PROCESS, 0, -10);
+        raise_descriptor_limit();
         keeper_worker_init(&k.worker, o);
         keeper_binds_init(&k.binds, volume_of, tell_bound, &k);
         int r = open_sources(&k);
@@ -496,6 +586,8 @@ int keeper_run(const struct keeper_options *o)
                 renamer_done(&k.renamers[i]);
         keeper_binds_done(&k.binds);
         free(k.volumes);
+        if (k.worker.pid > 0)
+                return 1; /* left behind */
         if (WIFEXITED(k.worker.status))
                 return WEXITSTATUS(k.worker.status);
         log_error("the worker was killed by signal %d", WTERMSIG(k.worker.status));

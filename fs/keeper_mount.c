@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -39,15 +40,21 @@ static int is_this(void *userdata, int mnt_id, unsigned dev_minor, const char *p
         return keeper_mount_is(userdata, mnt_id, dev_minor, fstype);
 }
 
-static int learn_minor(void *userdata, int mnt_id, unsigned dev_minor, const char *path,
-        const char *fstype, const char *source)
+/* The mount that a descriptor stands on. Asked for nothing, statx(2) tells the device alone, and
+ * the file system is not asked for it; mountinfo would have to be read as a whole for each mount.
+ */
+static int mount_of(int fd, int *ret_id, unsigned *ret_minor)
 {
-        struct keeper_mount *m = userdata;
+        struct statx stx;
+        int id = mountinfo_id_of_fd(fd);
 
-        if (mnt_id != m->mnt_id)
-                return 0;
-        m->dev_minor = dev_minor;
-        return 1;
+        if (id < 0)
+                return id;
+        if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &stx) < 0)
+                return -errno;
+        *ret_id = id;
+        *ret_minor = stx.stx_dev_minor;
+        return 0;
 }
 
 int keeper_mount_folder(int root, const char *path)
@@ -129,12 +136,10 @@ static int mount_privileged(const struct keeper_msg *request, struct keeper_moun
         if (move_mount(visible, "", AT_FDCWD, request->path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
                 return failed(detail, request->path);
 
-        m->mnt_id = r = mountinfo_id_of_fd(visible);
-        if (r >= 0)
-                r = mountinfo_walk(learn_minor, m);
-        errno = r < 0 ? -r : ENODATA;
-        if (r <= 0) {
-                r = failed(detail, "mountinfo");
+        r = mount_of(visible, &m->mnt_id, &m->dev_minor);
+        if (r < 0) {
+                errno = -r;
+                r = failed(detail, request->path);
                 (void)umount2(request->path, MNT_DETACH | UMOUNT_NOFOLLOW);
                 return r;
         }
@@ -282,13 +287,11 @@ static int mount_helper(const struct keeper_msg *request, struct keeper_mount *m
 
         /* O_PATH on the root of a mount asks its file system nothing. */
         _cleanup_close_ int root = open(request->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        int r = m->mnt_id = root < 0 ? -errno : mountinfo_id_of_fd(root);
-        if (r >= 0)
-                r = mountinfo_walk(learn_minor, m);
-        if (r > 0)
+        int r = root < 0 ? -errno : mount_of(root, &m->mnt_id, &m->dev_minor);
+        if (r == 0)
                 return 0;
         char ignored[KEEPER_NAME_SIZE];
-        errno = r < 0 ? -r : ENODATA;
+        errno = -r;
         r = failed(detail, request->path);
         root = safe_close(root);
         (void)helper_unmount(request->path, true, ignored);
@@ -314,22 +317,21 @@ int keeper_mount_make(const struct keeper_msg *request, struct keeper_mount *ret
 
 int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail)
 {
-        int attached = mountinfo_walk(is_this, (void *)(uintptr_t)m);
-        if (attached < 0) {
-                errno = -attached;
-                return failed(detail, "mountinfo");
-        }
-        if (attached == 0)
-                return 0;
-
         /* Somebody may have mounted over it: what is on top must be ours. */
         _cleanup_close_ int top =
                 open(m->mountpoint, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (top < 0)
-                return failed(detail, m->mountpoint);
-        if (mountinfo_id_of_fd(top) != m->mnt_id) {
-                errno = EBUSY;
-                return failed(detail, "something else is mounted on top");
+        int error = errno, id;
+        unsigned minor;
+        if (top < 0 || mount_of(top, &id, &minor) < 0 || id != m->mnt_id || minor != m->dev_minor) {
+                int attached = mountinfo_walk(is_this, (void *)(uintptr_t)m);
+                if (attached == 0)
+                        return 0;
+                if (attached < 0) {
+                        errno = -attached;
+                        return failed(detail, "mountinfo");
+                }
+                errno = top < 0 ? error : EBUSY;
+                return failed(detail, top < 0 ? m->mountpoint : "something else is mounted on top");
         }
         top = safe_close(top);
 
@@ -339,6 +341,18 @@ int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail
                 return 0;
         }
         return helper_unmount(m->mountpoint, detach, detail);
+}
+
+int keeper_mount_abort(const struct keeper_mount *m)
+{
+        char path[64];
+
+        /* The private mount pins the superblock, and with it the number. */
+        if (m->private_fd < 0 && mountinfo_walk(is_this, (void *)(uintptr_t)m) != 1)
+                return -ESTALE;
+        (void)snprintf(path, sizeof path, "/sys/fs/fuse/connections/%u/abort", m->dev_minor);
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+        return fd < 0 ? -errno : write_all(fd, "1", 1);
 }
 
 void keeper_mount_done(struct keeper_mount *m)

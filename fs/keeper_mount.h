@@ -30,6 +30,12 @@ int keeper_mount_make(const struct keeper_msg *request, struct keeper_mount *ret
  * also when it is gone already. Descriptors stay open. */
 int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail);
 
+/* Ends the connection whoever holds it: every request gets an error at once, also one that a worker
+ * has read and does not answer. Needs the control file system of FUSE, at its usual place; -ENOENT
+ * where that is not mounted or the connection is over, -ESTALE when this mount may be gone and its
+ * number another's. */
+int keeper_mount_abort(const struct keeper_mount *m);
+
 /* Whether a line of mountinfo is this mount, and not a later one that was given its id. */
 bool keeper_mount_is(
         const struct keeper_mount *m, int mnt_id, unsigned dev_minor, const char *fstype);

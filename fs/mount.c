@@ -290,8 +290,9 @@ int fs_mount_open_session(struct fs_mount *m, int fd)
 {
         struct session_config cfg = {.tree = m->tree,
                 .label = m->mountpoint,
-                .no_open = m->cfg.privileged,
+                .no_open = m->cfg.privileged && !m->cfg.audit,
                 .xattr = m->cfg.xattr,
+                .audit = m->cfg.audit,
                 .init = m->init_len ? m->init : NULL,
                 .init_len = m->init_len,
                 .events = &session_events,
@@ -535,5 +536,6 @@ void fs_mount_get_stats(const struct fs_mount *m, struct fs_mount_stats *ret)
                 .refused = m->session ? session_refused(m->session) : m->refused,
                 .generation = tree.generation,
                 .keeper_pid = keeper_client_pid(m->fs->keeper),
+                .worker_starts = m->fs->worker_starts,
         };
 }

@@ -2,7 +2,7 @@
 #include "base/log.h"
 #include "fs/mount_private.h"
 
-enum record_flags { FLAG_ALLOW_OTHER = 1, FLAG_PRIVILEGED = 2, FLAG_XATTR = 4 };
+enum record_flags { FLAG_ALLOW_OTHER = 1, FLAG_PRIVILEGED = 2, FLAG_XATTR = 4, FLAG_AUDIT = 8 };
 
 /* Followed by the mount point, NUL-terminated, and the owner's state. */
 struct mount_head {
@@ -26,7 +26,8 @@ static size_t mount_parts(const struct fs_mount *m, struct mount_head *head, str
                 .mode = m->cfg.mode,
                 .flags = (m->cfg.allow_other ? (uint32_t)FLAG_ALLOW_OTHER : 0) |
                          (m->cfg.privileged ? (uint32_t)FLAG_PRIVILEGED : 0) |
-                         (m->cfg.xattr ? (uint32_t)FLAG_XATTR : 0),
+                         (m->cfg.xattr ? (uint32_t)FLAG_XATTR : 0) |
+                         (m->cfg.audit ? (uint32_t)FLAG_AUDIT : 0),
                 .n_mountpoint = (uint32_t)strlen(m->mountpoint) + 1,
                 .n_state = m->state_blob ? sec_len(m->state_blob) : 0};
         parts[0] = (struct iovec){head, sizeof *head};
@@ -95,6 +96,7 @@ int fs_mount_restore(
                 .allow_other = head.flags & FLAG_ALLOW_OTHER,
                 .privileged = head.flags & FLAG_PRIVILEGED,
                 .xattr = head.flags & FLAG_XATTR,
+                .audit = head.flags & FLAG_AUDIT,
                 .state = state};
         return fs_mount_make(fs, id, &cfg, ret);
 }
@@ -130,7 +132,7 @@ int fs_mount_resume(struct fs_mount *m, int fd)
                  */
                 m->state = CLOSING;
                 m->session = session_unref(m->session);
-                return 0;
+                return 1;
         }
         m->state = READY;
         m->adopted = true;

@@ -58,7 +58,7 @@ static int copy_name(char *out, const char *s)
 {
         size_t n = strlen(s);
 
-        if (n >= RECORD_NAME_SIZE || strchr(s, '/'))
+        if (n >= RECORD_NAME_SIZE || strchr(s, '/') || streq(s, ".") || streq(s, ".."))
                 return -EBADMSG;
         memcpy(out, s, n + 1);
         return 0;
@@ -74,7 +74,8 @@ int record_get_node(const struct journal_record *r, struct record_node *ret)
         memcpy(&head, r->data, sizeof head);
         const char *p = (const char *)r->data + sizeof head;
         if (r->len - sizeof head < head.n_strings ||
-                r->len - sizeof head - head.n_strings != head.n_bytes || head.kind > VAULT_CERT)
+                r->len - sizeof head - head.n_strings != head.n_bytes || head.kind > VAULT_CERT ||
+                head.mode < -1 || head.mode > 07777)
                 return -EBADMSG;
         const char *end = p + head.n_strings;
         for (size_t i = 0; i < STRINGS; i++) {
@@ -84,7 +85,7 @@ int record_get_node(const struct journal_record *r, struct record_node *ret)
                 strings[i] = p;
                 p = nul + 1;
         }
-        if (p != end)
+        if (p != end || strlen(strings[S_PATH]) > SPC_PATH_MAX)
                 return -EBADMSG;
 
         struct record_node node = {.id = head.id,

@@ -37,6 +37,9 @@ enum record_type {
 /* The longest of the records that must not fail: APPLIED, UNSTAGED. */
 #define RECORD_EVENT_SIZE (2 * sizeof(uint64_t))
 
+/* REMOVED, and the FORGOTTEN that may follow it at once. */
+#define RECORD_REMOVED_SIZE (4 * RECORD_EVENT_SIZE)
+
 struct record_node {
         uint64_t id, parent;
         uint32_t ino;

@@ -21,8 +21,8 @@ struct session {
         _Atomic uint64_t requests;
         _Atomic bool dead;
         /* INIT: by one thread, before any other request is taken up. */
-        uint64_t init_unique; /* the one being answered, or 0 */
-        uint32_t init_offered;
+        _Atomic uint64_t init_unique; /* the one being answered, or 0; looked at by every answer */
+        uint64_t init_offered;
         bool started; /* answered, and the answer taken */
         unsigned char init[SESSION_INIT_MAX];
         size_t init_len;
@@ -34,14 +34,24 @@ static ssize_t io_read(int fd, void *buf, size_t len, void *userdata)
         return read(fd, buf, len);
 }
 
+/* The mount may be cloned with shifted ids: Linux 6.12, protocol 7.41, bit 40 of the flags. */
+#define ALLOW_IDMAP ((uint64_t)1 << 40)
+
 /* libfuse 3.14 answers INIT without the flags that it does not know or forgets to send. */
 static void complete_init(struct session *s, struct fuse_init_out *out)
 {
-        out->flags |= (uint32_t)(s->init_offered & (FUSE_PARALLEL_DIROPS | FUSE_CACHE_SYMLINKS |
-                                                           FUSE_ABORT_ERROR | FUSE_MAX_PAGES));
+        out->flags |=
+                (uint32_t)s->init_offered & (uint32_t)(FUSE_PARALLEL_DIROPS | FUSE_CACHE_SYMLINKS |
+                                                       FUSE_ABORT_ERROR | FUSE_MAX_PAGES);
         out->flags &=
                 ~(uint32_t)(FUSE_AUTO_INVAL_DATA | FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO |
                             FUSE_ATOMIC_O_TRUNC | FUSE_WRITEBACK_CACHE);
+        /* Every mount of ours has default_permissions, without which the kernel would end the
+         * connection for this answer. Requests then carry no uid, so who audits does without. */
+        if ((s->init_offered & ALLOW_IDMAP) && !s->core.audit) {
+                out->flags |= FUSE_INIT_EXT;
+                out->flags2 |= (uint32_t)(ALLOW_IDMAP >> 32);
+        }
         /* Small requests in, large answers out: max_write alone sizes our receive buffers. */
         out->max_write = 4096;
         out->max_pages = SESSION_READ_MAX / 4096;
@@ -112,6 +122,7 @@ int session_new(int fd, const struct session_config *cfg, struct session **ret)
         s->core.tree = cfg->tree;
         s->core.no_open = cfg->no_open;
         s->core.xattr = cfg->xattr;
+        s->core.audit = cfg->audit;
         s->core.label = s->label;
         s->core.on_init = on_init;
         s->core.on_renamed = on_renamed;
@@ -202,6 +213,8 @@ static void process_init(struct session *s, void *buf, size_t n)
         if (request_check(in, n) == REQUEST_SERVE && arg->major == FUSE_KERNEL_VERSION) {
                 s->init_unique = in->unique;
                 s->init_offered = arg->flags;
+                if (arg->flags & FUSE_INIT_EXT) /* then they are there: request_check() */
+                        s->init_offered |= (uint64_t)arg->flags2 << 32;
                 if (n <= SESSION_INIT_MAX) {
                         memcpy(s->init, buf, n);
                         s->init_len = n;

@@ -29,6 +29,8 @@ struct session_config {
         bool no_open;      /* answer OPEN with ENOSYS: zero requests when warm. Only under a mount
                               that is read-only, for the kernel then never asks again */
         bool xattr;
+        bool audit; /* each open is answered and logged with who did it (fs/audit.h), reads bypass
+                       the page cache, and the mount cannot be id-mapped; no_open must be false */
         /* The INIT request that an earlier worker answered on this connection, or NULL: the kernel
          * sends it once only, so the session is shown it again and its answer is swallowed. */
         const void *init;

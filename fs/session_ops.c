@@ -1,10 +1,12 @@
 #include "fs/session_ops.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/statvfs.h>
 #include <time.h>
 
 #include "base/log.h"
+#include "fs/audit.h"
 #include "fs/session.h"
 #include "fs/session_xattr.h"
 
@@ -29,11 +31,14 @@ static void refuse(fuse_req_t req, fuse_ino_t id, const char *what)
         int64_t now = time(NULL);
 
         core->on_refused(core, id);
-        if (atomic_exchange(&core->refused_logged, now) != now)
-                log_warning("%s: %s refused (pid %d, uid %d): this file system is read-only; %llu "
+        if (atomic_exchange(&core->refused_logged, now) != now) {
+                char uid[16] = "unknown"; /* to a mount that may be id-mapped */
+                if (ctx->uid != (uid_t)-1)
+                        (void)snprintf(uid, sizeof uid, "%u", ctx->uid);
+                log_warning("%s: %s refused (pid %d, uid %s): this file system is read-only; %llu "
                             "refused so far",
-                        core->label, what, (int)ctx->pid, (int)ctx->uid,
-                        (unsigned long long)core->refused);
+                        core->label, what, (int)ctx->pid, uid, (unsigned long long)core->refused);
+        }
         fuse_reply_err(req, EROFS);
 }
 
@@ -110,8 +115,21 @@ static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
                 refuse(req, id, "open for writing");
                 return;
         }
-        fi->keep_cache = 1;
         fi->noflush = 1;
+        if (!core->audit) {
+                fi->keep_cache = 1;
+                fuse_reply_open(req, fi);
+                return;
+        }
+        _cleanup_(view_file_unrefp) struct view_file *file = NULL;
+        int r = tree_read(core->tree, id, &file);
+        if (r < 0) {
+                fuse_reply_err(req, -r);
+                return;
+        }
+        const struct fuse_ctx *ctx = fuse_req_ctx(req);
+        audit_open(core->label, file, ctx->pid, ctx->uid, ctx->gid);
+        fi->direct_io = 1;
         fuse_reply_open(req, fi);
 }
 

@@ -7,7 +7,7 @@
 /* What a handler needs of its session; userdata of the libfuse session. */
 struct session_core {
         struct tree *tree;
-        bool no_open, xattr;
+        bool no_open, xattr, audit;
         const char *label;
         _Atomic uint64_t refused;
         _Atomic int64_t refused_logged; /* second of the last line about it */

@@ -23,6 +23,7 @@ struct snapshot {
         struct journal *current, *next;
         struct snapshot_mount *mounts;
         size_t n_mounts;
+        size_t live;    /* bytes that were true when the area in use began */
         bool broken;    /* the area in use misses something: a new one is needed */
         bool next_full; /* the new one is too small */
 };
@@ -116,8 +117,8 @@ static void give_up(struct snapshot *s, int r)
         s->broken = true;
 }
 
-/* -ENOSPC when the new area is too small for all. */
-static int write_all_mounts(struct snapshot *s, size_t size)
+/* -ENOSPC when the new area is too small for all and `need` bytes beside. */
+static int write_all_mounts(struct snapshot *s, size_t size, size_t need)
 {
         struct journal *j;
 
@@ -132,12 +133,16 @@ static int write_all_mounts(struct snapshot *s, size_t size)
         for (struct snapshot_mount *m = s->mounts; m; m = m->next)
                 m->dump(m->userdata, m);
         journal_set_aside(j, slack(s));
-        r = s->next_full ? -ENOSPC : s->cfg.hand_over(s->cfg.userdata, journal_fd(j));
+        size_t live = journal_used(j);
+        r = s->next_full || journal_size(j) - live < need
+                    ? -ENOSPC
+                    : s->cfg.hand_over(s->cfg.userdata, journal_fd(j));
 
         pthread_mutex_lock(&s->lock);
         struct journal *old = r == 0 ? s->current : j;
         if (r == 0) {
                 s->current = j;
+                s->live = live;
                 s->broken = false;
         }
         s->next = NULL;
@@ -158,11 +163,12 @@ void snapshot_make_room(struct snapshot_mount *m, size_t len)
                 journal_set_aside(s->current, slack(s));
                 return;
         }
-        size_t size = MAX((s->current ? journal_used(s->current) : 0) + 2 * need, JOURNAL_SIZE_MIN);
+        /* As large as what was true the last time, not as what was written since, or areas would
+         * grow for ever. What is true now is known only when it has been written. */
+        size_t size = MAX(2 * (s->live + need), JOURNAL_SIZE_MIN);
         int r;
-        /* What is live is known only when it has been written: larger until it fits. */
         do {
-                r = write_all_mounts(s, size);
+                r = write_all_mounts(s, size, need);
                 size *= 2;
         } while (r == -ENOSPC && size <= JOURNAL_SIZE_MAX);
         if (r < 0)

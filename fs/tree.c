@@ -359,6 +359,7 @@ int tree_put(struct tree *t, struct view_file *file, uint64_t *ret_parent)
 
 int tree_remove(struct tree *t, const char *path, uint64_t *ret_parent, uint64_t *ret_child)
 {
+        tree_make_room(t, RECORD_REMOVED_SIZE);
         LOCKED(t);
         struct node *dir;
         const char *name;
@@ -464,6 +465,8 @@ uint64_t tree_drop_plan(struct tree *t)
                 id = n->id;
                 node_remove_entry(dir, t->plan.staged);
                 n->linked = false;
+                /* Only the rename's own caller knew the staged name: nobody reads on. */
+                n->inherited = false;
                 node_release(&t->nodes, n);
         }
         t->plan.pending = false;
@@ -494,7 +497,7 @@ size_t tree_known(struct tree *t, uint64_t *ids, size_t n)
 
         for (size_t i = 0; i < t->nodes.n_buckets; i++)
                 for (const struct node *node = t->nodes.buckets[i]; node; node = node->next) {
-                        if (node->nlookup == 0)
+                        if (node->nlookup == 0 && !node->inherited)
                                 continue;
                         if (count < n)
                                 ids[count] = node->id;

@@ -124,7 +124,7 @@ size_t tree_adopt(struct tree *t, uint64_t *ids, size_t n);
 /* From now on LOOKUP and READ answer EIO: the volume is being taken away. */
 void tree_withdraw(struct tree *t);
 
-/* Every node that the kernel knows, at most n of them; returns how many there are. */
+/* Every node that the kernel knows or may know, at most n of them; returns how many there are. */
 size_t tree_known(struct tree *t, uint64_t *ids, size_t n);
 
 /* Versions without a name that an earlier worker knew of and the kernel perhaps never did: at most

@@ -33,6 +33,10 @@ static uint64_t first_of(struct shared *s, const struct view_file *file, uint64_
         return 0;
 }
 
+/* A folder's record, its name aside. */
+#define FOLDER_RECORD_MAX ((size_t)128)
+#define DEPTH_MAX (SPC_PATH_MAX / 2)
+
 /* --- writing --- */
 
 static void fill(
@@ -85,9 +89,15 @@ void tree_record_event(struct tree *t, enum record_type type, uint64_t id)
 
 void tree_record_room(struct tree *t, const struct view_file *file)
 {
-        /* The folders on the way and the strings of each record are within the constant. */
-        if (t->snapshot)
-                snapshot_make_room(t->snapshot, sec_len(file->bytes) + 32768);
+        size_t folders = 0;
+
+        if (!t->snapshot)
+                return;
+        /* The strings of the file's record are within the constant. */
+        for (const char *p = file->path; *p; p++)
+                folders += *p == '/';
+        snapshot_make_room(t->snapshot,
+                sec_len(file->bytes) + strlen(file->path) + folders * FOLDER_RECORD_MAX + 32768);
 }
 
 static void dump_folder(struct tree *t, const struct node *dir)
@@ -168,6 +178,15 @@ void tree_drop_snapshot(struct tree *t)
 
 /* --- reading --- */
 
+static unsigned depth_of(const struct node *dir)
+{
+        unsigned depth = 0;
+
+        for (; dir->parent; dir = dir->parent)
+                depth++;
+        return depth;
+}
+
 static int restore_entry(struct tree *t, const struct record_node *r, struct node *n, bool staged)
 {
         struct node *dir = node_find(&t->nodes, r->parent);
@@ -186,6 +205,10 @@ static int restore_entry(struct tree *t, const struct record_node *r, struct nod
                 t->generation = tree_generation_of(n->target);
         }
         t->made = MAX(t->made, generation);
+        /* One rename at a time; and no deeper than a path can be, for writing a table down goes
+         * down its folders. */
+        if ((staged && (n->dir || t->plan.pending)) || (n->dir && depth_of(dir) >= DEPTH_MAX))
+                return -EBADMSG;
         if (e) {
                 struct node *superseded = e->node;
                 e->node = n;
@@ -272,7 +295,6 @@ static int restore_event(struct tree *t, const struct journal_record *record)
         case RECORD_UNSTAGED:
                 if (!staged || staged->node->id != id)
                         return -EBADMSG;
-                staged->node->inherited = false;
                 (void)tree_drop_plan(t);
                 return 0;
         case RECORD_REMOVED:

@@ -106,6 +106,12 @@ static int wrap(const struct vault_error_info *info, int r, struct err *e)
 
 int vault_error_frame(const struct vault_error_info *info, int r, struct err *e)
 {
+        /* Cut, empty, a login page, not even HTTP: whatever it is, it is not what a vault says. */
+        if (e && !e->hint && (e->cause == ERR_SERVICE || e->cause == ERR_CONNECT))
+                err_hint(e,
+                        "see what answers there: curl -v %s; a proxy, a firewall or a captive portal "
+                        "may answer in the vault's stead, and --vault-url may name another service",
+                        info->vault_url);
         if (info->identity)
                 err_wrap(e, r, "vault %s, as %s", info->vault_url, info->identity);
         else

@@ -11,6 +11,7 @@ import os
 import pathlib
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -136,6 +137,24 @@ class Mount:
         return machine.is_mounted(self.point)
 
 
+class Told:
+    """A service manager's end of sd_notify(3): what a foreground mount says of itself."""
+
+    def __init__(self, folder):
+        self.address = folder / f"notify-{uuid.uuid4().hex[:6]}"
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(str(self.address))
+        self.socket.setblocking(False)
+        self.address.chmod(0o666)
+        self.lines = []
+
+    def has(self, line):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.lines += self.socket.recv(4096).decode().split("\n")
+        return line in self.lines
+
+
 class Akvfs:
     """Runs the program, and keeps all that it said for the questions at the end."""
 
@@ -210,17 +229,22 @@ class Akvfs:
         return words
 
     @contextlib.contextmanager
-    def mount(self, text, options="poll_interval=1s", who=None, point=None, env=None, words=()):
-        """A mount in the foreground, ready to be read, whose log can be looked at."""
+    def mount(
+        self, text, options="poll_interval=1s", who=None, point=None, env=None, words=(), status=0
+    ):
+        """A mount in the foreground, ready to be read, whose log can be looked at.
+
+        status: what it is expected to end with."""
         who = who or self.default
         point = point or self.point(who)
         class_path = self.class_file(text, f"class-{uuid.uuid4().hex[:6]}.yaml")
         log = self.folder / f"log-{uuid.uuid4().hex[:6]}"
         argv = [*self.words(class_path, point, options, foreground=True), *map(str, words)]
+        told = Told(self.folder)
         with open(log, "wb") as out:
             process = subprocess.Popen(
                 who.words([str(self.binary), *argv]),
-                env=self.environment(who, **(env or {})),
+                env=self.environment(who, NOTIFY_SOCKET=told.address, **(env or {})),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -229,11 +253,12 @@ class Akvfs:
         self.logs.append(log)
         self.started.append((point, process, who))
         mount = Mount(self, point, process, log, who)
-        wait_until(lambda: mount.mounted or process.poll() is not None, "it is mounted")
+        mount.told = told
+        wait_until(lambda: told.has("READY=1") or process.poll() is not None, "it is mounted")
         if process.poll() is not None:
             raise AssertionError(f"mount ended with {process.returncode}:\n{mount.log_text()}")
         yield mount
-        self.finish(point, process, who)
+        self.finish(point, process, who, status)
 
     @contextlib.contextmanager
     def background(self, text, options="poll_interval=1s", who=None, point=None, env=None, words=()):
@@ -252,12 +277,14 @@ class Akvfs:
         yield Mount(self, point, None, log, who)
         self.finish(point, None, who)
 
-    def finish(self, point, process, who):
+    def finish(self, point, process, who, expected=0):
         """The ordinary end: akvfs unmount, and everything is gone."""
         if machine.is_mounted(point):
             self.ok("unmount", point, who=who)
         if process:
-            assert process.wait(machine.PATIENCE) == 0, "the mount did not end with status 0"
+            status = process.wait(machine.PATIENCE)
+            said = "".join(log.read_text(errors="replace") for log in self.logs[-1:])
+            assert status == expected, f"the mount ended with status {status}:\n{said}"
         assert not machine.is_mounted(point)
 
     # --- the end of every test ---

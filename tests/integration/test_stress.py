@@ -31,3 +31,20 @@ def test_no_read_is_torn_at_a_rotation_each_millisecond(folder):
     assert seen["versions"] >= 900 * SECONDS, "the versions did not come each millisecond"
     assert seen["rotations"] > 0 and seen["reads"] > 0
     assert not machine.mounts_below(folder)
+
+
+@pytest.mark.slow
+def test_a_thousand_mounts_in_one_worker(folder):
+    """10 objects each: memory, threads, descriptors; and at rest no cost at all."""
+    program = machine.BUILD / "tests" / "stress-many"
+    done = subprocess.run([str(program), str(folder)], capture_output=True, text=True)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert (seen["mounts"], seen["objects"]) == (1000, 10)
+    assert (seen["wrong"], seen["left_mounted"]) == (0, 0)
+    assert (seen["idle_switches"], seen["idle_ticks"]) == (0, 0)
+    assert seen["threads"] == seen["threads_empty"]
+    assert seen["descriptors"] - seen["descriptors_empty"] < 1010
+    assert seen["beyond_kib"] < 64 << 10
+    assert not machine.mounts_below(folder)

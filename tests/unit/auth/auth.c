@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 
 #include "base/log.h"
+#include "support/forked.h"
+#include "support/memory.h"
 #include "support/resolver.h"
 #include "support/server.h"
 
@@ -352,6 +354,58 @@ Test(auth, token_about_to_expire_is_not_handed_out)
         pass(3571 * USEC_PER_SEC);
         cr_assert_str_eq(get(a).token, "token-1");
         auth_unref(a);
+}
+
+/* --- what is left --- */
+
+enum { N = 40 };
+static unsigned char masked_secret[N], masked_token[N];
+
+static void make_body(char *out, size_t size)
+{
+        char plain[N + 1];
+
+        test_unmask(masked_token, N, plain);
+        snprintf(out, size,
+                "{\"token_type\":\"Bearer\",\"expires_in\":3600,\"access_token\":\"%s\"}", plain);
+}
+
+static void on_any_token(void *userdata, const struct auth_token *token, const struct err *error)
+{
+        cr_assert(token, "%s", err_text(error));
+        (*(unsigned *)userdata)++;
+}
+
+/* Neither the client secret nor an expired token is found anywhere in the process. */
+Test(auth, nothing_is_left_of_secret_and_token, .disabled = !TEST_MEMORY_SEARCH)
+{
+        struct forked_server forked;
+        struct auth_config cfg = config();
+        struct auth *a = NULL;
+        char plain[N + 1];
+        unsigned calls = 0;
+
+        test_masked_random(masked_secret, N);
+        test_masked_random(masked_token, N);
+        forked_server_start(&forked, make_body);
+        test_unmask(masked_secret, N, plain);
+        cfg.authority = forked.url;
+        cfg.endpoint.ca_file = forked.ca_file;
+        cr_assert_eq(sec_new(plain, N, &cfg.client_secret), 0);
+        explicit_bzero(plain, sizeof plain);
+        cr_assert_eq(auth_open(auths, &cfg, &a, NULL), 0);
+        sec_unref(cfg.client_secret);
+        cr_assert_eq(auth_get_token(a, SCOPE, on_any_token, &calls, NULL), 0);
+        run_until(&calls, 1);
+
+        /* now each is in its struct sec only, which cannot always be seen from here */
+        cr_assert_leq(test_memory_count(masked_token, N), 1);
+        cr_assert_leq(test_memory_count(masked_secret, N), 1);
+        pass(3601 * USEC_PER_SEC);
+        cr_assert_eq(test_memory_count(masked_token, N), 0, "the expired token is left");
+        auth_unref(a);
+        cr_assert_eq(test_memory_count(masked_secret, N), 0, "the client secret is left");
+        forked_server_stop(&forked);
 }
 
 /* --- failures --- */

@@ -1,10 +1,13 @@
 #include "base/sec.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "base/log.h"
@@ -160,7 +163,7 @@ Test(sec, threads)
         cr_assert_eq(sec_total(), before);
 }
 
-/* A forked child has zeroes where the values were. */
+/* A forked child has zeroes where the values were, or nothing at all. */
 Test(sec, children_get_no_copy)
 {
         struct sec *s;
@@ -169,29 +172,53 @@ Test(sec, children_get_no_copy)
         cr_assert_eq(sec_new("secret", 6, &s), 0);
         pid_t pid = fork();
         cr_assert_geq(pid, 0);
-        if (pid == 0)
-                _exit(memcmp((const char *)s + 0, "\0\0\0\0", 4) == 0 ? 0 : 1);
+        if (pid == 0) {
+                signal(SIGSEGV, SIG_DFL); /* the sanitizers' and the framework's handlers */
+                _exit(memcmp(sec_bytes(s), "\0\0\0\0\0", 6) == 0 ? 0 : 1);
+        }
         cr_assert_eq(waitpid(pid, &status, 0), pid);
-        cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        if (WIFSIGNALED(status))
+                cr_assert_eq(WTERMSIG(status), SIGSEGV);
+        else
+                cr_assert_eq(WEXITSTATUS(status), 0);
         sec_unref(s);
 }
 
-static bool flagged(const void *p, const char *flag)
+/* The line of a mapping in /proc/self/smaps, and its flags behind it. */
+static void mapping_of(const void *p, char *out, size_t size)
 {
         char line[512];
-        bool inside = false, found = false;
-        FILE *f = fopen("/proc/self/smaps", "r");
+        bool inside = false;
+        size_t n = 0;
+        FILE *f = fopen("/proc/self/smaps", "re");
 
         cr_assert_not_null(f);
+        out[0] = '\0';
         while (fgets(line, sizeof line, f)) {
                 unsigned long a, b;
-                if (sscanf(line, "%lx-%lx ", &a, &b) == 2)
+                bool head = sscanf(line, "%lx-%lx ", &a, &b) == 2;
+                if (head)
                         inside = (unsigned long)p >= a && (unsigned long)p < b;
-                else if (inside && strncmp(line, "VmFlags:", 8) == 0)
-                        found = strstr(line, flag) != NULL;
+                if (inside && (head || startswith(line, "VmFlags:")))
+                        n += (size_t)snprintf(out + n, size - n, "%s", line);
         }
         fclose(f);
-        return found;
+        cr_assert_gt(n, 0);
+}
+
+static void assert_protected(const struct sec *s)
+{
+        char m[1024];
+
+        mapping_of(sec_bytes(s), m, sizeof m);
+        if (strstr(m, "secretmem")) { /* neither swapped nor dumped by its nature */
+                cr_assert_not_null(strstr(m, " dc"), "%s", m);
+                return;
+        }
+        cr_assert_not_null(strstr(m, " dd"), "%s", m);
+        cr_assert_not_null(strstr(m, " wf"), "%s", m);
+        if (sec_all_locked() && !TEST_SANITIZER) /* whose mlock() does nothing */
+                cr_assert_not_null(strstr(m, " lo"), "%s", m);
 }
 
 Test(sec, pages_stay_out_of_core_dumps_and_swap)
@@ -200,13 +227,8 @@ Test(sec, pages_stay_out_of_core_dumps_and_swap)
 
         cr_assert_eq(sec_new("secret", 6, &s), 0);
         cr_assert_eq(sec_alloc(200 << 10, &large), 0);
-        cr_assert(flagged(sec_bytes(s), " dd"));
-        cr_assert(flagged(sec_bytes(large), " dd"));
-        cr_assert(flagged(sec_bytes(s), " wf"));
-        if (sec_all_locked() && !TEST_SANITIZER) { /* whose mlock() does nothing */
-                cr_assert(flagged(sec_bytes(s), " lo"));
-                cr_assert(flagged(sec_bytes(large), " lo"));
-        }
+        assert_protected(s);
+        assert_protected(large);
         sec_unref(s);
         sec_unref(large);
 }
@@ -236,7 +258,73 @@ Test(sec, says_when_memory_cannot_be_locked, .disabled = TEST_SANITIZER)
         cr_assert_eq(WEXITSTATUS(status), 0);
         ssize_t n = pread(fd, text, sizeof text - 1, 0);
         cr_assert_gt(n, 0);
-        cr_assert_not_null(strstr(text, "could not be locked"));
-        cr_assert_eq(strchr(text, '\n') - text, n - 1, "said more than once: %s", text);
+        const char *said = strstr(text, "could not be locked");
+        cr_assert_not_null(said);
+        cr_assert_null(strstr(said + 1, "could not be locked"), "said more than once: %s", text);
         close(fd);
+}
+
+/* What takes pages, as /dev/fuse does, takes those of a bounce buffer; of memfd_secret it cannot.
+ */
+Test(sec, whose_pages_the_kernel_can_take)
+{
+        struct sec *s;
+        int p[2];
+        char got[16] = "";
+        enum { LEN = 128 << 10 };
+
+        cr_assert_eq(pipe(p), 0);
+        cr_assert_eq(sec_new("secret bytes", 12, &s), 0);
+        char *bounce = sec_bounce_new(LEN);
+        cr_assert_not_null(bounce);
+        for (size_t i = 0; i < LEN; i += 4096)
+                cr_assert_eq(bounce[i], 0);
+        memcpy(bounce, sec_bytes(s), 12);
+        struct iovec from = {bounce, 12};
+        cr_assert_eq(vmsplice(p[1], &from, 1, 0), 12);
+        cr_assert_eq(read(p[0], got, sizeof got), 12);
+        cr_assert_arr_eq(got, "secret bytes", 12);
+
+        from.iov_base = (void *)(uintptr_t)sec_bytes(s);
+        ssize_t n = vmsplice(p[1], &from, 1, 0);
+        if (sec_kind() == SEC_KIND_SECRET)
+                cr_assert(n < 0 && errno == EFAULT, "of memfd_secret");
+        else
+                cr_assert_eq(n, 12);
+        sec_bounce_free(bounce, LEN);
+        sec_bounce_free(NULL, LEN);
+        sec_unref(s);
+        close(p[0]);
+        close(p[1]);
+}
+
+Test(sec, the_kind_is_what_the_least_protected_value_got)
+{
+        struct sec *s;
+
+        cr_assert_eq(sec_new("x", 1, &s), 0);
+        cr_assert_eq(sec_all_locked(), sec_kind() != SEC_KIND_UNLOCKED);
+        cr_assert_str_eq(sec_kind_name(SEC_KIND_SECRET), "memfd_secret");
+        cr_assert_str_eq(sec_kind_name(SEC_KIND_LOCKED), "locked");
+        cr_assert_str_eq(sec_kind_name(SEC_KIND_UNLOCKED), "unlocked");
+        sec_unref(s);
+}
+
+/* In a child that is forked there is nothing left to find: its pages are not there, or zero. */
+Test(sec, a_forked_child_does_not_have_it, .disabled = TEST_SANITIZER)
+{
+        struct sec *s;
+        int status;
+
+        cr_assert_eq(sec_new("secret", 6, &s), 0);
+        pid_t pid = fork();
+        cr_assert_geq(pid, 0);
+        if (pid == 0) {
+                volatile const char *p = sec_bytes(s);
+                (void)signal(SIGSEGV, SIG_DFL);
+                _exit(p[0] == 's');
+        }
+        cr_assert_eq(waitpid(pid, &status, 0), pid);
+        cr_assert(WIFSIGNALED(status) ? WTERMSIG(status) == SIGSEGV : WEXITSTATUS(status) == 0);
+        sec_unref(s);
 }

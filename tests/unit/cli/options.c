@@ -27,6 +27,7 @@ Test(options, defaults)
         cr_assert_eq(o.mode, 0644);
         cr_assert_eq(o.allow_other, -1);
         cr_assert_not(o.xattr);
+        cr_assert_not(o.audit);
 }
 
 Test(options, intervals)
@@ -77,7 +78,7 @@ Test(options, intervals_are_written_as_they_are_read)
 Test(options, a_list_sets_everything)
 {
         int r = options_parse(&o,
-                "poll_interval=30s,uid=12,gid=34,mode=0440,no_allow_other,xattr,class=web,"
+                "poll_interval=30s,uid=12,gid=34,mode=0440,no_allow_other,xattr,audit,class=web,"
                 "vault_url=https://v/,authority_host=https://a/,imds_endpoint=http://i,"
                 "ca_file=/ca,client_secret_file=/s,env_file=/e,log=syslog,log_level=debug,log_json",
                 false, &e);
@@ -89,6 +90,7 @@ Test(options, a_list_sets_everything)
         cr_assert_eq(o.mode, 0440);
         cr_assert_eq(o.allow_other, 0);
         cr_assert(o.xattr);
+        cr_assert(o.audit);
         cr_assert_str_eq(o.class_name, "web");
         cr_assert_str_eq(o.vault_url, "https://v/");
         cr_assert_str_eq(o.authority_host, "https://a/");
@@ -129,8 +131,8 @@ Test(options, names_of_users_and_groups)
 Test(options, wrong_ones_are_refused)
 {
         static const char *const bad[] = {"mode=999", "mode=07777", "mode=", "mode", "mode=-1",
-                "log_level=loud", "xattr=yes", "allow_other=1", "frobnicate", "frobnicate=1", "=x",
-                "rw", "noauto"};
+                "log_level=loud", "xattr=yes", "audit=1", "allow_other=1", "frobnicate",
+                "frobnicate=1", "=x", "rw", "noauto"};
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
                 cr_assert_eq(options_parse(&o, bad[i], false, &e), -EINVAL, "%s", bad[i]);

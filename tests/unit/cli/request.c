@@ -48,6 +48,7 @@ static void set_up(void)
         in.gid = 12;
         in.mode = 0440;
         in.allow_other = true;
+        in.audit = true;
 }
 
 static void tear_down(void)
@@ -72,6 +73,7 @@ Test(request, travels_whole)
         cr_assert_eq(out.mode, 0440);
         cr_assert(out.allow_other);
         cr_assert_not(out.xattr);
+        cr_assert(out.audit);
         cr_assert(sec_equal(out.identity.secret, in.identity.secret));
 
         cr_assert_str_eq(out.class->name, "web");

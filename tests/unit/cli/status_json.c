@@ -55,6 +55,7 @@ Test(status_json, the_contract)
                 .identity = "service principal x of tenant y",
                 .keeper_pid = 12,
                 .worker_pid = 34,
+                .worker_starts = 3,
                 .generation = 5,
                 .fuse_requests = 1234567890123,
                 .refused_requests = 2,
@@ -74,7 +75,7 @@ Test(status_json, the_contract)
                 "\"fuse_requests\":1234567890123,\"refused_requests\":2,\"state\":\"mounted\","
                 "\"vault\":\"https://v\",\"identity\":\"service principal x of tenant y\","
                 "\"poll_interval_seconds\":1.5,\"uid\":1000,\"gid\":100,\"mode\":\"0440\","
-                "\"vault_requests\":0,\"token_requests\":0,"
+                "\"vault_requests\":0,\"token_requests\":0,\"worker_starts\":3,"
                 "\"secret_memory\":{\"bytes\":0,\"locked\":false},\"objects\":["
                 "{\"file\":\"db/password\",\"object\":\"pw\",\"version\":\"abc\","
                 "\"updated\":\"2023-11-14T22:13:20Z\",\"age_seconds\":7,\"expires\":null,"

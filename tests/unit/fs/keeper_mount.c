@@ -149,6 +149,32 @@ Test(keeper_mount, in_use_is_busy_and_detaching_works_all_the_same)
         keeper_mount_done(&m);
 }
 
+Test(keeper_mount, a_connection_is_aborted_whoever_holds_it)
+{
+        static const char control[] = "/sys/fs/fuse/connections";
+
+        if (!have_root)
+                return;
+        /* The namespace is the test's own: what is mounted or not there may differ. */
+        cr_assert(mount("none", control, "fusectl", 0, NULL) == 0 || errno == EBUSY, "%s",
+                strerror(errno));
+        struct keeper_mount m = make(KEEPER_PRIVILEGED);
+        struct pollfd connection = {.fd = m.fuse_fd, .events = POLLIN};
+        cr_assert_eq(poll(&connection, 1, 0), 1, "INIT waits");
+        cr_assert_not(connection.revents & POLLERR);
+        cr_assert_eq(keeper_mount_abort(&m), 0);
+        cr_assert_eq(poll(&connection, 1, 0), 1);
+        cr_assert(connection.revents & POLLERR, "it is over although it is held");
+        cr_assert_eq(mountinfo_attached(m.mnt_id), 1);
+        cr_assert_eq(keeper_mount_unmount(&m, true, detail), 0, "%s", detail);
+
+        /* Its number may be another's as soon as nothing holds the superblock. */
+        m.private_fd = safe_close(m.private_fd);
+        cr_assert_eq(keeper_mount_abort(&m), -ESTALE);
+        keeper_mount_done(&m);
+        (void)umount2(control, MNT_DETACH);
+}
+
 Test(keeper_mount, what_is_mounted_on_top_is_not_touched)
 {
         char line[4096];

@@ -84,7 +84,7 @@ Test(notifier, what_is_queued_holds_the_session)
         tree_free(other.tree);
 }
 
-/* The connection takes no more for now, so that all of it waits: as when a writer is faster. */
+/* The connection takes nothing more, so that all of it waits: as when a writer is faster. */
 Test(notifier, the_same_inode_does_not_wait_twice)
 {
         enum { SAME = 7, LAST = 8 };

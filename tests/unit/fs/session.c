@@ -51,6 +51,34 @@ Test(session, init_is_negotiated)
         rig_done(&rig);
 }
 
+/* Linux 6.12, protocol 7.41: not in older headers. */
+#define ALLOW_IDMAP_2 (1U << 8)
+
+Test(session, an_id_mapped_clone_is_allowed_when_the_kernel_offers_it)
+{
+        rig_new(&rig, true, false);
+        ask_init(rig.kernel);
+        cr_assert_eq(handle(), 1);
+        cr_assert(get_answer(rig.kernel, &answer));
+        cr_assert(init_answer(&answer)->flags & FUSE_INIT_EXT);
+        cr_assert_eq(init_answer(&answer)->flags2, ALLOW_IDMAP_2, "this and nothing else");
+        rig_done(&rig);
+
+        struct fuse_init_in in = {.major = 7, .minor = 38, .flags = ~0U, .flags2 = ~ALLOW_IDMAP_2};
+        rig_new(&rig, true, false);
+        cr_assert_eq(call(&rig, &answer, FUSE_INIT, 0, &in, sizeof in, NULL, NULL), 0);
+        cr_assert_eq(init_answer(&answer)->flags2 & ALLOW_IDMAP_2, 0, "not offered");
+        rig_done(&rig);
+
+        in.flags = ~(uint32_t)FUSE_INIT_EXT;
+        in.flags2 = ~0U;
+        rig_new(&rig, true, false);
+        cr_assert_eq(call(&rig, &answer, FUSE_INIT, 0, &in, sizeof in, NULL, NULL), 0);
+        cr_assert_eq(
+                init_answer(&answer)->flags2 & ALLOW_IDMAP_2, 0, "flags2 is not said to be there");
+        rig_done(&rig);
+}
+
 Test(session, what_the_kernel_does_not_offer_is_not_taken)
 {
         struct fuse_init_in in = {.major = 7, .minor = 31, .flags = FUSE_ASYNC_READ};

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include "base/log.h"
 #include "tests/unit/fs/support.h"
 
 static struct rig rig;
@@ -147,6 +148,53 @@ Test(session_ops, on_a_writable_superblock_open_is_answered_and_writers_are_refu
                 cr_assert_eq(rig.refused, i + 1);
                 cr_assert_eq(rig.refused_id, id);
         }
+}
+
+static char logged[4096];
+
+static void keep_line(enum log_level level, const char *line)
+{
+        (void)snprintf(logged, sizeof logged, "%s", line);
+}
+
+Test(session_ops, an_audited_open_is_logged_and_bypasses_the_page_cache)
+{
+        struct fuse_open_in in = {.flags = O_RDONLY};
+        struct fuse_release_in release = {.flags = O_RDONLY};
+
+        rig_new_audited(&rig);
+        struct fuse_init_in init = {.major = 7, .minor = 38, .flags = ~0U, .flags2 = ~0U};
+        cr_assert_eq(call(&rig, &answer, FUSE_INIT, 0, &init, sizeof init, NULL, NULL), 0);
+        cr_assert_eq(init_answer(&answer)->flags2, 0, "an id-mapped mount would tell no uid");
+        put_text(rig.tree, "tls/key", "-----BEGIN");
+        uint64_t dir = (uint64_t)lookup(&rig, TREE_ROOT, "tls");
+        uint64_t id = (uint64_t)lookup(&rig, dir, "key");
+
+        log_set_writer(keep_line);
+        log_set_level(LOG_ERROR);
+        cr_assert_eq(call(&rig, &answer, FUSE_OPEN, id, &in, sizeof in, NULL, NULL), 0);
+        const struct fuse_open_out *out = (const void *)answer.body;
+        cr_assert(out->open_flags & FOPEN_DIRECT_IO);
+        cr_assert_not(out->open_flags & FOPEN_KEEP_CACHE);
+        cr_assert_not_null(strstr(logged, "] audit: open pid=4321 uid=1000 gid=1000 "
+                                          "file=\"tls/key\" object=\"secret/tls/key\" "
+                                          "version=\"0123456789abcdef0123456789abcdef\" "),
+                "%s", logged);
+        cr_assert_not_null(strstr(logged, " mount=\"/mnt/test\""), "%s", logged);
+        cr_assert_null(strstr(logged, "BEGIN"));
+
+        cr_assert_eq(
+                call(&rig, &answer, FUSE_RELEASE, id, &release, sizeof release, NULL, NULL), 0);
+        logged[0] = '\0';
+        in.flags = O_RDWR;
+        cr_assert_eq(call(&rig, &answer, FUSE_OPEN, id, &in, sizeof in, NULL, NULL), -EROFS);
+        cr_assert_null(strstr(logged, "audit"), "nothing was opened");
+        in.flags = O_RDONLY;
+        cr_assert_eq(call(&rig, &answer, FUSE_OPEN, 4711, &in, sizeof in, NULL, NULL), -ESTALE);
+        tree_withdraw(rig.tree);
+        cr_assert_eq(call(&rig, &answer, FUSE_OPEN, id, &in, sizeof in, NULL, NULL), -EIO);
+        cr_assert_null(strstr(logged, "audit"));
+        log_set_writer(NULL);
 }
 
 Test(session_ops, read_gives_slices)

@@ -34,23 +34,55 @@ static void on_gone(void *userdata, const struct err *error)
         s->gone++;
 }
 
-void stage_new(struct stage *s)
+int stage_socket(struct stage *s)
 {
         int pair[2];
 
-        *s = (struct stage){.kernel = -EBADF};
+        *s = (struct stage){.kernel = -EBADF, .area = -EBADF};
         cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
         cr_assert_eq(loop_new(&s->loop), 0);
         s->keeper = pair[0];
-        /* A first worker: nothing to take over. */
+        return pair[1];
+}
+
+int stage_start(struct stage *s, int worker_end, struct err *e)
+{
+        return fs_start(s->loop, worker_end, &s->fs, e);
+}
+
+static void say(
+        struct stage *s, enum keeper_op op, uint64_t mount, uint64_t seq, uint32_t flags, int fd)
+{
         struct keeper_msg m;
-        keeper_msg_init(&m, KEEPER_HELLO, 0);
-        m.seq = 1;
-        cr_assert_eq(keeper_send(s->keeper, &m, -EBADF), 0);
-        keeper_msg_init(&m, KEEPER_START, 0);
-        cr_assert_eq(keeper_send(s->keeper, &m, -EBADF), 0);
-        cr_assert_eq(fs_start(s->loop, pair[1], &s->fs, NULL), 0);
+
+        keeper_msg_init(&m, op, mount);
+        m.seq = seq;
+        m.flags = flags;
+        cr_assert_eq(keeper_send(s->keeper, &m, fd), 0);
+}
+
+void stage_new(struct stage *s)
+{
+        int worker_end = stage_socket(s);
+
+        /* A first worker: nothing to take over. */
+        say(s, KEEPER_HELLO, 0, 1, 0, -EBADF);
+        say(s, KEEPER_START, 0, 0, 0, -EBADF);
+        cr_assert_eq(stage_start(s, worker_end, NULL), 0);
         (void)stage_take(s, KEEPER_SERVING);
+}
+
+void stage_hand_over(struct stage *s, uint64_t seq, uint32_t flags, int area, uint64_t mount)
+{
+        int daemon;
+
+        fuse_pair(&s->kernel, &daemon);
+        say(s, KEEPER_HELLO, 0, seq, flags, -EBADF);
+        if (area >= 0)
+                say(s, KEEPER_AREA, 0, 0, 0, area);
+        say(s, KEEPER_VOLUME, mount, 0, 0, daemon);
+        say(s, KEEPER_START, 0, 0, 0, -EBADF);
+        safe_close(daemon);
 }
 
 void stage_done(struct stage *s)
@@ -59,6 +91,7 @@ void stage_done(struct stage *s)
         loop_free(s->loop);
         s->keeper = safe_close(s->keeper);
         s->kernel = safe_close(s->kernel);
+        s->area = safe_close(s->area);
 }
 
 void stage_mount(struct stage *s)
@@ -102,7 +135,9 @@ struct keeper_msg stage_take(struct stage *s, enum keeper_op op)
                 cr_assert_eq(keeper_recv(s->keeper, &m, &fd), 1);
                 if (m.op == KEEPER_AREA) {
                         cr_assert_geq(fd, 0);
-                        fd = safe_close(fd);
+                        safe_close(s->area);
+                        s->area = fd;
+                        fd = -EBADF;
                 }
         } while (m.op == KEEPER_AREA);
         cr_assert_eq(m.op, op, "%u instead of %u", m.op, op);
@@ -160,7 +195,8 @@ bool stage_quiet(struct stage *s)
                 int fd = -EBADF;
                 if (keeper_recv(s->keeper, &m, &fd) != 1 || m.op != KEEPER_AREA)
                         return false;
-                safe_close(fd);
+                safe_close(s->area);
+                s->area = fd;
         }
         return true;
 }

@@ -13,6 +13,7 @@ struct stage {
         struct loop *loop;
         struct fs *fs;
         int keeper; /* the keeper's end; -EBADF once it died */
+        int area;   /* the newest journal that the keeper was handed, or -EBADF */
         int kernel; /* the kernel's end of the connection, -EBADF before MOUNTED */
         struct fs_mount *mount;
         _Atomic unsigned mounted, gone;
@@ -22,6 +23,13 @@ struct stage {
 };
 
 void stage_new(struct stage *s);
+/* The same in two steps, with a hello of the test's own in between: its messages are sent to
+ * s->keeper, the last of them START. stage_start() returns what fs_start() did. */
+int stage_socket(struct stage *s);
+int stage_start(struct stage *s, int worker_end, struct err *e);
+/* A hello with epoch `seq`, `area` (or -EBADF) and one volume, whose kernel s->kernel is from then
+ * on, and START. */
+void stage_hand_over(struct stage *s, uint64_t seq, uint32_t flags, int area, uint64_t mount);
 void stage_done(struct stage *s);
 
 /* Shows "f" ("old") and "d/g" ("deep") at /mnt/stage. */

@@ -176,7 +176,7 @@ static void rearm_nothing(struct session *s)
 {
 }
 
-void rig_new(struct rig *r, bool no_open, bool xattr)
+static void new_rig(struct rig *r, bool no_open, bool xattr, bool audit)
 {
         int daemon;
 
@@ -186,9 +186,20 @@ void rig_new(struct rig *r, bool no_open, bool xattr)
                 .label = "/mnt/test",
                 .no_open = no_open,
                 .xattr = xattr,
+                .audit = audit,
                 .events = &rig_events,
                 .userdata = r};
         cr_assert_eq(session_new(daemon, &cfg, &r->session), 0);
+}
+
+void rig_new(struct rig *r, bool no_open, bool xattr)
+{
+        new_rig(r, no_open, xattr, false);
+}
+
+void rig_new_audited(struct rig *r)
+{
+        new_rig(r, false, false, true);
 }
 
 static int handle(struct rig *r)

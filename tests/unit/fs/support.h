@@ -58,6 +58,8 @@ struct rig {
 };
 
 void rig_new(struct rig *r, bool no_open, bool xattr);
+/* With -o audit: opens are answered. */
+void rig_new_audited(struct rig *r);
 /* rig_new() and INIT answered. */
 void rig_start(struct rig *r, bool no_open, bool xattr);
 void rig_done(struct rig *r);

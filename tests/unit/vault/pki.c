@@ -177,7 +177,9 @@ char *pki_pem(EVP_PKEY *const *keys, size_t n_keys, X509 *const *certs, const si
         for (size_t i = 0; i < n_certs; i++)
                 cr_assert(PEM_write_bio_X509(bio, certs[order ? order[i] : i]));
         long n = BIO_get_mem_data(bio, &text);
-        char *copy = strndup(text, (size_t)n);
+        char *copy = calloc(1, (size_t)n + 1); /* the BIO's text has no end of its own */
+        cr_assert_not_null(copy);
+        memcpy(copy, text, (size_t)n);
         BIO_free(bio);
         return copy;
 }

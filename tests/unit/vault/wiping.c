@@ -47,7 +47,8 @@ Test(wiping, values, .disabled = !TEST_MEMORY_SEARCH)
         test_masked_random(masked, N);
         struct vault_object *o = object_of(masked);
         cr_assert(vault_render(o, &plain, &out, NULL) == 0);
-        cr_expect_eq(test_memory_count(masked, N), 1, "one copy, in the value itself");
+        /* In the value itself, or nowhere: memfd_secret is not seen from outside. */
+        cr_expect_leq(test_memory_count(masked, N), 1);
         sec_unref(out);
         struct sec *none = NULL;
         cr_expect(vault_render(o, &hex, &none, NULL) == -EINVAL);
@@ -82,7 +83,7 @@ Test(wiping, private_keys, .disabled = !TEST_MEMORY_SEARCH)
         /* The key comes first: the middle of its block. */
         sec_truncate(pem, 360);
         mask_middle(pem, masked_pem);
-        cr_expect_eq(test_memory_count(masked_pem, N), 1);
+        cr_expect_leq(test_memory_count(masked_pem, N), 1);
         sec_unref(pem);
         cr_expect_eq(test_memory_count(masked_pem, N), 0);
         X509_free(cert);

@@ -1,0 +1,394 @@
+/* Many mounts in one worker: what they cost, at rest and in motion.
+ *
+ *     stress-many [--mounts N] [--objects N] [--size BYTES] DIR
+ *
+ * A real keeper and worker show N mounts of a few files each, below DIR in a mount namespace of
+ * their own, so that nothing can stay behind. One file of each is rotated, all are read, a second
+ * is spent doing nothing, everything is unmounted. Prints one JSON line of times, memory,
+ * descriptors, threads, and of what the idle second cost. Exit status 1 when a file was wrong, a
+ * mount stayed, threads or descriptors grew with the mounts beyond one descriptor each in the
+ * worker, memory beyond the bytes held reached 64 MiB, or the idle second was not idle.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/mount.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/mountinfo.h"
+#include "tests/integration/stress/common.h"
+
+#define MEMORY_MAX_KIB ((long)64 << 10)
+#define DESCRIPTORS_BESIDE 64 /* of the worker, whatever the number of mounts */
+
+static double now_ms(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+}
+
+/* --- worker --- */
+
+struct worker {
+        struct loop *loop;
+        struct fs *fs;
+        struct loop_timer *timer;
+        struct fs_mount **mounts;
+        const char *dir;
+        unsigned n, n_mounted, n_gone, objects;
+        size_t size;
+        bool failed;
+};
+
+static void on_mounted(void *userdata, const struct err *error)
+{
+        struct worker *w = userdata;
+
+        if (error) {
+                log_error("%s", err_text(error));
+                loop_exit(w->loop, 1);
+                return;
+        }
+        if (++w->n_mounted == w->n)
+                dprintf(REPORT_FD, "mounted %d\n", (int)getpid());
+}
+
+static void on_gone(void *userdata, const struct err *error)
+{
+        struct worker *w = userdata;
+
+        if (error)
+                log_error("%s", err_text(error));
+        w->failed |= error != NULL;
+        if (++w->n_gone == w->n)
+                loop_exit(w->loop, w->failed ? 1 : 0);
+}
+
+static void on_timer(void *userdata)
+{
+        struct worker *w = userdata;
+        struct fs_mount_stats stats;
+
+        for (unsigned i = 0; i < w->n; i++) {
+                fs_mount_get_stats(w->mounts[i], &stats);
+                if (stats.generation < 2 || fs_mount_busy(w->mounts[i])) {
+                        (void)loop_timer_in(w->timer, USEC_PER_MSEC);
+                        return;
+                }
+        }
+        dprintf(REPORT_FD, "rotated\n");
+}
+
+static void on_signal(void *userdata, int fd, uint32_t revents)
+{
+        struct worker *w = userdata;
+        struct signalfd_siginfo info;
+
+        if (read(fd, &info, sizeof info) != sizeof info)
+                return;
+        if (info.ssi_signo == SIGTERM) {
+                for (unsigned i = 0; i < w->n; i++)
+                        fs_mount_end(w->mounts[i]);
+                return;
+        }
+        for (unsigned i = 0; i < w->n; i++) {
+                struct view_file *f = stress_file("f0", 1000000 + i, w->size);
+                fs_mount_update(w->mounts[i], &f, 1);
+                view_file_unref(f);
+        }
+        (void)loop_timer_in(w->timer, USEC_PER_MSEC);
+}
+
+static int mount_one(struct worker *w, unsigned i, struct fs_mount **ret)
+{
+        static const struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
+        struct view_file *files[64];
+        char point[4200], name[16];
+        struct err e = {0};
+
+        (void)snprintf(point, sizeof point, "%s/m%u", w->dir, i);
+        if (mkdir(point, 0755) < 0)
+                return -errno;
+        for (unsigned k = 0; k < w->objects; k++) {
+                (void)snprintf(name, sizeof name, "f%u", k);
+                files[k] = stress_file(name, i, w->size);
+        }
+        struct fs_mount_config cfg = {.mountpoint = point,
+                .fsname = "akvfs:stress",
+                .mode = 0644,
+                .allow_other = true,
+                .privileged = true};
+        int r = fs_mount_new(w->fs, &cfg, files, w->objects, &events, w, ret, &e);
+        for (unsigned k = 0; k < w->objects; k++)
+                view_file_unref(files[k]);
+        if (r < 0)
+                log_error("%s", err_text(&e));
+        err_done(&e);
+        return r;
+}
+
+static int worker_main(char **argv)
+{
+        struct worker w = {.dir = argv[2],
+                .n = (unsigned)strtoul(argv[3], NULL, 10),
+                .objects = (unsigned)strtoul(argv[4], NULL, 10),
+                .size = strtoul(argv[5], NULL, 10)};
+        struct loop_io *io;
+        sigset_t set;
+
+        log_set_level(LOG_WARNING);
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGHUP);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        w.mounts = calloc(w.n, sizeof(struct fs_mount *));
+        if (!w.mounts || loop_new(&w.loop) < 0 ||
+                fs_start(w.loop, KEEPER_WORKER_FD, &w.fs, NULL) < 0 ||
+                loop_io_new(w.loop, fd, EPOLLIN, on_signal, &w, &io) < 0 ||
+                loop_timer_new(w.loop, on_timer, &w, &w.timer) < 0)
+                return 1;
+        dprintf(REPORT_FD, "started %d\n", (int)getpid());
+        for (unsigned i = 0; i < w.n; i++)
+                if (mount_one(&w, i, &w.mounts[i]) < 0)
+                        return 1;
+        int r = loop_run(w.loop);
+        loop_io_free(io);
+        loop_timer_free(w.timer);
+        fs_stop(w.fs);
+        loop_free(w.loop);
+        free(w.mounts);
+        return r;
+}
+
+/* --- what a process costs --- */
+
+struct cost {
+        long rss_kib, threads, descriptors, switches, ticks;
+};
+
+static long status_field(const char *path, const char *key)
+{
+        char line[256];
+        long value = 0;
+
+        FILE *f = fopen(path, "re");
+        if (!f)
+                return 0;
+        while (fgets(line, sizeof line, f)) {
+                const char *rest = startswith(line, key);
+                if (rest)
+                        value = strtol(rest, NULL, 10);
+        }
+        (void)fclose(f);
+        return value;
+}
+
+static long count_names(const char *path)
+{
+        long n = 0;
+        DIR *d = opendir(path);
+
+        if (!d)
+                return 0;
+        for (const struct dirent *e = readdir(d); e; e = readdir(d))
+                n += e->d_name[0] != '.';
+        closedir(d);
+        return n;
+}
+
+static struct cost cost_of(pid_t pid)
+{
+        struct cost c = {0};
+        char path[64], text[1024];
+        unsigned long user = 0, system = 0;
+
+        (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+        c.rss_kib = status_field(path, "VmRSS:");
+        c.threads = status_field(path, "Threads:");
+        (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+        c.descriptors = count_names(path);
+
+        (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+        DIR *d = opendir(path);
+        for (const struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
+                if (e->d_name[0] == '.')
+                        continue;
+                (void)snprintf(
+                        path, sizeof path, "/proc/%d/task/%.16s/status", (int)pid, e->d_name);
+                c.switches += status_field(path, "voluntary_ctxt_switches:");
+        }
+        if (d)
+                closedir(d);
+
+        (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+        FILE *f = fopen(path, "re");
+        const char *rest = f && fgets(text, sizeof text, f) ? strrchr(text, ')') : NULL;
+        if (rest)
+                (void)sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+                        &user, &system);
+        if (f)
+                (void)fclose(f);
+        c.ticks = (long)(user + system);
+        return c;
+}
+
+/* --- the program --- */
+
+static unsigned wrong_files(const char *dir, unsigned mounts, unsigned objects, size_t size)
+{
+        unsigned wrong = 0;
+        char path[4300];
+        uint32_t *buf = malloc(size);
+
+        for (unsigned i = 0; buf && i < mounts; i++)
+                for (unsigned k = 0; k < objects; k++) {
+                        uint32_t expected = k == 0 ? 1000000 + i : i;
+                        (void)snprintf(path, sizeof path, "%s/m%u/f%u", dir, i, k);
+                        int fd = open(path, O_RDONLY | O_CLOEXEC);
+                        ssize_t n = fd < 0 ? -1 : read(fd, buf, size);
+                        wrong += n != (ssize_t)size || buf[0] != expected ||
+                                 buf[size / sizeof *buf - 1] != expected;
+                        safe_close(fd);
+                }
+        free(buf);
+        return wrong;
+}
+
+struct count {
+        const char *dir;
+        unsigned n;
+};
+
+static int count_mount(void *userdata, int mnt_id, unsigned dev_minor, const char *path,
+        const char *fstype, const char *source)
+{
+        struct count *c = userdata;
+        const char *rest = startswith(path, c->dir);
+
+        c->n += rest && *rest == '/';
+        return 0;
+}
+
+static pid_t told(FILE *f, const char *what)
+{
+        char line[128];
+
+        if (!fgets(line, sizeof line, f) || !startswith(line, what)) {
+                (void)fprintf(stderr, "the worker did not say %s\n", what);
+                return -1;
+        }
+        return (pid_t)strtol(line + strlen(what), NULL, 10);
+}
+
+int main(int argc, char **argv)
+{
+        static const struct option options[] = {
+                {"mounts", required_argument, NULL, 'm'},
+                {"objects", required_argument, NULL, 'o'},
+                {"size", required_argument, NULL, 'z'},
+                {0},
+        };
+        const char *mounts = "1000", *objects = "10", *size = "1024";
+        int o;
+
+        if (argc == 6 && streq(argv[1], "worker"))
+                return worker_main(argv);
+        while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+                if (o == 'm')
+                        mounts = optarg;
+                else if (o == 'o')
+                        objects = optarg;
+                else if (o == 'z')
+                        size = optarg;
+                else
+                        return 2;
+        }
+        unsigned n = (unsigned)strtoul(mounts, NULL, 10);
+        unsigned n_objects = (unsigned)strtoul(objects, NULL, 10);
+        size_t bytes = strtoul(size, NULL, 10);
+        if (optind + 1 != argc || n_objects > 64 || bytes < 4)
+                return 2;
+        _cleanup_free_ char *dir = realpath(argv[optind], NULL);
+        if (!dir) {
+                perror(argv[optind]);
+                return 1;
+        }
+        if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+                perror("a mount namespace of its own");
+                return 1;
+        }
+
+        const char *const worker_argv[] = {
+                "stress-many", "worker", dir, mounts, objects, size, NULL};
+        int report;
+        pid_t keeper = stress_keeper(worker_argv, &report);
+        FILE *f = keeper < 0 ? NULL : fdopen(report, "re");
+        if (!f)
+                return 1;
+        pid_t worker = told(f, "started ");
+        struct cost empty = cost_of(worker), empty_keeper = cost_of(keeper);
+        double began = now_ms();
+        bool ok = worker > 0 && told(f, "mounted ") == worker;
+        double mounted = now_ms();
+        struct cost full = cost_of(worker), full_keeper = cost_of(keeper);
+
+        double rotating = now_ms();
+        kill(keeper, SIGHUP);
+        ok = ok && told(f, "rotated") >= 0;
+        double rotated = now_ms();
+        unsigned wrong = ok ? wrong_files(dir, n, n_objects, bytes) : n;
+        struct cost read = cost_of(worker);
+
+        /* What the kernel still does for these reads is over when nothing has changed for a while:
+         * a second at most for that, then the second that counts. */
+        struct timespec second = {.tv_sec = 1};
+        nanosleep(&second, NULL);
+        struct cost before = cost_of(worker), before_keeper = cost_of(keeper);
+        nanosleep(&second, NULL);
+        struct cost after = cost_of(worker), after_keeper = cost_of(keeper);
+        long switches =
+                after.switches - before.switches + after_keeper.switches - before_keeper.switches;
+        long ticks = after.ticks - before.ticks + after_keeper.ticks - before_keeper.ticks;
+
+        double ending = now_ms();
+        kill(keeper, SIGTERM);
+        int status = 0;
+        waitpid(keeper, &status, 0);
+        double ended = now_ms();
+        struct count left = {.dir = dir};
+        (void)mountinfo_walk(count_mount, &left);
+        char path[4300];
+        for (unsigned i = 0; i < n; i++) {
+                (void)snprintf(path, sizeof path, "%s/m%u", dir, i);
+                (void)rmdir(path);
+        }
+
+        long held = (long)(n * n_objects * bytes >> 10);
+        long beyond = after.rss_kib + after_keeper.rss_kib - held;
+        printf("{\"mounts\":%u,\"objects\":%u,\"bytes_held_kib\":%ld,\"mount_ms\":%.0f,"
+               "\"rotate_ms\":%.0f,\"unmount_ms\":%.0f,\"rss_kib_empty\":%ld,\"rss_kib\":%ld,"
+               "\"keeper_rss_kib_empty\":%ld,\"keeper_rss_kib\":%ld,\"beyond_kib\":%ld,"
+               "\"threads_empty\":%ld,\"threads\":%ld,\"descriptors_empty\":%ld,"
+               "\"descriptors\":%ld,\"keeper_descriptors\":%ld,\"keeper_cpu_ticks\":%ld,"
+               "\"cpu_ticks\":%ld,\"idle_switches\":%ld,\"idle_ticks\":%ld,\"wrong\":%u,"
+               "\"left_mounted\":%u}\n",
+                n, n_objects, held, mounted - began, rotated - rotating, ended - ending,
+                empty.rss_kib, after.rss_kib, empty_keeper.rss_kib, after_keeper.rss_kib, beyond,
+                empty.threads, read.threads, empty.descriptors, full.descriptors,
+                full_keeper.descriptors, after_keeper.ticks, after.ticks, switches, ticks, wrong,
+                left.n);
+        return !ok || wrong || left.n || status != 0 || read.threads != empty.threads ||
+               full.descriptors > (long)n + DESCRIPTORS_BESIDE || beyond >= MEMORY_MAX_KIB ||
+               switches > 0 || ticks > 0;
+}
