@@ -33,8 +33,14 @@ static char *next_field(char **line)
         return f;
 }
 
+struct visitor {
+        mountinfo_fn fn;
+        mountinfo_root_fn root_fn; /* instead, when not NULL */
+        void *userdata;
+};
+
 /* 36 35 98:0 /root /mnt/point rw,noatime shared:1 - type source options */
-static int parse_line(char *line, mountinfo_fn fn, void *userdata)
+static int parse_line(char *line, const struct visitor *v)
 {
         char *id = next_field(&line);
         char *parent = next_field(&line);
@@ -55,10 +61,13 @@ static int parse_line(char *line, mountinfo_fn fn, void *userdata)
                 return 0;
         unescape(path);
         unescape(source);
-        return fn(userdata, (int)mnt_id, (unsigned)minor, path, fstype, source);
+        if (!v->root_fn)
+                return v->fn(v->userdata, (int)mnt_id, (unsigned)minor, path, fstype, source);
+        unescape(root);
+        return v->root_fn(v->userdata, (int)mnt_id, (unsigned)minor, root, path, fstype);
 }
 
-int mountinfo_walk(mountinfo_fn fn, void *userdata)
+static int walk(const struct visitor *v)
 {
         FILE *f = fopen("/proc/self/mountinfo", "re");
         if (!f)
@@ -71,12 +80,22 @@ int mountinfo_walk(mountinfo_fn fn, void *userdata)
         while (r == 0 && (n = getline(&line, &size, f)) > 0) {
                 if (line[n - 1] == '\n')
                         line[n - 1] = '\0';
-                r = parse_line(line, fn, userdata);
+                r = parse_line(line, v);
         }
         if (r == 0 && ferror(f))
                 r = -EIO; /* half a table would tell of mounts that are gone */
         fclose(f);
         return r;
+}
+
+int mountinfo_walk(mountinfo_fn fn, void *userdata)
+{
+        return walk(&(struct visitor){.fn = fn, .userdata = userdata});
+}
+
+int mountinfo_walk_roots(mountinfo_root_fn fn, void *userdata)
+{
+        return walk(&(struct visitor){.root_fn = fn, .userdata = userdata});
 }
 
 int mountinfo_id_of_fd(int fd)

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/mountinfo.h"
+#include "fs/keeper_bind.h"
 #include "fs/keeper_private.h"
 #include "fs/keeper_proto.h"
 #include "fs/keeper_resend.h"
@@ -216,6 +217,7 @@ static bool on_worker(struct keeper *k)
                 break;
         case KEEPER_SERVING:
                 keeper_worker_serves(&k->worker);
+                keeper_binds_tell(&k->binds);
                 end_spare(k);
                 break;
         default:
@@ -225,40 +227,6 @@ static bool on_worker(struct keeper *k)
 }
 
 /* --- what happens outside --- */
-
-static int mark_seen(void *userdata, int mnt_id, unsigned dev_minor, const char *path,
-        const char *fstype, const char *source)
-{
-        struct keeper *k = userdata;
-
-        for (size_t i = 0; i < k->n_volumes; i++)
-                if (keeper_mount_is(&k->volumes[i].mount, mnt_id, dev_minor, fstype))
-                        k->volumes[i].seen = true;
-        return 0;
-}
-
-void keeper_on_mountinfo(struct keeper *k)
-{
-        k->mountinfo_at = 0;
-        k->mountinfo_last = keeper_now_ms();
-        for (size_t i = 0; i < k->n_volumes; i++)
-                k->volumes[i].seen = false;
-        /* Once for all of them: with a thousand mounts each reading takes milliseconds. */
-        int r = mountinfo_walk(mark_seen, k);
-        if (r < 0) {
-                log_error("mountinfo cannot be read: %s", strerror(-r));
-                return;
-        }
-        for (size_t i = 0; i < k->n_volumes; i++) {
-                struct volume *v = &k->volumes[i];
-
-                if (v->gone || v->seen)
-                        continue;
-                v->gone = true;
-                struct keeper_msg m = {.mount = v->id};
-                answer(k, &m, KEEPER_GONE, 0, "", -EBADF);
-        }
-}
 
 /* It is no other than a worker: where nothing can be sent again it gets clones, so that what it
  * leaves unanswered (renames) fails when it ends. */
@@ -497,25 +465,28 @@ static void serve(struct keeper *k)
                 bool crowded = keeper_queue_length(&w->out) > ANSWERS_MAX;
                 short talk = (short)((crowded ? 0 : POLLIN) |
                                      (keeper_queue_waits(&w->out) ? POLLOUT : 0));
-                struct pollfd p[4 + RENAMERS_MAX] = {
+                struct pollfd p[5 + RENAMERS_MAX] = {
                         {.fd = k->signal_fd, .events = POLLIN},
                         {.fd = k->mountinfo_fd, .events = POLLPRI},
                         {.fd = w->fd, .events = talk},
                         {.fd = w->pidfd, .events = POLLIN},
+                        {.fd = k->binds.fd, .events = POLLIN},
                 };
                 size_t n = k->n_renamers;
                 for (size_t i = 0; i < n; i++)
-                        p[4 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
+                        p[5 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
                 int timeout = sooner(keeper_worker_timeout(w), mountinfo_timeout(k));
-                if (poll(p, 4 + n, sooner(timeout, leave_timeout(k))) < 0) {
+                if (poll(p, 5 + n, sooner(timeout, leave_timeout(k))) < 0) {
                         if (errno == EINTR)
                                 continue;
                         return;
                 }
                 /* From the last: a renamer that is gone gives its place to the one behind. */
                 while (n-- > 0)
-                        if (p[4 + n].revents)
+                        if (p[5 + n].revents)
                                 on_renamer(k, &k->renamers[n]);
+                if (p[4].revents)
+                        keeper_binds_receive(&k->binds);
                 if (p[2].revents & POLLOUT)
                         (void)keeper_queue_flush(&w->out, w->fd);
                 if (p[2].revents & ~POLLOUT && !on_worker(k))
@@ -578,6 +549,7 @@ int keeper_run(const struct keeper_options *o)
         raise_descriptor_limit();
         keeper_worker_init(&k.worker, o);
         guardian_init(&k.guardian);
+        keeper_binds_init(&k.binds, keeper_volume_of, keeper_tell_bound, &k);
         int r = keeper_open_sources(&k);
         if (r == 0)
                 r = start_worker(&k);

@@ -20,6 +20,8 @@ void keeper_release(struct keeper *k)
         for (size_t i = 0; i < k->n_renamers; i++)
                 renamer_done(&k->renamers[i]);
         k->n_renamers = 0;
+        keeper_binds_done(&k->binds);
+        keeper_binds_init(&k->binds, keeper_volume_of, keeper_tell_bound, k);
         k->signal_fd = safe_close(k->signal_fd);
         k->mountinfo_fd = safe_close(k->mountinfo_fd);
         k->area_fd = safe_close(k->area_fd);

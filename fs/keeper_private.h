@@ -1,6 +1,7 @@
 /* Inside the keeper: fs/keeper.c has its loop, fs/keeper_heir.c how a guardian becomes one. */
 #pragma once
 
+#include "fs/keeper_bind.h"
 #include "fs/keeper_guardian.h"
 #include "fs/keeper_mount.h"
 #include "fs/keeper_rename.h"
@@ -33,12 +34,20 @@ struct keeper {
         size_t n_volumes;
         struct renamer renamers[RENAMERS_MAX];
         size_t n_renamers;
+        struct keeper_binds binds;
 };
 
 /* Signals and mountinfo. 0 or negative errno. */
 int keeper_open_sources(struct keeper *k);
-/* Reads it, and tells the worker of mounts that somebody else took away. */
+
+/* --- fs/keeper_watch.c --- */
+
+/* Reads mountinfo, and tells the worker of mounts that somebody else took away. */
 void keeper_on_mountinfo(struct keeper *k);
+/* The volume that a bind mount shows a part of, or 0; and what is said of it to the worker. For
+ * keeper_binds_init(). */
+uint64_t keeper_volume_of(void *userdata, int mnt_id, unsigned dev_minor, const char *fstype);
+void keeper_tell_bound(void *userdata, uint64_t volume, uint64_t ino, bool bound);
 
 /* --- fs/keeper_heir.c --- */
 

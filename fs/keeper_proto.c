@@ -70,7 +70,7 @@ int keeper_msg_valid(const struct keeper_msg *m)
         case KEEPER_RENAME:
                 if (!plain_folder(m->path) || !plain_name(m->name) || !staged_name(m->staged))
                         return -EINVAL;
-                return m->flags ? -EINVAL : 0;
+                return m->flags & ~(uint32_t)KEEPER_AWAY ? -EINVAL : 0;
         case KEEPER_UNMOUNT:
                 return m->flags & ~(uint32_t)KEEPER_DETACH ? -EINVAL : 0;
         case KEEPER_RETURN:

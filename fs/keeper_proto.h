@@ -14,6 +14,8 @@
  *   SERVING  it has taken everything      AREA       the journal that the last worker left
  *            over                         VOLUME     a live connection to take over
  *                                         START      that was all
+ *                                         BOUND      an inode is the root of a bind mount, or not
+ *                                                    any more
  *                                         HEIR       where the next keeper is, should this one die
  *   to the next keeper, through that:
  *   RETURN   a mount, with its /dev/fuse
@@ -51,6 +53,7 @@ enum keeper_op {
         KEEPER_START,
         KEEPER_HEIR,
         KEEPER_ATTACHED,
+        KEEPER_BOUND,
 };
 
 enum keeper_flags {
@@ -58,6 +61,7 @@ enum keeper_flags {
                 1 << 0, /* MOUNT, RETURN: mount(2) with a private mount beside; else fusermount3 */
         KEEPER_ALLOW_OTHER = 1 << 1, /* MOUNT */
         KEEPER_DETACH = 1 << 2,      /* UNMOUNT: also when files are open */
+        KEEPER_AWAY = 1 << 4,        /* RENAME: the reverse, so that the kernel forgets the name */
         KEEPER_RESEND = 1 << 3,      /* HELLO: ask for requests that were not answered */
 };
 
@@ -65,8 +69,9 @@ struct keeper_msg {
         uint32_t magic, version, op, flags;
         uint64_t mount; /* chosen by the worker, unique while it lives */
         uint64_t seq;   /* RENAME, RENAMED: which of them; HELLO, RETURNED: which start of a worker;
-                           ATTACHED: the keeper's pid */
-        int32_t result; /* answers: 0 or a negative errno; RETURNED: how many mounts */
+                           ATTACHED: the keeper's pid; BOUND: st_ino */
+        int32_t result; /* answers: 0 or a negative errno; RETURNED: how many mounts;
+                           BOUND: 1 bound, 0 not any more */
         uint32_t reserved;
         char path[KEEPER_PATH_SIZE]; /* MOUNT, RETURN: the mount point, absolute;
                                         RENAME: folder inside the mount, "" for its root */

@@ -33,7 +33,12 @@ static int rename_in(int dir, const struct keeper_msg *request)
                         return -sub;
                 dir = sub;
         }
-        return renameat(dir, request->staged, dir, request->name) < 0 ? errno : 0;
+        const char *from = request->staged, *to = request->name;
+        if (request->flags & KEEPER_AWAY) {
+                from = request->name;
+                to = request->staged;
+        }
+        return renameat(dir, from, dir, to) < 0 ? errno : 0;
 }
 
 static _Noreturn void renamer_main(int socket)

@@ -287,6 +287,7 @@ static int ask_rename(void *userdata, uint64_t seq, const struct tree_plan *plan
 
         keeper_msg_init(&msg, KEEPER_RENAME, m->id);
         msg.seq = seq;
+        msg.flags = plan->away ? KEEPER_AWAY : 0;
         int r = keeper_msg_set(msg.path, sizeof msg.path, plan->folder);
         if (r == 0)
                 r = keeper_msg_set(msg.name, sizeof msg.name, plan->name);
@@ -401,7 +402,11 @@ void fs_mount_on_answer(struct fs_mount *m, const struct keeper_msg *answer, int
         safe_close(fd);
         if (answer->op == KEEPER_RENAMED && m->rotation)
                 rotation_ended(m->rotation, answer->seq, answer->result, answer->detail);
-        else if (answer->op == KEEPER_UNMOUNTED)
+        else if (answer->op == KEEPER_BOUND) {
+                tree_bind(m->tree, answer->seq, answer->result > 0);
+                if (m->rotation)
+                        rotation_adopt(m->rotation);
+        } else if (answer->op == KEEPER_UNMOUNTED)
                 on_unmounted(m, answer);
         else if (answer->op == KEEPER_GONE)
                 dead_on_loop(m);
@@ -453,6 +458,20 @@ int fs_mount_make(
         return 0;
 }
 
+/* Before the kernel knows anything of it. */
+static int show_generation(struct fs_mount *m)
+{
+        char dropped[TREE_GENERATION_SIZE];
+        struct tree_plan plan;
+
+        int r = tree_make_generation(m->tree, NULL, 0);
+        if (r == 0)
+                r = tree_put_data(m->tree);
+        while (r == 0 && tree_drop_generation(m->tree, dropped, &plan))
+                ;
+        return r;
+}
+
 int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_file *const *files,
         size_t n_files, const struct fs_mount_events *events, void *userdata, struct fs_mount **ret,
         struct err *e)
@@ -474,6 +493,11 @@ int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_f
                 r = tree_put(m->tree, files[i], NULL);
                 if (r < 0)
                         err_set(e, r, "%s cannot be shown: %s", files[i]->path, strerror(-r));
+        }
+        if (r == 0) {
+                r = show_generation(m);
+                if (r < 0)
+                        err_set(e, r, "out of memory");
         }
         keeper_msg_init(&msg, KEEPER_MOUNT, m->id);
         msg.flags = (cfg->privileged ? (uint32_t)KEEPER_PRIVILEGED : 0) |
@@ -501,9 +525,12 @@ void fs_mount_update(struct fs_mount *m, struct view_file *const *files, size_t 
 {
         if (m->rotation)
                 rotation_add(m->rotation, files, n_files);
-        else if (m->state == MOUNTING)
+        else if (m->state == MOUNTING) {
                 for (size_t i = 0; i < n_files; i++)
-                        (void)tree_put(m->tree, files[i], NULL); /* the kernel knows nothing yet */
+                        (void)tree_put(m->tree, files[i], NULL);
+                if (show_generation(m) < 0)
+                        log_error("%s: out of memory, ..data lags behind", m->mountpoint);
+        }
 }
 
 bool fs_mount_busy(const struct fs_mount *m)
@@ -525,6 +552,10 @@ void fs_mount_remove(struct fs_mount *m, const char *const *paths, size_t n)
                         m->fs->notifier, m->session, parent, child, slash ? slash + 1 : paths[i]);
                 (void)notifier_inval_inode(m->fs->notifier, m->session, parent);
         }
+        if (m->rotation)
+                rotation_removed(m->rotation);
+        else if (m->state == MOUNTING && show_generation(m) < 0)
+                log_error("%s: out of memory, ..data lags behind", m->mountpoint);
 }
 
 void fs_mount_set_state(

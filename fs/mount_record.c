@@ -149,8 +149,7 @@ void fs_mount_serve(struct fs_mount *m)
         pending = tree_pending(m->tree);
         /* Complete with the keeper before the kernel sees anything of ours. */
         tree_make_room(m->tree, 0);
-        if (pending)
-                rotation_resume(m->rotation, pending);
+        rotation_resume(m->rotation, pending);
         int r = server_add(m->fs->server, m->session);
         if (r == 0 && m->fs->resend)
                 r = session_resend(m->session);
@@ -192,12 +191,21 @@ static bool same(const struct view_file *a, const struct view_file *b)
 
 void fs_mount_sync(struct fs_mount *m, struct view_file *const *files, size_t n_files)
 {
+        _cleanup_free_ struct view_file **changed = calloc(n_files + 1, sizeof *changed);
+        size_t n = 0;
+
         for (size_t i = 0; i < n_files; i++) {
                 _cleanup_(view_file_unrefp) struct view_file *shown =
                         tree_shown(m->tree, files[i]->path);
-                if (!shown || !same(shown, files[i]))
-                        fs_mount_update(m, &files[i], 1);
+                if (shown && same(shown, files[i]))
+                        continue;
+                if (changed)
+                        changed[n++] = files[i];
+                else
+                        fs_mount_update(m, &files[i], 1); /* no memory to keep them together */
         }
+        if (n > 0)
+                fs_mount_update(m, changed, n);
 }
 
 size_t fs_mount_files(const struct fs_mount *m, struct view_file ***ret)

@@ -31,6 +31,7 @@ static void node_free(struct node *n)
                 free(n->entries[i].name);
         free(n->entries);
         free(n->error);
+        free(n->target);
         view_file_unref(n->file);
         free(n);
 }
@@ -115,13 +116,24 @@ int node_restore(
         return 0;
 }
 
+int node_set_target(struct node *n, const char *target)
+{
+        n->target = strdup(target);
+        if (!n->target)
+                return -ENOMEM;
+        n->dir = false;
+        return 0;
+}
+
 bool node_unlink(struct node_table *t, struct node *n)
 {
         for (size_t i = 0; i < t->n_buckets; i++)
                 for (struct node *dir = t->buckets[i]; dir; dir = dir->next)
                         for (size_t k = 0; k < dir->n_entries; k++)
-                                if (dir->entries[k].node == n && !n->dir) {
+                                if (dir->entries[k].node == n) {
                                         node_remove_entry(dir, dir->entries[k].name);
+                                        if (n->dir)
+                                                dir->subdirs--;
                                         n->linked = false;
                                         node_release(t, n);
                                         return true;
@@ -137,10 +149,31 @@ struct node *node_find(const struct node_table *t, uint64_t id)
         return NULL;
 }
 
+bool node_is_held(const struct node *n)
+{
+        return n->linked || n->nlookup > 0 || n->inherited;
+}
+
+struct node *node_pop_entry(struct node *dir)
+{
+        if (dir->n_entries == 0)
+                return NULL;
+        struct entry *e = &dir->entries[--dir->n_entries];
+        struct node *n = e->node;
+        free(e->name);
+        n->linked = false;
+        return n;
+}
+
 void node_release(struct node_table *t, struct node *n)
 {
-        if (n->linked || n->nlookup > 0 || n->inherited || n->dir)
+        struct node *child;
+
+        if (node_is_held(n))
                 return;
+        /* As deep as folders of a class are nested. */
+        while ((child = node_pop_entry(n)))
+                node_release(t, child);
         for (struct node **p = &t->buckets[bucket_of(t, n->id)]; *p; p = &(*p)->next)
                 if (*p == n) {
                         *p = n->next;

@@ -18,11 +18,14 @@ struct node {
         uint64_t id;
         uint32_t ino;
         bool dir;
+        bool frozen;      /* in a generation, or a generation's folder */
         bool linked;      /* under a name */
         uint64_t nlookup; /* what the kernel holds */
         bool inherited;   /* and it may hold more, from an earlier worker's time */
 
-        struct view_file *file; /* a reference; NULL for folders */
+        struct view_file *file; /* a reference; NULL for folders and symlinks */
+        char *target;           /* of a symlink, else NULL */
+        unsigned bound;         /* bind mounts that have it as their root */
         int64_t refreshed_at;
         char *error;
 
@@ -50,11 +53,18 @@ int node_new(struct node_table *t, struct view_file *file, struct node **ret);
 /* One with the id and number that an earlier worker gave it. */
 int node_restore(
         struct node_table *t, uint64_t id, uint32_t ino, struct view_file *file, struct node **ret);
+/* Makes a symlink of a new folder that has nothing in it. -ENOMEM. */
+int node_set_target(struct node *n, const char *target);
 /* Takes the name away that leads to it, wherever that is. False when there is none. */
 bool node_unlink(struct node_table *t, struct node *n);
 struct node *node_find(const struct node_table *t, uint64_t id);
-/* Frees it when neither a name nor the kernel holds it. Folders stay until the table goes. */
+/* A name may lead to it, or the kernel hold it. */
+bool node_is_held(const struct node *n);
+/* Frees it when it is not held; then what was under names in it, too, if nothing else holds that.
+ */
 void node_release(struct node_table *t, struct node *n);
+/* Takes the last name in a folder away; returns what was under it, or NULL when it is empty. */
+struct node *node_pop_entry(struct node *dir);
 
 struct entry *node_entry(const struct node *dir, const char *name);
 /* -ENOMEM. Pointers to entries of this folder are void afterwards, also after node_remove_entry. */

@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 
-enum what { INVAL_ENTRY, INVAL_INODE, DELETE, FLUSH };
+enum what { INVAL_ENTRY, INVAL_INODE, DELETE, PROBE, FLUSH };
 
 struct item {
         struct item *next;
@@ -39,6 +39,9 @@ static void send_item(struct notifier *n, const struct item *i)
                 break;
         case DELETE:
                 r = session_delete(i->session, i->parent, i->id, i->name);
+                break;
+        case PROBE:
+                r = session_probe(i->session, i->id);
                 break;
         case FLUSH:
                 r = loop_post(n->loop, i->fn, i->userdata);
@@ -168,6 +171,11 @@ int notifier_delete(
 {
         return queue(n, &(struct item){.what = DELETE, .session = s, .parent = parent, .id = child},
                 name);
+}
+
+int notifier_probe(struct notifier *n, struct session *s, uint64_t id)
+{
+        return queue(n, &(struct item){.what = PROBE, .session = s, .id = id}, "");
 }
 
 int notifier_flush(struct notifier *n, loop_fn fn, void *userdata)

@@ -20,5 +20,8 @@ int notifier_inval_entry(struct notifier *n, struct session *s, uint64_t parent,
 int notifier_inval_inode(struct notifier *n, struct session *s, uint64_t id);
 int notifier_delete(
         struct notifier *n, struct session *s, uint64_t parent, uint64_t child, const char *name);
+/* Asks whether the kernel knows a node, and tells the table when it does not: see session_probe().
+ */
+int notifier_probe(struct notifier *n, struct session *s, uint64_t id);
 /* fn(userdata) on the loop's thread when all that was queued before has been sent. */
 int notifier_flush(struct notifier *n, loop_fn fn, void *userdata);

@@ -1,10 +1,10 @@
 #include "fs/record.h"
 
-enum flags { FLAG_DIR = 1, FLAG_LINKED = 2, FLAG_ENABLED = 4 };
+enum flags { FLAG_DIR = 1, FLAG_LINKED = 2, FLAG_ENABLED = 4, FLAG_SYMLINK = 8 };
 
 /* Then the strings, each NUL-terminated, in the order of `strings` below, then the bytes. */
 struct node_head {
-        uint64_t id, parent, serial, n_bytes;
+        uint64_t id, parent, source, serial, n_bytes;
         int64_t mtime, expires;
         uint32_t ino, flags;
         int32_t mode;
@@ -18,7 +18,7 @@ enum { S_NAME, S_TARGET, S_PATH, S_OBJECT, S_ID, S_VERSION, S_CONTENT_TYPE, STRI
 int record_put_node(
         struct journal *j, enum record_type type, uint64_t mount, const struct record_node *node)
 {
-        const struct view_file *f = node->file;
+        const struct view_file *f = node->source ? NULL : node->file;
         const char *strings[STRINGS] = {[S_NAME] = node->name,
                 [S_TARGET] = node->target,
                 [S_PATH] = f ? f->path : "",
@@ -28,8 +28,10 @@ int record_put_node(
                 [S_CONTENT_TYPE] = f ? f->content_type : ""};
         struct node_head head = {.id = node->id,
                 .parent = node->parent,
+                .source = node->source,
                 .ino = node->ino,
                 .flags = (node->dir ? (uint32_t)FLAG_DIR : 0) |
+                         (node->symlink ? (uint32_t)FLAG_SYMLINK : 0) |
                          (node->linked ? (uint32_t)FLAG_LINKED : 0) |
                          (f && f->enabled ? (uint32_t)FLAG_ENABLED : 0)};
         struct iovec parts[STRINGS + 2] = {{&head, sizeof head}};
@@ -90,13 +92,15 @@ int record_get_node(const struct journal_record *r, struct record_node *ret)
                 .parent = head.parent,
                 .ino = head.ino,
                 .dir = head.flags & FLAG_DIR,
+                .symlink = head.flags & FLAG_SYMLINK,
+                .source = head.source,
                 .linked = head.flags & FLAG_LINKED};
         int e = copy_name(node.name, strings[S_NAME]);
         if (e == 0)
                 e = copy_name(node.target, strings[S_TARGET]);
         if (e < 0)
                 return e;
-        if (!node.dir) {
+        if (!node.dir && !node.symlink && !node.source) {
                 _cleanup_sec_ struct sec *bytes = NULL;
                 e = sec_new(p, head.n_bytes, &bytes);
                 if (e < 0)

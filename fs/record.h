@@ -2,7 +2,7 @@
  *
  *   MOUNT      configuration of a mount, and what its owner needs to go on (opaque, may be secret)
  *   INIT       the kernel's INIT request, to be shown to a successor's session
- *   NODE       a file or folder under a name: node id, inode number, metadata, bytes
+ *   NODE       a file, folder or symlink under a name: node id, inode number, metadata, bytes
  *   STAGED     the same for the one file that a planned rename will put in place
  *   APPLIED    that rename has happened: recorded before it is answered, so that a successor can
  *              answer it again
@@ -44,10 +44,12 @@ struct record_node {
         uint64_t id, parent;
         uint32_t ino;
         bool dir;
+        bool symlink;                  /* to `target` */
         bool linked;                   /* NODE: false for a version that only descriptors hold */
+        uint64_t source;               /* files: the node that has the same bytes, or 0 */
         char name[RECORD_NAME_SIZE];   /* under parent; "" for the root and for what has no name */
-        char target[RECORD_NAME_SIZE]; /* STAGED: the final name */
-        struct view_file *file;        /* files: a reference; NULL for folders */
+        char target[RECORD_NAME_SIZE]; /* STAGED: a file's final name; a symlink's target */
+        struct view_file *file;        /* files: a reference; NULL for others and with a source */
 };
 
 /* Appends a NODE or STAGED record. -ENOSPC, -EFBIG. */

@@ -8,6 +8,7 @@
 /* How long a rename that an earlier worker planned is waited for: it is under way, or was never
  * asked for. */
 #define RESUME_TIMEOUT USEC_PER_SEC
+#define SUSPECTS_MAX 256 /* asked about at once */
 
 struct rotation {
         struct rotation_config cfg;
@@ -15,6 +16,9 @@ struct rotation {
         struct view_file **queue;
         size_t n_queue, queue_size;
         struct view_file *current; /* staged, or waiting to be tried again */
+        bool data;                 /* instead of it: `..data` is */
+        bool stale;                /* `..data` does not show all that was handed in */
+        size_t before_data;        /* files that may still go first */
         bool renaming;
         bool resumed; /* asked for by an earlier worker, perhaps */
         unsigned tries;
@@ -22,12 +26,44 @@ struct rotation {
         uint64_t count;
 };
 
+static bool at_work(const struct rotation *r)
+{
+        return r->current || r->data;
+}
+
+static const char *what(const struct rotation *r)
+{
+        return r->data ? TREE_DATA : r->current->path;
+}
+
+static void mark_stale(struct rotation *r)
+{
+        if (r->stale)
+                return;
+        r->stale = true;
+        r->before_data = r->n_queue + (r->current ? 1 : 0);
+}
+
 /* The change without a rename: right for readers, silent for watchers. */
+static int put_data_directly(struct rotation *r)
+{
+        int e = tree_put_data(r->cfg.tree);
+        if (e < 0) {
+                log_error("%s: " TREE_DATA " cannot be moved: %s", r->cfg.label, strerror(-e));
+                return e;
+        }
+        (void)notifier_inval_entry(r->cfg.notifier, r->cfg.session, TREE_ROOT, TREE_DATA);
+        (void)notifier_inval_inode(r->cfg.notifier, r->cfg.session, TREE_ROOT);
+        return 0;
+}
+
 static int put_directly(struct rotation *r)
 {
         struct view_file *f = r->current;
         uint64_t parent = TREE_ROOT;
 
+        if (r->data)
+                return put_data_directly(r);
         int e = tree_put(r->cfg.tree, f, &parent);
         if (e < 0) {
                 log_error("%s: %s cannot be shown: %s", r->cfg.label, f->path, strerror(-e));
@@ -60,17 +96,68 @@ static int put_directly(struct rotation *r)
 /* Done with it, one way or the other; next() goes on. */
 static void drop(struct rotation *r)
 {
+        if (r->current && r->before_data > 0)
+                r->before_data--;
         r->current = view_file_unref(r->current);
-        r->renaming = r->resumed = false;
+        r->data = r->renaming = r->resumed = false;
         r->tries = 0;
         loop_timer_off(r->timer);
 }
 
+void rotation_adopt(struct rotation *r)
+{
+        uint64_t ids[16];
+        size_t n;
+
+        do {
+                n = tree_adopt(r->cfg.tree, ids, ELEMENTSOF(ids));
+                for (size_t i = 0; i < n; i++)
+                        (void)notifier_inval_inode(r->cfg.notifier, r->cfg.session, ids[i]);
+        } while (n == ELEMENTSOF(ids));
+}
+
+/* Whoever walks to the generation before still arrives. */
+static void drop_old_generations(struct rotation *r)
+{
+        char name[TREE_GENERATION_SIZE];
+        struct tree_plan plan;
+        bool dropped = false;
+
+        while (tree_drop_generation(r->cfg.tree, name, &plan)) {
+                /* Not tried again: what the kernel remembers of it costs memory, no more. */
+                int e = r->cfg.rename(r->cfg.userdata, ++r->seq, &plan);
+                if (e < 0) {
+                        r->ended = MAX(r->ended, r->seq);
+                        log_info("%s: %s: %s", r->cfg.label, name, strerror(-e));
+                }
+                dropped = true;
+        }
+        /* The listing. */
+        if (dropped)
+                (void)notifier_inval_inode(r->cfg.notifier, r->cfg.session, TREE_ROOT);
+}
+
+/* What a dead worker had shown may be held by nobody: the kernel knows. */
+static void probe_suspects(struct rotation *r)
+{
+        uint64_t ids[SUSPECTS_MAX];
+
+        size_t n = tree_suspects(r->cfg.tree, ids, ELEMENTSOF(ids));
+        for (size_t i = 0; i < n; i++)
+                (void)notifier_probe(r->cfg.notifier, r->cfg.session, ids[i]);
+}
+
 static void finish(struct rotation *r)
 {
+        bool data = r->data;
+
         drop(r);
-        r->count++;
-        tree_set_generation(r->cfg.tree, r->count + 1);
+        if (data) {
+                drop_old_generations(r);
+                probe_suspects(r);
+        } else
+                r->count++;
+        rotation_adopt(r);
 }
 
 static void finish_directly(struct rotation *r)
@@ -84,7 +171,7 @@ static void finish_directly(struct rotation *r)
 static void give_up(struct rotation *r, const char *why)
 {
         log_warning("%s: %s is put in place without a rename (%s): readers see it, watchers do not",
-                r->cfg.label, r->current->path, why);
+                r->cfg.label, what(r), why);
         finish_directly(r);
 }
 
@@ -95,8 +182,7 @@ static void try_again(struct rotation *r, const char *why)
                 give_up(r, why);
                 return;
         }
-        log_info("%s: the rename of %s failed (%s), trying again", r->cfg.label, r->current->path,
-                why);
+        log_info("%s: the rename of %s failed (%s), trying again", r->cfg.label, what(r), why);
         if (loop_timer_in(r->timer, RETRY_DELAY << r->tries) < 0)
                 give_up(r, why);
 }
@@ -105,7 +191,8 @@ static void start(struct rotation *r)
 {
         struct tree_plan plan;
 
-        int e = tree_stage(r->cfg.tree, r->current, &plan);
+        int e = r->data ? tree_stage_data(r->cfg.tree, &plan)
+                        : tree_stage(r->cfg.tree, r->current, &plan);
         if (e == -ENOENT) { /* its folder is new: nothing to rename into, nobody watches it yet */
                 finish_directly(r);
                 return;
@@ -122,11 +209,27 @@ static void start(struct rotation *r)
                 try_again(r, strerror(-e));
 }
 
+static void start_data(struct rotation *r)
+{
+        r->stale = false;
+        int e = tree_make_generation(r->cfg.tree, r->queue, r->n_queue);
+        if (e < 0) {
+                log_error("%s: " TREE_DATA " lags behind: %s", r->cfg.label, strerror(-e));
+                return;
+        }
+        r->data = true;
+        start(r);
+}
+
 /* Whoever may have left the place of `current` empty calls this last. A loop, for a thousand files
  * that need no rename would be a thousand frames deep. */
 static void next(struct rotation *r)
 {
-        while (!r->current && r->n_queue > 0) {
+        while (!at_work(r) && (r->stale || r->n_queue > 0)) {
+                if (r->stale && (r->n_queue == 0 || r->before_data == 0)) {
+                        start_data(r);
+                        continue;
+                }
                 r->current = r->queue[0];
                 memmove(r->queue, r->queue + 1, --r->n_queue * sizeof(struct view_file *));
                 start(r);
@@ -137,7 +240,7 @@ static void on_timer(void *userdata)
 {
         struct rotation *r = userdata;
 
-        if (!r->current)
+        if (!at_work(r))
                 return;
         if (!r->renaming)
                 start(r);
@@ -163,10 +266,6 @@ int rotation_new(const struct rotation_config *cfg, struct rotation **ret)
                 return e;
         }
         r->seq = r->ended = cfg->first_seq;
-        struct tree_stats stats;
-        tree_get_stats(cfg->tree, &stats);
-        r->count = stats.generation > 0 ? stats.generation - 1 : 0;
-        tree_set_generation(cfg->tree, r->count + 1);
         *ret = r;
         return 0;
 }
@@ -207,6 +306,13 @@ void rotation_add(struct rotation *r, struct view_file *const *files, size_t n)
                 }
                 r->queue[r->n_queue++] = view_file_ref(files[i]);
         }
+        mark_stale(r);
+        next(r);
+}
+
+void rotation_removed(struct rotation *r)
+{
+        mark_stale(r);
         next(r);
 }
 
@@ -237,6 +343,12 @@ void rotation_applied(struct rotation *r)
 
 void rotation_resume(struct rotation *r, struct view_file *file)
 {
+        r->stale = tree_generation_is_stale(r->cfg.tree);
+        r->data = !file && tree_pending_data(r->cfg.tree);
+        if (!file && !r->data) {
+                next(r);
+                return;
+        }
         r->current = view_file_ref(file);
         r->renaming = r->resumed = true;
         (void)loop_timer_in(r->timer, RESUME_TIMEOUT);
@@ -265,7 +377,7 @@ void rotation_lost(struct rotation *r)
 
 bool rotation_busy(const struct rotation *r)
 {
-        return r->current || r->n_queue > 0 || r->ended < r->seq;
+        return at_work(r) || r->stale || r->n_queue > 0 || r->ended < r->seq;
 }
 
 uint64_t rotation_count(const struct rotation *r)

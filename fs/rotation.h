@@ -5,7 +5,12 @@
  * MOVED_TO. What waits is overtaken by a later version of the same file. When a rename fails or
  * does not come (a child that hangs, a keeper that is gone), it is tried again, and in the end the
  * change is made in the table alone and the kernel is told to forget the name: readers are never
- * left on an old version, only watchers then see nothing. Loop thread.
+ * left on an old version, only watchers then see nothing.
+ *
+ * When all plain names of a set of changes are in place, a generation is made of everything and
+ * `..data` is moved to it by the same kind of rename: at the latest after as many files as waited
+ * when the set came, so that changes which never end cannot hold it up. A generation has each set
+ * whole, also of what still waits for its plain name. Loop thread.
  */
 #pragma once
 
@@ -32,7 +37,12 @@ int rotation_new(const struct rotation_config *cfg, struct rotation **ret);
 void rotation_free(struct rotation *r);
 
 void rotation_add(struct rotation *r, struct view_file *const *files, size_t n);
-/* An earlier worker planned this file's rename, and whether it will come is not known. */
+/* Files were removed from the table. */
+void rotation_removed(struct rotation *r);
+/* Bind mounts of superseded versions show what their names show now: done after each change. */
+void rotation_adopt(struct rotation *r);
+/* Goes on for an earlier worker: it planned this file's rename (or that of `..data`, or none), and
+ * whether it will come is not known. */
 void rotation_resume(struct rotation *r, struct view_file *file);
 /* The file is no longer wanted: what waits of it is dropped, a rename under way is refused. */
 void rotation_cancel(struct rotation *r, const char *path);
@@ -48,5 +58,5 @@ void rotation_lost(struct rotation *r);
  * be moving its caches. A child that hangs keeps it busy. */
 bool rotation_busy(const struct rotation *r);
 
-/* Changes put in place since the start; what could not be shown is not one. */
+/* Files put in place since the start; what could not be shown is not one. */
 uint64_t rotation_count(const struct rotation *r);

@@ -300,6 +300,15 @@ int session_inval_inode(struct session *s, uint64_t id)
         return fuse_lowlevel_notify_inval_inode(s->fuse, id, 0, 0);
 }
 
+int session_probe(struct session *s, uint64_t id)
+{
+        int r = fuse_lowlevel_notify_inval_inode(s->fuse, id, -1, 0);
+
+        if (r == -ENOENT)
+                tree_unknown(s->core.tree, id);
+        return r;
+}
+
 int session_delete(struct session *s, uint64_t parent, uint64_t child, const char *name)
 {
         return fuse_lowlevel_notify_delete(s->fuse, parent, child, name, strlen(name));

@@ -73,6 +73,9 @@ int session_resend(struct session *s);
  * as good. */
 int session_inval_entry(struct session *s, uint64_t parent, const char *name);
 int session_inval_inode(struct session *s, uint64_t id);
+/* An invalidation of attributes, which waits for nothing, tells whether the kernel knows a node: if
+ * not, so does the table (tree_unknown). */
+int session_probe(struct session *s, uint64_t id);
 int session_delete(struct session *s, uint64_t parent, uint64_t child, const char *name);
 
 uint64_t session_requests(const struct session *s);

@@ -90,6 +90,17 @@ static void op_getattr(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
                 fuse_reply_attr(req, &st, FOREVER);
 }
 
+static void op_readlink(fuse_req_t req, fuse_ino_t id)
+{
+        char target[TREE_GENERATION_SIZE];
+
+        int r = tree_readlink(core_of(req)->tree, id, target);
+        if (r < 0)
+                fuse_reply_err(req, -r);
+        else
+                fuse_reply_readlink(req, target);
+}
+
 static void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
         struct session_core *core = core_of(req);
@@ -200,7 +211,12 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 {
         struct session_core *core = core_of(req);
 
-        if (flags != 0 || tree_rename(core->tree, parent, name, new_parent, new_name) < 0) {
+        int r = flags != 0 ? -EROFS : tree_rename(core->tree, parent, name, new_parent, new_name);
+        if (r == -EINTR) {
+                fuse_reply_err(req, EINTR);
+                return;
+        }
+        if (r < 0) {
                 refuse(req, parent, "rename");
                 return;
         }
@@ -290,6 +306,7 @@ void session_ops_fill(struct fuse_lowlevel_ops *ops, bool xattr)
                 .forget = op_forget,
                 .forget_multi = op_forget_multi,
                 .getattr = op_getattr,
+                .readlink = op_readlink,
                 .open = op_open,
                 .opendir = op_opendir,
                 .read = op_read,

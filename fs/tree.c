@@ -46,6 +46,13 @@ static void fill_stat(const struct tree *t, const struct node *n, struct stat *s
                 st->st_uid = t->cfg.dir_uid;
                 st->st_gid = t->cfg.dir_gid;
                 st->st_mtime = n->mtime;
+        } else if (n->target) {
+                st->st_mode = S_IFLNK | 0777;
+                st->st_nlink = n->linked ? 1 : 0;
+                st->st_uid = t->cfg.dir_uid;
+                st->st_gid = t->cfg.dir_gid;
+                st->st_size = (off_t)strlen(n->target);
+                st->st_mtime = n->mtime;
         } else {
                 const struct view_file *f = n->file;
                 st->st_mode = S_IFREG | (f->mode >= 0 ? (mode_t)f->mode : t->cfg.mode);
@@ -74,8 +81,10 @@ int tree_lookup(struct tree *t, uint64_t parent, const char *name, uint64_t *ret
         struct entry *e = node_entry(dir, name);
         if (!e) {
                 /* A staged name that one reader's stat had made "known absent" would make the
-                 * rename fail (tests/unit/fs/tree.c, staged_absence_is_not_cached). */
-                *ret_cacheable = !startswith(name, KEEPER_STAGE_PREFIX);
+                 * rename fail (tests/unit/fs/tree.c, staged_absence_is_not_cached); a generation
+                 * that is looked for before it is made must be found after. */
+                *ret_cacheable = !startswith(name, KEEPER_STAGE_PREFIX) &&
+                                 !startswith(name, TREE_GENERATION_PREFIX);
                 return -ENOENT;
         }
         e->node->nlookup++;
@@ -85,10 +94,16 @@ int tree_lookup(struct tree *t, uint64_t parent, const char *name, uint64_t *ret
 }
 
 /* When a version goes for good, a successor must not go on holding it. */
-static void release(struct tree *t, struct node *n)
+void tree_release(struct tree *t, struct node *n)
 {
-        if (!n->linked && !n->dir && n->nlookup == 0 && !n->inherited)
-                tree_record_event(t, RECORD_FORGOTTEN, n->id);
+        struct node *child;
+
+        if (node_is_held(n))
+                return;
+        while ((child = node_pop_entry(n)))
+                tree_release(t, child);
+        tree_record_event(t, RECORD_FORGOTTEN, n->id);
+        t->n_bound -= n->bound;
         node_release(&t->nodes, n);
 }
 
@@ -106,7 +121,7 @@ void tree_forget(struct tree *t, uint64_t id, uint64_t n)
         if (node->inherited && !node->linked)
                 node->nlookup = 0;
         node->inherited = false;
-        release(t, node);
+        tree_release(t, node);
 }
 
 int tree_getattr(struct tree *t, uint64_t id, struct stat *ret)
@@ -131,7 +146,22 @@ int tree_read(struct tree *t, uint64_t id, struct view_file **ret)
                 return -ESTALE;
         if (n->dir)
                 return -EISDIR;
+        if (!n->file)
+                return -EINVAL;
         *ret = view_file_ref(n->file);
+        return 0;
+}
+
+int tree_readlink(struct tree *t, uint64_t id, char ret[TREE_GENERATION_SIZE])
+{
+        LOCKED(t);
+        const struct node *n = node_find(&t->nodes, id);
+
+        if (!n)
+                return -ESTALE;
+        if (!n->target)
+                return -EINVAL;
+        snprintf(ret, TREE_GENERATION_SIZE, "%s", n->target);
         return 0;
 }
 
@@ -178,6 +208,9 @@ void tree_apply_plan(struct tree *t, struct node *dir, struct entry *staged)
         struct node *fresh = staged->node;
         struct entry *old = node_entry(dir, t->plan.name);
 
+        if (fresh->target)
+                t->generation = tree_generation_of(fresh->target);
+
         if (old) {
                 /* The name keeps its place in the listing. */
                 struct node *superseded = old->node;
@@ -185,7 +218,7 @@ void tree_apply_plan(struct tree *t, struct node *dir, struct entry *staged)
                 old->node = fresh;
                 superseded->linked = false;
                 node_remove_entry(dir, t->plan.staged);
-                release(t, superseded);
+                tree_release(t, superseded);
         } else
                 node_rename_entry(staged, t->plan.name);
         fresh->linked = true;
@@ -199,6 +232,9 @@ int tree_rename(struct tree *t, uint64_t parent, const char *name, uint64_t new_
 {
         LOCKED(t);
 
+        if (parent == TREE_ROOT && new_parent == parent && tree_generation_of(name) != 0 &&
+                startswith(new_name, KEEPER_STAGE_PREFIX) && !node_entry(t->root, name))
+                return -EINTR;
         if (!(t->plan.pending || t->plan.applied) || parent != t->plan.parent ||
                 new_parent != parent || !streq(name, t->plan.staged) ||
                 !streq(new_name, t->plan.name))
@@ -233,7 +269,7 @@ int tree_walk(struct tree *t, const char *path, bool make, struct node **ret_dir
 
                 if (!path[n])
                         break;
-                if (n == 0 || n > SPC_NAME_MAX)
+                if (n == 0 || n > SPC_NAME_MAX || startswith(path, TREE_GENERATION_PREFIX))
                         return -EINVAL;
                 memcpy(name, path, n);
                 name[n] = '\0';
@@ -262,12 +298,34 @@ int tree_walk(struct tree *t, const char *path, bool make, struct node **ret_dir
                 if (!made)
                         deepest = dir->id;
         }
-        if (!*path || strlen(path) > SPC_NAME_MAX)
+        if (!*path || strlen(path) > SPC_NAME_MAX || startswith(path, TREE_GENERATION_PREFIX))
                 return -EINVAL;
         *ret_dir = dir;
         *ret_name = path;
         if (ret_deepest)
                 *ret_deepest = deepest;
+        return 0;
+}
+
+int tree_set_entry(struct tree *t, struct node *dir, const char *name, struct node *fresh)
+{
+        struct entry *e = node_entry(dir, name);
+        struct node *superseded = e ? e->node : NULL;
+
+        if (e) {
+                inherit_state(fresh, superseded);
+                e->node = fresh;
+                superseded->linked = false;
+        } else {
+                int r = node_add_entry(dir, name, fresh, false);
+                if (r < 0)
+                        return r;
+        }
+        fresh->linked = true;
+        dir->mtime = time(NULL);
+        tree_record_node(t, RECORD_NODE, dir, name, fresh);
+        if (superseded)
+                tree_release(t, superseded);
         return 0;
 }
 
@@ -289,24 +347,11 @@ int tree_put(struct tree *t, struct view_file *file, uint64_t *ret_parent)
                 node_release(&t->nodes, fresh);
                 return -EISDIR;
         }
-        if (e) {
-                struct node *superseded = e->node;
-                inherit_state(fresh, superseded);
-                e->node = fresh;
-                superseded->linked = false;
-                fresh->linked = true;
-                tree_record_node(t, RECORD_NODE, dir, name, fresh);
-                release(t, superseded);
-        } else {
-                r = node_add_entry(dir, name, fresh, false);
-                if (r < 0) {
-                        node_release(&t->nodes, fresh);
-                        return r;
-                }
-                fresh->linked = true;
-                tree_record_node(t, RECORD_NODE, dir, name, fresh);
+        r = tree_set_entry(t, dir, name, fresh);
+        if (r < 0) {
+                node_release(&t->nodes, fresh);
+                return r;
         }
-        dir->mtime = time(NULL);
         if (ret_parent)
                 *ret_parent = deepest;
         return 0;
@@ -331,23 +376,48 @@ int tree_remove(struct tree *t, const char *path, uint64_t *ret_parent, uint64_t
         node_remove_entry(dir, name);
         n->linked = false;
         tree_record_event(t, RECORD_REMOVED, n->id);
-        release(t, n);
+        tree_release(t, n);
         dir->mtime = time(NULL);
+        return 0;
+}
+
+int tree_staged_name(char ret[KEEPER_STAGE_LEN + 1])
+{
+        unsigned char random[16];
+
+        int r = random_bytes(random, sizeof random);
+        if (r < 0)
+                return r;
+        memcpy(ret, KEEPER_STAGE_PREFIX, strlen(KEEPER_STAGE_PREFIX));
+        hex_encode(random, sizeof random, ret + strlen(KEEPER_STAGE_PREFIX));
+        return 0;
+}
+
+int tree_plan_node(struct tree *t, struct node *dir, struct node *fresh, const char *name,
+        const char staged[KEEPER_STAGE_LEN + 1])
+{
+        int r = node_add_entry(dir, staged, fresh, true);
+        if (r < 0)
+                return r;
+        fresh->linked = true;
+        t->plan.pending = true;
+        t->plan.applied = false;
+        t->plan.parent = dir->id;
+        memcpy(t->plan.staged, staged, KEEPER_STAGE_LEN + 1);
+        snprintf(t->plan.name, sizeof t->plan.name, "%s", name);
+        tree_record_node(t, RECORD_STAGED, dir, staged, fresh);
         return 0;
 }
 
 int tree_stage(struct tree *t, struct view_file *file, struct tree_plan *ret)
 {
-        unsigned char random[16];
-        char staged[KEEPER_STAGE_LEN + 1] = KEEPER_STAGE_PREFIX;
+        char staged[KEEPER_STAGE_LEN + 1];
         struct node *dir, *fresh;
         const char *name;
 
-        int r = random_bytes(random, sizeof random);
+        int r = tree_staged_name(staged);
         if (r < 0)
                 return r;
-        hex_encode(random, sizeof random, staged + strlen(KEEPER_STAGE_PREFIX));
-
         tree_record_room(t, file);
         LOCKED(t);
         if (t->plan.pending)
@@ -361,19 +431,13 @@ int tree_stage(struct tree *t, struct view_file *file, struct tree_plan *ret)
         r = node_new(&t->nodes, file, &fresh);
         if (r < 0)
                 return r;
-        r = node_add_entry(dir, staged, fresh, true);
+        r = tree_plan_node(t, dir, fresh, name, staged);
         if (r < 0) {
                 node_release(&t->nodes, fresh);
                 return r;
         }
-        fresh->linked = true;
-        t->plan.pending = true;
-        t->plan.applied = false;
-        t->plan.parent = dir->id;
-        memcpy(t->plan.staged, staged, sizeof staged);
-        snprintf(t->plan.name, sizeof t->plan.name, "%s", name);
-        tree_record_node(t, RECORD_STAGED, dir, staged, fresh);
 
+        ret->away = false;
         ret->parent = dir->id;
         memcpy(ret->staged, staged, sizeof staged);
         ret->name = name;
@@ -442,6 +506,32 @@ size_t tree_known(struct tree *t, uint64_t *ids, size_t n)
         return count;
 }
 
+size_t tree_suspects(struct tree *t, uint64_t *ids, size_t n)
+{
+        LOCKED(t);
+        size_t count = 0, inherited = 0;
+
+        for (size_t i = 0; t->suspects && i < t->nodes.n_buckets; i++)
+                for (const struct node *node = t->nodes.buckets[i]; node; node = node->next) {
+                        inherited += node->inherited;
+                        if (node->inherited && !node->linked && node->nlookup == 0 && count < n)
+                                ids[count++] = node->id;
+                }
+        t->suspects = inherited > 0;
+        return count;
+}
+
+void tree_unknown(struct tree *t, uint64_t id)
+{
+        LOCKED(t);
+        struct node *n = node_find(&t->nodes, id);
+
+        if (!n || !n->inherited || n->linked || n->nlookup > 0)
+                return;
+        n->inherited = false;
+        tree_release(t, n);
+}
+
 void tree_set_state(struct tree *t, const char *path, int64_t refreshed_at, const char *error)
 {
         LOCKED(t);
@@ -463,7 +553,7 @@ int tree_get_state(struct tree *t, uint64_t id, struct tree_state *ret)
         LOCKED(t);
         const struct node *n = node_find(&t->nodes, id);
 
-        if (!n || n->dir)
+        if (!n || !n->file)
                 return -ENODATA;
         ret->refreshed_at = n->refreshed_at;
         snprintf(ret->error, sizeof ret->error, "%s", n->error ? n->error : "");
@@ -477,18 +567,14 @@ void tree_get_stats(struct tree *t, struct tree_stats *ret)
         *ret = (struct tree_stats){.generation = t->generation};
         for (size_t i = 0; i < t->nodes.n_buckets; i++)
                 for (const struct node *n = t->nodes.buckets[i]; n; n = n->next) {
-                        if (n->dir)
+                        if (!n->file)
                                 continue;
+                        if (n->linked && n->frozen)
+                                continue; /* the same bytes, under another name */
                         if (n->linked) {
                                 ret->files++;
                                 ret->bytes += sec_len(n->file->bytes);
                         } else
                                 ret->superseded++;
                 }
-}
-
-void tree_set_generation(struct tree *t, uint64_t generation)
-{
-        LOCKED(t);
-        t->generation = generation;
 }

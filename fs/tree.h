@@ -12,8 +12,13 @@
  * authority, never the caller's ids. A rename that was applied is answered with success again, so
  * that a request which the kernel sends twice does no harm.
  *
+ * All files together are a generation as well: a folder TREE_GENERATION_PREFIX and a number, whose
+ * inodes and sub-folders are its own and never change, and the symlink TREE_DATA, which points to
+ * one and is replaced by the same kind of rename. They share the bytes with the plain names and
+ * nothing else. Names of a class never begin with "..".
+ *
  * Thread-safe: every function takes the table's lock and none blocks or calls out under it. LOOKUP,
- * GETATTR and READ allocate nothing. Proven by tests/unit/fs/tree.c.
+ * GETATTR and READ allocate nothing. Proven by tests/unit/fs/tree.c and tree_generation.c.
  */
 #pragma once
 
@@ -24,6 +29,9 @@
 #include "fs/snapshot.h"
 
 #define TREE_ROOT ((uint64_t)1)
+#define TREE_DATA "..data"
+#define TREE_GENERATION_PREFIX ".."
+#define TREE_GENERATION_SIZE 24 /* of a generation's name, with its NUL */
 
 struct tree;
 
@@ -50,13 +58,16 @@ int tree_lookup(struct tree *t, uint64_t parent, const char *name, uint64_t *ret
         struct stat *ret_st, bool *ret_cacheable);
 void tree_forget(struct tree *t, uint64_t id, uint64_t n);
 int tree_getattr(struct tree *t, uint64_t id, struct stat *ret);
-/* A reference to the version behind a file's node. -EISDIR, -ESTALE, -EIO. */
+/* -EINVAL for what is no symlink, -ESTALE. */
+int tree_readlink(struct tree *t, uint64_t id, char ret[TREE_GENERATION_SIZE]);
+/* A reference to the version behind a file's node. -EISDIR, -EINVAL (a symlink), -ESTALE, -EIO. */
 int tree_read(struct tree *t, uint64_t id, struct view_file **ret);
 /* Calls fn for each name after `offset` (0: from the start) with the offset that continues behind
  * it, until fn returns false. Under the lock: fn only copies. */
 typedef bool (*tree_name_fn)(void *userdata, const char *name, const struct stat *st, off_t next);
 int tree_readdir(struct tree *t, uint64_t id, off_t offset, tree_name_fn fn, void *userdata);
-/* 0 when this is the planned rename, now or already applied; else -EROFS. */
+/* 0 when this is the planned rename, now or already applied; -EINTR when it only has the kernel
+ * forget a generation that was dropped (see tree_drop_generation); else -EROFS. */
 int tree_rename(struct tree *t, uint64_t parent, const char *name, uint64_t new_parent,
         const char *new_name);
 
@@ -75,17 +86,52 @@ struct tree_plan {
         char staged[KEEPER_STAGE_LEN + 1];
         char folder[KEEPER_PATH_SIZE];
         const char *name;
+        bool away; /* the reverse: from the name to the staged one */
 };
 int tree_stage(struct tree *t, struct view_file *file, struct tree_plan *ret);
 bool tree_applied(struct tree *t); /* the rename planned last has come and been done */
 /* Gives a plan up: its rename is refused from now on. Returns false when it was applied already. */
 bool tree_unstage(struct tree *t);
 
+/* Makes the folder of the next generation: every file under its plain name, but those of `newer`
+ * in place of what has the same path. It is seen at once, but nothing points to it. */
+int tree_make_generation(struct tree *t, struct view_file *const *newer, size_t n_newer);
+/* Plans the rename that makes TREE_DATA point to the generation made last. -ENOENT: there is none,
+ * or it is pointed to already. */
+int tree_stage_data(struct tree *t, struct tree_plan *ret);
+/* The same at once, without a rename. */
+int tree_put_data(struct tree *t);
+/* Takes one folder away that is neither the generation pointed to nor the one before it nor newer.
+ * Whoever is in it goes on. False when there is none.
+ *
+ * The kernel has to forget the name. A notification would wait for the top folder as long as a
+ * look-up or a listing there is not answered, and a worker that is killed while it waits can
+ * neither die nor answer (tests/integration/stress/crash.c). So a child of the keeper tries to
+ * rename the name away: `ret` is that plan, its name in `ret_name`. It is answered EINTR, after
+ * which the kernel trusts nothing that it knows of the old name (Linux fs/fuse/dir.c,
+ * fuse_rename_common). */
+bool tree_drop_generation(
+        struct tree *t, char ret_name[TREE_GENERATION_SIZE], struct tree_plan *ret);
+/* What is shown under plain names is not what the generation pointed to has. */
+bool tree_generation_is_stale(struct tree *t);
+
+/* A bind mount has this inode as its root, or one has not any more. */
+void tree_bind(struct tree *t, uint64_t ino, bool bound);
+/* Versions that are the root of a bind mount take the bytes that their name has now. At most n of
+ * them, whose ids are what the kernel has to forget the pages of; once more when it is n. */
+size_t tree_adopt(struct tree *t, uint64_t *ids, size_t n);
+
 /* From now on LOOKUP and READ answer EIO: the volume is being taken away. */
 void tree_withdraw(struct tree *t);
 
 /* Every node that the kernel knows or may know, at most n of them; returns how many there are. */
 size_t tree_known(struct tree *t, uint64_t *ids, size_t n);
+
+/* Versions without a name that an earlier worker knew of and the kernel perhaps never did: at most
+ * n of them. */
+size_t tree_suspects(struct tree *t, uint64_t *ids, size_t n);
+/* The kernel does not know this one. */
+void tree_unknown(struct tree *t, uint64_t id);
 
 /* What xattrs tell of a file beside its version: when the vault last confirmed it, and why not. */
 void tree_set_state(struct tree *t, const char *path, int64_t refreshed_at, const char *error);
@@ -96,12 +142,11 @@ struct tree_state {
 int tree_get_state(struct tree *t, uint64_t id, struct tree_state *ret);
 
 struct tree_stats {
-        size_t files, bytes; /* under a name */
+        size_t files, bytes; /* under a plain name */
         size_t superseded;   /* versions that only open descriptors still see */
-        uint64_t generation; /* 1 for the first content; one more for each rotation */
+        uint64_t generation; /* 1 for the first content; one more for each set of changes */
 };
 void tree_get_stats(struct tree *t, struct tree_stats *ret);
-void tree_set_generation(struct tree *t, uint64_t generation);
 
 /* --- for a successor (fs/tree_journal.c): the loop's thread --- */
 
@@ -118,6 +163,7 @@ void tree_write_raw(struct tree *t, enum record_type type, const struct iovec *p
 int tree_restore(struct tree *t, const struct journal_record *record);
 /* The file whose rename was planned and neither came nor was given up; a reference, or NULL. */
 struct view_file *tree_pending(struct tree *t);
+bool tree_pending_data(struct tree *t); /* it is TREE_DATA's */
 /* What is shown under a name; a reference, or NULL. */
 struct view_file *tree_shown(struct tree *t, const char *path);
 /* Every file under its name: a list that the caller frees, of references that it drops. 0 also when

@@ -10,6 +10,29 @@ struct plan_record {
         char name[KEEPER_NAME_SIZE];
 };
 
+/* While everything is written down: which node was the first with the bytes of a file, so that
+ * they are written once. An open hash table; files is NULL when there was no memory for it. */
+struct shared {
+        size_t size; /* a power of two */
+        struct {
+                const struct view_file *file;
+                uint64_t id;
+        } * files;
+};
+
+/* The node that has been written with this file's bytes already, or 0; then `id` is it. */
+static uint64_t first_of(struct shared *s, const struct view_file *file, uint64_t id)
+{
+        size_t i = (size_t)((uintptr_t)file >> 4 & (s->size - 1));
+
+        for (; s->files[i].file; i = (i + 1) & (s->size - 1))
+                if (s->files[i].file == file)
+                        return s->files[i].id;
+        s->files[i].file = file;
+        s->files[i].id = id;
+        return 0;
+}
+
 /* A folder's record, its name aside. */
 #define FOLDER_RECORD_MAX ((size_t)128)
 #define DEPTH_MAX (SPC_PATH_MAX / 2)
@@ -23,9 +46,12 @@ static void fill(
                 .parent = parent ? parent->id : 0,
                 .ino = node->ino,
                 .dir = node->dir,
+                .symlink = node->target != NULL,
                 .linked = node->linked,
                 .file = node->file};
         snprintf(r->name, sizeof r->name, "%s", name);
+        if (node->target)
+                snprintf(r->target, sizeof r->target, "%s", node->target);
 }
 
 void tree_record_node(struct tree *t, enum record_type type, const struct node *parent,
@@ -36,9 +62,23 @@ void tree_record_node(struct tree *t, enum record_type type, const struct node *
         if (!t->snapshot)
                 return;
         fill(&r, parent, name, node);
-        if (type == RECORD_STAGED)
+        if (type == RECORD_STAGED && !node->target)
                 snprintf(r.target, sizeof r.target, "%s", t->plan.name);
+        if (t->shared && node->file)
+                r.source = first_of(t->shared, node->file, node->id);
         snapshot_put_node(t->snapshot, type, &r);
+}
+
+void tree_record_shared(struct tree *t, const struct node *parent, const char *name,
+        const struct node *node, uint64_t source)
+{
+        struct record_node r;
+
+        if (!t->snapshot)
+                return;
+        fill(&r, parent, name, node);
+        r.source = source;
+        snapshot_put_node(t->snapshot, RECORD_NODE, &r);
 }
 
 void tree_record_event(struct tree *t, enum record_type type, uint64_t id)
@@ -75,14 +115,26 @@ static void dump(void *userdata, struct snapshot_mount *m)
         struct tree *t = userdata;
         LOCKED(t);
 
+        struct shared shared = {.size = 16};
+        while (shared.size < 2 * t->nodes.n_nodes)
+                shared.size *= 2;
+        shared.files = calloc(shared.size, sizeof *shared.files);
+        t->shared = shared.files ? &shared : NULL;
+
         snapshot_dump_begin(m);
         if (t->cfg.dump)
                 t->cfg.dump(t->cfg.userdata, m);
         dump_folder(t, t->root);
         for (size_t i = 0; i < t->nodes.n_buckets; i++)
-                for (const struct node *n = t->nodes.buckets[i]; n; n = n->next)
-                        if (!n->linked && !n->dir)
-                                tree_record_node(t, RECORD_NODE, NULL, "", n);
+                for (const struct node *n = t->nodes.buckets[i]; n; n = n->next) {
+                        if (n->linked)
+                                continue;
+                        tree_record_node(t, RECORD_NODE, NULL, "", n);
+                        if (n->dir)
+                                dump_folder(t, n);
+                }
+        t->shared = NULL;
+        free(shared.files);
         struct plan_record p = {
                 .parent = t->plan.parent, .generation = t->generation, .applied = t->plan.applied};
         if (t->plan.applied) {
@@ -144,6 +196,15 @@ static int restore_entry(struct tree *t, const struct record_node *r, struct nod
         struct entry *e = node_entry(dir, r->name);
         if (e && (e->node->dir || staged || n->dir))
                 return -EBADMSG;
+        uint64_t generation = 0;
+        if (dir == t->root && n->dir)
+                generation = tree_generation_of(r->name);
+        if (n->target && !staged) {
+                if (dir != t->root || !streq(r->name, TREE_DATA))
+                        return -EBADMSG;
+                t->generation = tree_generation_of(n->target);
+        }
+        t->made = MAX(t->made, generation);
         /* One rename at a time; and no deeper than a path can be, for writing a table down goes
          * down its folders. */
         if ((staged && (n->dir || t->plan.pending)) || (n->dir && depth_of(dir) >= DEPTH_MAX))
@@ -158,20 +219,23 @@ static int restore_entry(struct tree *t, const struct record_node *r, struct nod
                         return err;
         }
         n->linked = true;
+        n->frozen = generation != 0 || dir->frozen;
         if (n->dir) {
                 n->parent = dir;
                 dir->subdirs++;
         }
         if (staged) {
+                const char *final = n->target ? TREE_DATA : r->target;
                 if (!startswith(r->name, KEEPER_STAGE_PREFIX) ||
-                        strlen(r->name) != KEEPER_STAGE_LEN || !r->target[0])
+                        strlen(r->name) != KEEPER_STAGE_LEN || !final[0] ||
+                        (n->target && dir != t->root))
                         return -EBADMSG;
                 t->plan.pending = true;
                 t->plan.applied = false;
                 t->plan.parent = dir->id;
                 snprintf(t->plan.staged, sizeof t->plan.staged, "%.*s", (int)KEEPER_STAGE_LEN,
                         r->name);
-                snprintf(t->plan.name, sizeof t->plan.name, "%s", r->target);
+                snprintf(t->plan.name, sizeof t->plan.name, "%s", final);
         }
         return 0;
 }
@@ -187,9 +251,27 @@ static int restore_node(struct tree *t, const struct journal_record *record)
         _cleanup_(view_file_unrefp) struct view_file *file = r.file;
         if (node_find(&t->nodes, r.id))
                 return -EBADMSG;
+        if (r.source) {
+                const struct node *source = node_find(&t->nodes, r.source);
+                if (!source || !source->file || r.dir || r.symlink)
+                        return -EBADMSG;
+                file = view_file_ref(source->file);
+        }
         err = node_restore(&t->nodes, r.id, r.ino, file, &n);
-        if (err < 0 || !r.parent)
+        if (err < 0)
                 return err;
+        t->suspects = true;
+        if (r.symlink) {
+                if (r.dir || tree_generation_of(r.target) == 0)
+                        return -EBADMSG;
+                err = node_set_target(n, r.target);
+                if (err < 0)
+                        return err;
+        }
+        if (!r.parent) {
+                n->frozen = n->dir; /* a generation's folder that was taken away */
+                return 0;
+        }
         return restore_entry(t, &r, n, record->type == RECORD_STAGED);
 }
 
@@ -209,7 +291,6 @@ static int restore_event(struct tree *t, const struct journal_record *record)
                 if (!staged || staged->node->id != id)
                         return -EBADMSG;
                 tree_apply_plan(t, dir, staged);
-                t->generation++;
                 return 0;
         case RECORD_UNSTAGED:
                 if (!staged || staged->node->id != id)
@@ -221,6 +302,7 @@ static int restore_event(struct tree *t, const struct journal_record *record)
         case RECORD_FORGOTTEN:
                 if (n && !n->linked) {
                         n->inherited = false;
+                        n->nlookup = 0;
                         node_release(&t->nodes, n);
                 }
                 return 0;
@@ -270,7 +352,15 @@ struct view_file *tree_pending(struct tree *t)
         struct node *dir = node_find(&t->nodes, t->plan.parent);
         struct entry *staged = t->plan.pending && dir ? node_entry(dir, t->plan.staged) : NULL;
 
-        return staged ? view_file_ref(staged->node->file) : NULL;
+        return staged && staged->node->file ? view_file_ref(staged->node->file) : NULL;
+}
+
+bool tree_pending_data(struct tree *t)
+{
+        LOCKED(t);
+        const struct entry *staged = t->plan.pending ? node_entry(t->root, t->plan.staged) : NULL;
+
+        return staged && staged->node->target;
 }
 
 struct view_file *tree_shown(struct tree *t, const char *path)
@@ -282,16 +372,18 @@ struct view_file *tree_shown(struct tree *t, const char *path)
         if (tree_walk(t, path, false, &dir, &name, NULL) < 0)
                 return NULL;
         struct entry *e = node_entry(dir, name);
-        return e && !e->node->dir ? view_file_ref(e->node->file) : NULL;
+        return e && e->node->file ? view_file_ref(e->node->file) : NULL;
 }
 
 static void collect(const struct node *dir, struct view_file **list, size_t *n)
 {
         for (size_t i = 0; i < dir->n_entries; i++) {
                 const struct entry *e = &dir->entries[i];
+                if (e->node->frozen)
+                        continue;
                 if (e->node->dir)
                         collect(e->node, list, n);
-                else if (!e->staged)
+                else if (!e->staged && e->node->file)
                         list[(*n)++] = view_file_ref(e->node->file);
         }
 }

@@ -106,3 +106,8 @@ def make_user(name):
     uid = int(subprocess.check_output(["id", "-u", name]))
     gid = int(subprocess.check_output(["id", "-g", name]))
     return uid, gid
+
+
+def plain_names(folder):
+    """What a class shows in a folder, sorted: without `..data` and the generations."""
+    return sorted(name for name in os.listdir(folder) if not name.startswith(".."))

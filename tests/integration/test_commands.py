@@ -10,7 +10,7 @@ import pytest
 
 import machine
 from classes import element
-from machine import wait_until
+from machine import plain_names, wait_until
 from services import secret
 
 
@@ -262,4 +262,4 @@ def test_status_escapes_names(akvfs, services, spc):
     with akvfs.mount(spc([element("pw", alias='we"ird näme')])) as mount:
         row = json.loads(akvfs.ok("status", "--json").out)["mounts"][0]
         assert row["objects"][0]["file"] == 'we"ird näme'
-        wait_until(lambda: os.listdir(mount.point) == ['we"ird näme'], "it is listed")
+        wait_until(lambda: plain_names(mount.point) == ['we"ird näme'], "it is listed")

@@ -39,6 +39,14 @@ def test_lists_names_and_folders(akvfs, services, spc):
             os.path.relpath(folder, mount.point): (sorted(folders), sorted(files))
             for folder, folders, files in os.walk(mount.point)
         }
+        # The same once more, in the first generation.
+        generation = {path: there for path, there in seen.items() if path.startswith("..1")}
+        for path in generation:
+            del seen[path]
+        top = seen["."]
+        seen["."] = tuple([name for name in part if not name.startswith("..")] for part in top)
+        assert top == (["..1", "..data", "tls"], ["one"])
+        assert {os.path.relpath(path, "..1"): there for path, there in generation.items()} == seen
         assert seen == {
             ".": (["tls"], ["one"]),
             "tls": (["deep"], ["tls.key"]),

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from classes import element
-from machine import wait_until
+from machine import plain_names, wait_until
 from services import numbered, secret
 
 
@@ -69,9 +69,10 @@ def test_watchers_see_each_rotation(akvfs, services, spc, watch, name):
             folder.wait_for("MOVED_TO", "pw", count=number - 1)
             file.wait_for("ATTRIB")
             file.wait_for("DELETE_SELF")
-        # One event a rotation, for the name itself and no other.
-        assert folder.count("MOVED_TO") == 4
-        assert [line for line in folder.lines() if line != "MOVED_TO pw"] == []
+        # One event a rotation for the name itself; beside it, at the top, only ..data moves.
+        assert folder.count("MOVED_TO", "pw") == 4
+        others = [line for line in folder.lines() if line != "MOVED_TO pw"]
+        assert set(others) <= ({"MOVED_TO ..data"} if path.parent == mount.point else set())
 
 
 def test_a_watched_file_that_is_held_tells_by_attrib(akvfs, services, spc, watch):
@@ -130,7 +131,7 @@ def test_many_objects_rotate_at_once(akvfs, services, spc):
         akvfs.ok("refresh", mount.point)
         for name, value in values.items():
             mount.wait_for(name, value)
-        assert sorted(os.listdir(mount.point)) == sorted(names)
+        assert plain_names(mount.point) == sorted(names)
 
 
 def test_sighup_polls_now(akvfs, services, spc):

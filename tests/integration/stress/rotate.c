@@ -83,6 +83,7 @@ static void on_signal(void *userdata, int fd, uint32_t revents)
         struct worker *w = userdata;
         struct fs_mount_stats stats;
 
+        /* A generation is counted when its `..data` is in place. */
         fs_mount_get_stats(w->mount, &stats);
         w->rotations = stats.generation - 1;
         loop_timer_off(w->timer);

@@ -181,6 +181,20 @@ static void leave(void)
         check_events(1, 1);
 }
 
+/* `..data` follows when the plain names are in place. */
+static void rename_data(void)
+{
+        struct fuse_rename_in rename = {.newdir = TREE_ROOT};
+
+        struct keeper_msg m = stage_take(&stage, KEEPER_RENAME);
+        cr_assert_str_eq(m.name, TREE_DATA);
+        cr_assert_str_empty(m.path);
+        cr_assert_eq(stage_call(&stage, &answer, FUSE_RENAME, TREE_ROOT, &rename, sizeof rename,
+                             m.staged, m.name),
+                0);
+        stage_answer(&stage, KEEPER_RENAMED, &m, 0, -EBADF);
+}
+
 Test(mount, a_new_version_is_renamed_in)
 {
         struct fuse_rename_in rename = {.newdir = TREE_ROOT};
@@ -200,10 +214,11 @@ Test(mount, a_new_version_is_renamed_in)
         cr_assert_eq(stage_lookup(&stage, TREE_ROOT, "f"), staged);
         cr_assert(reads_as(staged, "newer"));
         cr_assert(reads_as(old, "old"));
+        rename_data();
         update("d/g", "deeper");
         m = stage_take(&stage, KEEPER_RENAME);
         cr_assert_str_eq(m.path, "d");
-        cr_assert_eq((uint32_t)m.seq, 2);
+        cr_assert_eq((uint32_t)m.seq, 3);
         fs_mount_get_stats(stage.mount, &stats);
         cr_assert_eq(stats.generation, 2);
         leave();
@@ -232,8 +247,15 @@ Test(mount, a_removed_file_is_deleted_and_its_rotation_forgotten)
                 -EROFS, "its rename comes too late");
         stage_answer(&stage, KEEPER_RENAMED, &m, -EROFS, -EBADF);
         cr_assert_eq(stage_lookup(&stage, TREE_ROOT, "f"), 0, "and it stays away");
+        rename_data(); /* planned when f was cancelled */
+        rename_data(); /* and when everything was gone */
         m = stage_take(&stage, KEEPER_RENAME);
-        cr_assert_str_eq(m.name, "g", "planned when f was cancelled, cancelled next");
+        cr_assert_eq(m.flags, KEEPER_AWAY);
+        cr_assert_str_eq(m.name, "..1");
+        cr_assert_eq(stage_call(&stage, &answer, FUSE_RENAME, TREE_ROOT, &rename, sizeof rename,
+                             m.name, m.staged),
+                -EINTR, "so that the kernel forgets the name");
+        stage_answer(&stage, KEEPER_RENAMED, &m, -EINTR, -EBADF);
         cr_assert(stage_quiet(&stage));
         leave();
 }

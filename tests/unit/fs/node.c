@@ -95,14 +95,28 @@ Test(node, an_id_is_never_given_twice)
         cr_assert_neq(new_file("y")->id, id);
 }
 
-Test(node, a_folder_stays_for_ever)
+Test(node, a_folder_goes_with_what_only_it_held)
 {
-        new_dir();
-        struct node *d = new_dir();
-        uint64_t id = d->id;
+        struct view_file *f = make_file("f", "x");
+        struct node *dir, *file, *kept;
 
-        node_release(&table, d);
-        cr_assert_eq(node_find(&table, id), d);
+        cr_assert_eq(node_new(&table, NULL, &dir), 0);
+        cr_assert_eq(node_new(&table, f, &file), 0);
+        cr_assert_eq(node_new(&table, f, &kept), 0);
+        cr_assert_eq(node_add_entry(dir, "file", file, false), 0);
+        cr_assert_eq(node_add_entry(dir, "kept", kept, false), 0);
+        file->linked = kept->linked = dir->linked = true;
+        kept->nlookup = 1;
+        uint64_t ids[] = {dir->id, file->id, kept->id};
+        node_release(&table, dir);
+        cr_assert_eq(node_find(&table, ids[0]), dir, "it has its name");
+        dir->linked = false;
+        node_release(&table, dir);
+        cr_assert_null(node_find(&table, ids[0]));
+        cr_assert_null(node_find(&table, ids[1]));
+        cr_assert_eq(node_find(&table, ids[2]), kept, "the kernel holds it");
+        cr_assert_not(kept->linked);
+        view_file_unref(f);
 }
 
 Test(node, entries_are_found_by_their_whole_name)

@@ -16,7 +16,7 @@ static struct answer answer;
 
 /* The keeper, as far as a rotation sees it. */
 static struct {
-        unsigned asked;
+        unsigned asked, away; /* away: names of generations to be forgotten */
         uint64_t seq;
         struct tree_plan plan;
         char name[256];
@@ -26,6 +26,11 @@ static struct {
 static int ask_rename(void *userdata, uint64_t seq, const struct tree_plan *plan)
 {
         cr_assert_eq(userdata, &keeper);
+        if (plan->away) {
+                keeper.away++;
+                cr_assert(startswith(plan->name, TREE_GENERATION_PREFIX));
+                return keeper.fail;
+        }
         keeper.asked++;
         keeper.seq = seq;
         keeper.plan = *plan;
@@ -49,6 +54,8 @@ static void init(void)
         cr_assert_eq(rotation_new(&cfg, &rotation), 0);
         put_text(rig.tree, "f", "old");
         put_text(rig.tree, "g", "old");
+        cr_assert_eq(tree_make_generation(rig.tree, NULL, 0), 0);
+        cr_assert_eq(tree_put_data(rig.tree), 0);
 }
 
 static void fini(void)
@@ -76,19 +83,50 @@ static int kernel_renames(void)
                 rig.tree, keeper.plan.parent, keeper.plan.staged, keeper.plan.parent, keeper.name);
 }
 
-static bool shows(const char *name, const char *text)
+/* The same for `..data`, which must be what was asked for. */
+static void rename_data(void)
+{
+        cr_assert_str_eq(keeper.name, TREE_DATA);
+        cr_assert_str_empty(keeper.plan.folder);
+        cr_assert_eq(kernel_renames(), 0);
+        rotation_applied(rotation);
+}
+
+static bool shows_in(uint64_t folder, const char *name, const char *text)
 {
         _cleanup_(view_file_unrefp) struct view_file *f = NULL;
         struct stat st;
         uint64_t id;
         bool cacheable;
 
-        if (tree_lookup(rig.tree, TREE_ROOT, name, &id, &st, &cacheable) < 0 ||
+        if (tree_lookup(rig.tree, folder, name, &id, &st, &cacheable) < 0 ||
                 tree_read(rig.tree, id, &f) < 0)
                 return false;
         tree_forget(rig.tree, id, 1);
         return sec_len(f->bytes) == strlen(text) &&
                memcmp(sec_bytes(f->bytes), text, strlen(text)) == 0;
+}
+
+static bool shows(const char *name, const char *text)
+{
+        return shows_in(TREE_ROOT, name, text);
+}
+
+/* Through `..data`, as a reader walks. */
+static bool data_shows(const char *name, const char *text)
+{
+        char target[TREE_GENERATION_SIZE];
+        struct stat st;
+        uint64_t link, folder;
+        bool cacheable;
+
+        cr_assert_eq(tree_lookup(rig.tree, TREE_ROOT, TREE_DATA, &link, &st, &cacheable), 0);
+        cr_assert_eq(tree_readlink(rig.tree, link, target), 0);
+        tree_forget(rig.tree, link, 1);
+        cr_assert_eq(tree_lookup(rig.tree, TREE_ROOT, target, &folder, &st, &cacheable), 0);
+        bool shown = shows_in(folder, name, text);
+        tree_forget(rig.tree, folder, 1);
+        return shown;
 }
 
 static uint64_t generation(void)
@@ -135,12 +173,19 @@ Test(rotation, a_file_is_staged_renamed_and_counted)
         cr_assert_str_eq(keeper.name, "f");
         cr_assert(shows("f", "old"), "until the kernel renames");
         cr_assert_eq(kernel_renames(), 0);
+        uint64_t seq = keeper.seq;
         rotation_applied(rotation);
         cr_assert(shows("f", "new"));
         cr_assert_eq(rotation_count(rotation), 1);
+        cr_assert_eq(generation(), 1);
+        cr_assert(data_shows("f", "old"), "..data comes last");
+        rename_data();
         cr_assert_eq(generation(), 2);
-        rotation_ended(rotation, keeper.seq, 0, "");
+        cr_assert(data_shows("f", "new") && data_shows("g", "old"));
+        rotation_ended(rotation, seq, 0, "");
         cr_assert_eq(rotation_count(rotation), 1, "the child's end tells nothing new");
+        rotation_ended(rotation, keeper.seq, 0, "");
+        cr_assert_not(rotation_busy(rotation));
 }
 
 Test(rotation, the_child_may_end_before_the_table_s_report_comes)
@@ -177,6 +222,110 @@ Test(rotation, one_after_the_other)
         }
         cr_assert_eq(rotation_count(rotation), 3);
         cr_assert(shows("f", "1") && shows("g", "2") && shows("h", "3"));
+        rename_data();
+        cr_assert_eq(keeper.asked, 4, "once for all of them");
+        cr_assert(data_shows("f", "1") && data_shows("g", "2") && data_shows("h", "3"));
+        cr_assert_eq(generation(), 2);
+}
+
+/* What waits for its plain name is in a generation already: each set is whole. */
+Test(rotation, changes_without_end_do_not_hold_data_up)
+{
+        for (unsigned i = 0; i < 10; i++) {
+                char text[2] = {(char)('0' + i), '\0'};
+                struct view_file *set[] = {make_file("f", text), make_file("g", text)};
+                rotation_add(rotation, set, ELEMENTSOF(set));
+                view_file_unref(set[0]);
+                view_file_unref(set[1]);
+                cr_assert_eq(kernel_renames(), 0);
+                rotation_applied(rotation);
+                for (char c = '0'; c <= '9'; c++) {
+                        char shown[2] = {c, '\0'};
+                        cr_assert_eq(data_shows("f", shown), data_shows("g", shown),
+                                "one version of both");
+                }
+        }
+        cr_assert_geq(generation(), 4);
+}
+
+Test(rotation, the_generation_before_stays_and_older_ones_go)
+{
+        struct stat st;
+        uint64_t id;
+        bool cacheable;
+
+        for (unsigned i = 2; i <= 5; i++) {
+                char text[2] = {(char)('0' + i), '\0'};
+                add("f", text);
+                cr_assert_eq(kernel_renames(), 0);
+                rotation_applied(rotation);
+                rename_data();
+                rotation_ended(rotation, keeper.seq, 0, "");
+                cr_assert_eq(generation(), i);
+        }
+        cr_assert_eq(keeper.away, 3);
+        static const char *const gone[] = {"..1", "..2", "..3"}, *const there[] = {"..4", "..5"};
+        for (size_t i = 0; i < ELEMENTSOF(gone); i++)
+                cr_assert_eq(
+                        tree_lookup(rig.tree, TREE_ROOT, gone[i], &id, &st, &cacheable), -ENOENT);
+        for (size_t i = 0; i < ELEMENTSOF(there); i++)
+                cr_assert_eq(tree_lookup(rig.tree, TREE_ROOT, there[i], &id, &st, &cacheable), 0);
+}
+
+Test(rotation, data_is_moved_without_a_rename_when_none_succeeds)
+{
+        add("f", "new");
+        cr_assert_eq(kernel_renames(), 0);
+        rotation_applied(rotation);
+        for (unsigned i = 0; i < 5; i++) {
+                cr_assert_str_eq(keeper.name, TREE_DATA);
+                cr_assert_eq(generation(), 1);
+                rotation_ended(rotation, keeper.seq, -EPERM, "not permitted");
+                if (i < 4)
+                        next_timer();
+        }
+        cr_assert_eq(generation(), 2);
+        cr_assert(data_shows("f", "new"));
+        cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, TREE_ROOT, TREE_DATA));
+        cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, TREE_ROOT, NULL));
+}
+
+Test(rotation, a_removal_makes_a_generation)
+{
+        uint64_t parent, child;
+
+        rotation_cancel(rotation, "g");
+        cr_assert_eq(tree_remove(rig.tree, "g", &parent, &child), 0);
+        rotation_removed(rotation);
+        cr_assert(data_shows("g", "old"));
+        rename_data();
+        cr_assert(data_shows("f", "old"));
+        cr_assert_not(data_shows("g", "old"));
+}
+
+Test(rotation, goes_on_for_a_worker_that_had_planned_data)
+{
+        struct tree_plan plan;
+
+        cr_assert_eq(tree_make_generation(rig.tree, NULL, 0), 0);
+        cr_assert_eq(tree_stage_data(rig.tree, &plan), 0);
+        rotation_resume(rotation, NULL);
+        cr_assert(rotation_busy(rotation));
+        cr_assert_eq(keeper.asked, 0, "it is under way, perhaps");
+        next_timer();
+        cr_assert_eq(keeper.asked, 1, "it never came");
+        rename_data();
+        cr_assert_eq(generation(), 2);
+}
+
+Test(rotation, goes_on_for_a_worker_that_had_not_come_to_data)
+{
+        put_text(rig.tree, "f", "new");
+        rotation_resume(rotation, NULL);
+        rename_data();
+        cr_assert(data_shows("f", "new"));
+        rotation_resume(rotation, NULL);
+        cr_assert_eq(keeper.asked, 1, "nothing is left to do");
 }
 
 Test(rotation, what_waits_is_overtaken_and_what_runs_is_not)
@@ -188,6 +337,8 @@ Test(rotation, what_waits_is_overtaken_and_what_runs_is_not)
         cr_assert_eq(kernel_renames(), 0);
         rotation_applied(rotation);
         cr_assert(shows("f", "1"));
+        rename_data();
+        cr_assert(data_shows("f", "4") && data_shows("g", "2"), "all that was handed in");
         cr_assert_str_eq(keeper.name, "g");
         cr_assert_eq(kernel_renames(), 0);
         rotation_applied(rotation);
@@ -195,7 +346,7 @@ Test(rotation, what_waits_is_overtaken_and_what_runs_is_not)
         cr_assert_eq(kernel_renames(), 0);
         rotation_applied(rotation);
         cr_assert(shows("f", "4"));
-        cr_assert_eq(keeper.asked, 3);
+        cr_assert_eq(keeper.asked, 4);
 }
 
 Test(rotation, late_reports_of_an_earlier_rename_are_ignored)
@@ -209,6 +360,7 @@ Test(rotation, late_reports_of_an_earlier_rename_are_ignored)
         rotation_ended(rotation, first, 0, "");
         rotation_ended(rotation, 999, -EIO, "nonsense");
         cr_assert_eq(rotation_count(rotation), 1);
+        rename_data();
         cr_assert_eq(kernel_renames(), 0, "still planned");
         rotation_applied(rotation);
         cr_assert_eq(rotation_count(rotation), 2);
@@ -256,6 +408,7 @@ Test(rotation, in_the_end_readers_are_served_without_a_rename)
         cr_assert(shows("f", "new"));
         cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, TREE_ROOT, "f"));
         cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, TREE_ROOT, NULL));
+        rename_data();
         add("g", "next");
         cr_assert_str_eq(keeper.name, "g", "and the next goes the usual way");
 }
@@ -267,21 +420,24 @@ Test(rotation, a_keeper_that_cannot_be_asked_is_a_failure_too)
         add("g", "new");
         while (rotation_count(rotation) < 2)
                 next_timer();
-        cr_assert_eq(keeper.asked, 10);
+        cr_assert_eq(keeper.asked, 15, "..data in between");
         cr_assert(shows("f", "new") && shows("g", "new"));
 }
 
 Test(rotation, a_rename_that_does_not_come_is_given_up)
 {
         add("f", "new");
+        struct tree_plan first = keeper.plan;
+        uint64_t seq = keeper.seq;
         usec_t start = loop_now(loop);
         next_timer();
         cr_assert_eq(loop_now(loop) - start, 10 * USEC_PER_SEC);
         cr_assert(shows("f", "new"));
         cr_assert_eq(rotation_count(rotation), 1);
         cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, TREE_ROOT, "f"));
-        cr_assert_eq(kernel_renames(), -EROFS, "too late");
-        rotation_ended(rotation, keeper.seq, -EROFS, "late");
+        cr_assert_eq(tree_rename(rig.tree, first.parent, first.staged, first.parent, "f"), -EROFS,
+                "too late");
+        rotation_ended(rotation, seq, -EROFS, "late");
         cr_assert_eq(rotation_count(rotation), 1);
 }
 
@@ -300,7 +456,8 @@ Test(rotation, a_rename_that_came_unreported_is_seen_at_the_deadline)
 Test(rotation, a_new_folder_needs_no_rename)
 {
         add("d/e/f", "new");
-        cr_assert_eq(keeper.asked, 0);
+        cr_assert_eq(keeper.asked, 1);
+        rename_data();
         cr_assert_eq(rotation_count(rotation), 1);
         cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, TREE_ROOT, "d"));
         cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, TREE_ROOT, NULL));
@@ -311,8 +468,11 @@ Test(rotation, a_new_folder_needs_no_rename)
         add("d/x/f", "new");
         cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, d, "x"));
         cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, d, NULL));
+        rename_data();
+        cr_assert_eq(keeper.away, 1);
+        cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, TREE_ROOT, NULL), "the listing lacks ..1");
         add("d/e/f", "newer");
-        cr_assert_eq(keeper.asked, 1, "it is there now");
+        cr_assert_eq(keeper.asked, 3, "it is there now");
         cr_assert_str_eq(keeper.plan.folder, "d/e");
 }
 
@@ -348,7 +508,7 @@ Test(rotation, thousands_of_new_folders)
         cr_assert_eq(pthread_join(reader, NULL), 0);
         for (int i = 0; i < N; i++)
                 view_file_unref(files[i]);
-        cr_assert_eq(keeper.asked, 0);
+        cr_assert_eq(keeper.asked, 1, "..data");
 }
 
 Test(rotation, what_cannot_be_shown_is_not_counted_and_blocks_nobody)
@@ -359,6 +519,7 @@ Test(rotation, what_cannot_be_shown_is_not_counted_and_blocks_nobody)
         for (int i = 0; i < 10 && keeper.asked == 0; i++)
                 next_timer();
         cr_assert_eq(rotation_count(rotation), 0);
+        rename_data();
         cr_assert_str_eq(keeper.name, "f");
 }
 
@@ -368,17 +529,20 @@ Test(rotation, what_is_cancelled_does_not_come_back)
 {
         add("f", "1");
         add("g", "2");
+        struct tree_plan first = keeper.plan;
+        uint64_t seq = keeper.seq;
         rotation_cancel(rotation, "g");
         rotation_cancel(rotation, "f");
         rotation_cancel(rotation, "nothing of that name");
-        cr_assert_eq(kernel_renames(), -EROFS);
-        rotation_ended(rotation, keeper.seq, -EROFS, "refused");
+        cr_assert_eq(tree_rename(rig.tree, first.parent, first.staged, first.parent, "f"), -EROFS);
+        rotation_ended(rotation, seq, -EROFS, "refused");
+        rename_data();
         cr_assert_eq(loop_turn(loop, 0), 0, "nothing is tried again");
-        cr_assert_eq(keeper.asked, 1);
+        cr_assert_eq(keeper.asked, 2);
         cr_assert_eq(rotation_count(rotation), 0);
         cr_assert(shows("f", "old") && shows("g", "old"));
         add("g", "3");
-        cr_assert_eq(keeper.asked, 2);
+        cr_assert_eq(keeper.asked, 3);
 }
 
 Test(rotation, cancelling_lets_the_next_one_go)
@@ -386,6 +550,7 @@ Test(rotation, cancelling_lets_the_next_one_go)
         add("f", "1");
         add("g", "2");
         rotation_cancel(rotation, "f");
+        rename_data();
         cr_assert_str_eq(keeper.name, "g");
         cr_assert_eq(kernel_renames(), 0);
         rotation_applied(rotation);
@@ -397,8 +562,9 @@ Test(rotation, cancelled_during_the_pause)
         add("f", "1");
         rotation_ended(rotation, keeper.seq, -EIO, "x");
         rotation_cancel(rotation, "f");
+        rename_data();
         cr_assert_eq(loop_turn(loop, USEC_PER_SEC), 0);
-        cr_assert_eq(keeper.asked, 1);
+        cr_assert_eq(keeper.asked, 2);
 }
 
 Test(rotation, cancelled_when_it_was_applied_already)

@@ -527,10 +527,13 @@ Test(tree, counts)
 
         put_text(tree, "a", "12");
         put_text(tree, "d/b", "345");
-        tree_set_generation(tree, 7);
+        cr_assert_eq(tree_make_generation(tree, NULL, 0), 0);
+        tree_get_stats(tree, &stats);
+        cr_assert_eq(stats.generation, 0, "nothing points to it");
+        cr_assert_eq(tree_put_data(tree), 0);
         tree_get_stats(tree, &stats);
         cr_assert_eq(stats.files, 2);
         cr_assert_eq(stats.bytes, 5);
         cr_assert_eq(stats.superseded, 0);
-        cr_assert_eq(stats.generation, 7);
+        cr_assert_eq(stats.generation, 1);
 }

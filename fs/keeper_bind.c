@@ -1,0 +1,174 @@
+#include "fs/keeper_bind.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/mountinfo.h"
+
+#define BINDS_MAX 4096
+#define PIPE_FD 3
+
+struct keeper_bind {
+        int mnt_id;
+        uint64_t volume;
+        uint64_t ino; /* 0 until it is known */
+        bool asked, seen;
+        char *path;
+};
+
+struct learned {
+        int mnt_id;
+        uint64_t ino;
+};
+
+void keeper_binds_init(struct keeper_binds *b, keeper_binds_volume_fn volume,
+        keeper_binds_tell_fn tell, void *userdata)
+{
+        *b = (struct keeper_binds){
+                .fd = -EBADF, .volume = volume, .tell = tell, .userdata = userdata};
+}
+
+static _Noreturn void child_main(const struct keeper_binds *b, int out)
+{
+        sigset_t none;
+
+        /* First of all: no connection is kept alive from here. */
+        if (out != PIPE_FD && dup2(out, PIPE_FD) < 0)
+                _exit(1);
+        if (close_range(PIPE_FD + 1, ~0U, 0) < 0)
+                _exit(1);
+        (void)prctl(PR_SET_NAME, "akvfs-binds");
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+
+        for (size_t i = 0; i < b->n; i++) {
+                const struct keeper_bind *bind = &b->list[i];
+                struct learned l = {.mnt_id = bind->mnt_id};
+                struct statx st;
+
+                if (bind->ino != 0 ||
+                        statx(AT_FDCWD, bind->path,
+                                AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+                                STATX_TYPE | STATX_INO | STATX_MNT_ID, &st) < 0)
+                        continue;
+                /* Something else may be mounted on top. */
+                if (!(st.stx_mask & STATX_MNT_ID) || st.stx_mnt_id != (uint64_t)bind->mnt_id ||
+                        !S_ISREG(st.stx_mode))
+                        continue;
+                l.ino = st.stx_ino;
+                if (write_all(PIPE_FD, &l, sizeof l) < 0)
+                        break;
+        }
+        _exit(0);
+}
+
+/* One child at a time. Each bind is asked for once. */
+static void ask(struct keeper_binds *b)
+{
+        bool wanted = false;
+        int pair[2];
+
+        for (size_t i = 0; i < b->n; i++)
+                wanted |= !b->list[i].asked;
+        if (!wanted || b->fd >= 0)
+                return;
+        if (pipe2(pair, O_CLOEXEC) < 0) {
+                log_error("bind mounts cannot be followed: %s", strerror(errno));
+                return;
+        }
+        pid_t pid = fork();
+        if (pid == 0)
+                child_main(b, pair[1]);
+        safe_close(pair[1]);
+        if (pid < 0) {
+                log_error("bind mounts cannot be followed: %s", strerror(errno));
+                safe_close(pair[0]);
+                return;
+        }
+        for (size_t i = 0; i < b->n; i++)
+                b->list[i].asked = true;
+        (void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
+        b->fd = pair[0];
+}
+
+static int on_mount(void *userdata, int mnt_id, unsigned dev_minor, const char *root,
+        const char *path, const char *fstype)
+{
+        struct keeper_binds *b = userdata;
+        uint64_t volume = streq(root, "/") ? 0 : b->volume(b->userdata, mnt_id, dev_minor, fstype);
+
+        if (volume == 0)
+                return 0;
+        for (size_t i = 0; i < b->n; i++)
+                if (b->list[i].mnt_id == mnt_id && b->list[i].volume == volume) {
+                        b->list[i].seen = true;
+                        return 0;
+                }
+        if (b->n == BINDS_MAX)
+                return 0;
+        struct keeper_bind *bigger = realloc(b->list, (b->n + 1) * sizeof *bigger);
+        if (!bigger)
+                return 0;
+        b->list = bigger;
+        char *copy = strdup(path);
+        if (copy)
+                b->list[b->n++] = (struct keeper_bind){
+                        .mnt_id = mnt_id, .volume = volume, .seen = true, .path = copy};
+        return 0;
+}
+
+void keeper_binds_read(struct keeper_binds *b)
+{
+        for (size_t i = 0; i < b->n; i++)
+                b->list[i].seen = false;
+        int r = mountinfo_walk_roots(on_mount, b);
+        if (r < 0) {
+                log_error("mountinfo cannot be read: %s", strerror(-r));
+                return;
+        }
+        for (size_t i = b->n; i-- > 0;) {
+                struct keeper_bind *bind = &b->list[i];
+                if (bind->seen)
+                        continue;
+                if (bind->ino != 0)
+                        b->tell(b->userdata, bind->volume, bind->ino, false);
+                free(bind->path);
+                *bind = b->list[--b->n];
+        }
+        ask(b);
+}
+
+void keeper_binds_receive(struct keeper_binds *b)
+{
+        struct learned l;
+        ssize_t n;
+
+        while ((n = read(b->fd, &l, sizeof l)) == (ssize_t)sizeof l)
+                for (size_t i = 0; i < b->n; i++)
+                        if (b->list[i].mnt_id == l.mnt_id && b->list[i].ino == 0) {
+                                b->list[i].ino = l.ino;
+                                b->tell(b->userdata, b->list[i].volume, l.ino, true);
+                        }
+        if (n < 0 && errno == EAGAIN)
+                return;
+        b->fd = safe_close(b->fd);
+        ask(b);
+}
+
+void keeper_binds_tell(struct keeper_binds *b)
+{
+        for (size_t i = 0; i < b->n; i++)
+                if (b->list[i].ino != 0)
+                        b->tell(b->userdata, b->list[i].volume, b->list[i].ino, true);
+}
+
+void keeper_binds_done(struct keeper_binds *b)
+{
+        safe_close(b->fd);
+        for (size_t i = 0; i < b->n; i++)
+                free(b->list[i].path);
+        free(b->list);
+}

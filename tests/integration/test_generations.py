@@ -1,0 +1,117 @@
+"""All files of a class together: `..data` and the folders that it points to."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+import machine
+from classes import element
+from machine import wait_until
+from services import secret
+
+
+@pytest.fixture
+def pair(akvfs, services, spc):
+    for name in ("crt", "key"):
+        services.set_secret(name, secret("1"))
+    text = spc([element("crt", alias="tls/crt"), element("key")])
+    with akvfs.mount(text, "poll_interval=1h") as mount:
+        yield mount
+
+
+def rotate(mount, services, akvfs, text):
+    """Both at once; returns what they are now."""
+    values = {"tls/crt": secret(text), "key": secret(text)}
+    services.set_secret("crt", values["tls/crt"])
+    services.set_secret("key", values["key"])
+    akvfs.ok("refresh", mount.point)
+    return {name: value.encode() for name, value in values.items()}
+
+
+def read_all(folder):
+    return {name: (folder / name).read_bytes() for name in ("tls/crt", "key")}
+
+
+def test_the_first_generation(pair):
+    assert sorted(os.listdir(pair.point)) == ["..1", "..data", "key", "tls"]
+    assert os.readlink(pair / "..data") == "..1"
+    assert sorted(os.listdir(pair / "..data")) == ["key", "tls"]
+    assert read_all(pair / "..data") == read_all(pair.point)
+    plain, own = os.stat(pair / "key"), os.stat(pair / "..data" / "key")
+    assert plain.st_ino != own.st_ino and plain.st_nlink == own.st_nlink == 1
+    assert (plain.st_mode, plain.st_size) == (own.st_mode, own.st_size)
+
+
+def test_a_set_of_changes_is_one_generation(pair, services, akvfs):
+    for number in range(2, 6):
+        values = rotate(pair, services, akvfs, str(number))
+        wait_until(lambda: read_all(pair / "..data") == values, "..data shows both")
+        assert read_all(pair.point) == values, "plain names come first"
+    target = os.readlink(pair / "..data")
+    assert pair.status()["generation"] == int(target[2:])
+    # The one before stays, older ones go.
+    wait_until(
+        lambda: len([name for name in os.listdir(pair.point) if name[:2] == ".."]) == 3,
+        "..data and two generations are listed",
+    )
+    assert not os.path.exists(pair / "..1")
+
+
+def test_who_is_in_a_generation_stays_in_it(pair, services, akvfs):
+    before = read_all(pair / "..data")
+    folder = os.open(pair / "..data", os.O_PATH | os.O_DIRECTORY)
+    try:
+        for number in range(2, 7):
+            values = rotate(pair, services, akvfs, str(number))
+            wait_until(lambda: read_all(pair / "..data") == values, "..data shows both")
+        for name, value in before.items():
+            fd = os.open(name, os.O_RDONLY, dir_fd=folder)
+            assert os.read(fd, 1 << 16) == value, "also when it is no longer listed"
+            os.close(fd)
+    finally:
+        os.close(folder)
+
+
+def test_watchers_of_kubernetes_volumes_see_each(pair, services, akvfs, watch):
+    folder = watch(pair.point, "moved_to", "create", "delete")
+    for number in range(2, 6):
+        values = rotate(pair, services, akvfs, str(number))
+        wait_until(lambda: read_all(pair / "..data") == values, "..data shows both")
+    generation = pair.status()["generation"]
+    folder.wait_for("MOVED_TO", "..data", count=generation - 1)
+    assert folder.count("MOVED_TO", "..data") == generation - 1
+
+
+def test_data_is_warm(pair):
+    for _ in range(2):
+        read_all(pair / "..data")
+    path = str(pair / "..data" / "key")
+    before = pair.status()["fuse_requests"]
+    for _ in range(10_000):
+        fd = os.open(path, os.O_RDONLY)
+        os.read(fd, 4096)
+        os.close(fd)
+        os.readlink(pair / "..data")
+    assert pair.status()["fuse_requests"] == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_certificate_and_key_are_never_of_two_versions(folder):
+    """100,000 tries beside a rotation each millisecond."""
+    point = folder / "mnt"
+    point.mkdir()
+    done = subprocess.run(
+        [str(machine.BUILD / "tests" / "stress-pair"), "--tries", "100000", str(point)],
+        capture_output=True,
+        text=True,
+    )
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert (seen["mixed"], seen["failed"]) == (0, 0)
+    assert seen["tries"] + seen["missed"] == 100_000 and seen["missed"] < 1000
+    assert seen["generations"] > 10
+    assert not machine.mounts_below(folder)

@@ -1,0 +1,95 @@
+"""A bind mount of one file, as kubelet makes for `subPath`, follows rotation; a descriptor does not."""
+
+import contextlib
+import os
+import signal
+import subprocess
+
+import pytest
+
+from classes import element
+from machine import wait_until
+from services import secret
+
+
+@contextlib.contextmanager
+def bound(source, target):
+    target.touch()
+    subprocess.run(["mount", "--bind", str(source), str(target)], check=True)
+    try:
+        yield target
+    finally:
+        subprocess.run(["umount", str(target)], check=True)
+
+
+@pytest.fixture
+def mount(akvfs, services, spc):
+    services.set_secret("pw", secret("0"))
+    services.set_secret("other", secret("other"))
+    text = spc([element("pw"), element("pw", alias="d/pw"), element("other")])
+    with akvfs.mount(text, "poll_interval=1h") as it:
+        yield it
+
+
+def rotate(mount, services, akvfs, text):
+    value = secret(text)
+    services.set_secret("pw", value)
+    akvfs.ok("refresh", mount.point)
+    return value.encode()
+
+
+@pytest.mark.parametrize("name", ["pw", "d/pw"])
+def test_a_bind_mount_shows_each_rotation(mount, services, akvfs, folder, name):
+    with bound(mount / name, folder / "bound") as file:
+        for number in range(1, 5):
+            value = rotate(mount, services, akvfs, "longer each time " * number)
+            wait_until(lambda: file.read_bytes() == value, "the bind mount shows the new value")
+            assert os.stat(file).st_size == len(value)
+        value = rotate(mount, services, akvfs, "short")
+        wait_until(lambda: file.read_bytes() == value, "a shorter one as well")
+
+
+def test_a_descriptor_opened_by_name_keeps_its_version(mount, services, akvfs, folder):
+    with bound(mount / "pw", folder / "bound") as file:
+        first = rotate(mount, services, akvfs, "1")
+        wait_until(lambda: file.read_bytes() == first, "the bind mount shows the new value")
+        fd = os.open(mount / "pw", os.O_RDONLY)
+        try:
+            for number in range(2, 4):
+                value = rotate(mount, services, akvfs, str(number))
+                wait_until(lambda: file.read_bytes() == value, "the bind mount shows the new value")
+                assert os.pread(fd, 4096, 0) == first
+        finally:
+            os.close(fd)
+
+
+def test_what_is_not_bound_does_not_follow(mount, services, akvfs, folder):
+    before = (mount / "pw").read_bytes()
+    fd = os.open(mount / "pw", os.O_RDONLY)
+    try:
+        with bound(mount / "d/pw", folder / "bound") as file:
+            value = rotate(mount, services, akvfs, "1")
+            wait_until(lambda: file.read_bytes() == value, "the bind mount shows the new value")
+            assert os.pread(fd, 4096, 0) == before
+    finally:
+        os.close(fd)
+
+
+def test_a_new_worker_goes_on_with_it(mount, services, akvfs, folder):
+    with bound(mount / "pw", folder / "bound") as file:
+        first = rotate(mount, services, akvfs, "1")
+        wait_until(lambda: file.read_bytes() == first, "the bind mount shows the new value")
+        worker = mount.status()["worker_pid"]
+        os.kill(worker, signal.SIGKILL)
+        wait_until(
+            lambda: mount.status()["worker_pid"] != worker, "another worker has taken over"
+        )
+        assert file.read_bytes() == first
+
+        services.set_secret("pw", secret("2"))
+        wait_until(
+            lambda: akvfs.run("refresh", mount.point).returncode == 0, "everything was fetched again"
+        )
+        value = (mount / "pw").read_bytes()
+        assert value != first
+        wait_until(lambda: file.read_bytes() == value, "the bind mount shows the newest value")
