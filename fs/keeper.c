@@ -343,7 +343,7 @@ static void unmount_all(struct keeper *k)
         }
         /* What umount2(2) said is one thing, what is there another. */
         if (k->n_volumes > 0)
-                (void)mountinfo_walk(mark_seen, k);
+                (void)mountinfo_walk(keeper_mark_seen, k);
         for (size_t i = 0; i < k->n_volumes; i++) {
                 if (k->volumes[i].seen)
                         log_error("%s is still in the mount table; run: umount -l %s",

@@ -44,6 +44,9 @@ int keeper_open_sources(struct keeper *k);
 
 /* Reads mountinfo, and tells the worker of mounts that somebody else took away. */
 void keeper_on_mountinfo(struct keeper *k);
+/* Marks the volume that a line of mountinfo is as seen: a mountinfo_fn. */
+int keeper_mark_seen(void *userdata, int mnt_id, unsigned dev_minor, const char *path,
+        const char *fstype, const char *source);
 /* The volume that a bind mount shows a part of, or 0; and what is said of it to the worker. For
  * keeper_binds_init(). */
 uint64_t keeper_volume_of(void *userdata, int mnt_id, unsigned dev_minor, const char *fstype);

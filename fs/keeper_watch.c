@@ -27,7 +27,7 @@ void keeper_tell_bound(void *userdata, uint64_t volume, uint64_t ino, bool bound
         keeper_worker_tell(&k->worker, &m, -EBADF);
 }
 
-static int mark_seen(void *userdata, int mnt_id, unsigned dev_minor, const char *path,
+int keeper_mark_seen(void *userdata, int mnt_id, unsigned dev_minor, const char *path,
         const char *fstype, const char *source)
 {
         struct keeper *k = userdata;
@@ -45,7 +45,7 @@ void keeper_on_mountinfo(struct keeper *k)
         for (size_t i = 0; i < k->n_volumes; i++)
                 k->volumes[i].seen = false;
         /* Once for all of them: with a thousand mounts each reading takes milliseconds. */
-        int r = mountinfo_walk(mark_seen, k);
+        int r = mountinfo_walk(keeper_mark_seen, k);
         if (r < 0) {
                 log_error("mountinfo cannot be read: %s", strerror(-r));
                 return;
