@@ -50,7 +50,7 @@ test-integration:
 test-sandbox:
 	$(deps) test
 	@cmake --preset dev --log-level=NOTICE >/dev/null
-	@cmake --build --preset dev -j $(JOBS) --target akvfs akv-emulator stress-rotate stress-crash
+	@cmake --build --preset dev -j $(JOBS) --target akvfs akv-emulator stress-rotate stress-crash stress-many stress-pair
 	@AKVFS_BUILD=build/dev tests/tools/test-integration
 
 .PHONY: lint
