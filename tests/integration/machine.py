@@ -111,3 +111,8 @@ def make_user(name):
 def plain_names(folder):
     """What a class shows in a folder, sorted: without `..data` and the generations."""
     return sorted(name for name in os.listdir(folder) if not name.startswith(".."))
+
+
+def sanitized(binary):
+    """Whether it was built with the address sanitizer."""
+    return b"__asan_init" in binary.read_bytes()

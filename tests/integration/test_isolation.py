@@ -23,13 +23,9 @@ def status_of(pid):
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
-def sanitized(binary):
-    return b"__asan_init" in binary.read_bytes()
-
-
 # The sanitizers' own mlock(2) does nothing and never fails. `make test-sandbox` runs these.
 can_fail_to_lock = pytest.mark.skipif(
-    sanitized(machine.BUILD / "akvfs"), reason="a sanitized build locks no memory"
+    machine.sanitized(machine.BUILD / "akvfs"), reason="a sanitized build locks no memory"
 )
 
 

@@ -34,6 +34,10 @@ def test_no_read_is_torn_at_a_rotation_each_millisecond(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    machine.sanitized(machine.BUILD / "akvfs"),
+    reason="counts memory, of which a sanitized build takes more; `make test-sandbox` runs it",
+)
 def test_a_thousand_mounts_in_one_worker(folder):
     """10 objects each: memory, threads, descriptors; and at rest no cost at all."""
     program = machine.BUILD / "tests" / "stress-many"
