@@ -66,7 +66,7 @@ def test_every_thread_of_the_worker_is_bound(akvfs, services, spc):
             one = status_of(f"{worker}/task/{thread}")
             assert one["NoNewPrivs"] == "1" and one["Uid"].split()[0] != "0"
             # A sanitized worker is not bound; make test-sandbox runs all of this with one that is.
-            assert one["Seccomp"] == ("0" if sanitized(akvfs.binary) else "2")
+            assert one["Seccomp"] == ("0" if machine.sanitized(akvfs.binary) else "2")
 
 
 def test_a_worker_that_follows_is_bound_as_well(akvfs, services, spc):
@@ -234,7 +234,7 @@ def test_nobody_may_look_and_no_core_is_left(akvfs, services, spc):
         for pid in (row["worker_pid"], row["keeper_pid"]):
             # What is not dumpable belongs to root in /proc, whoever runs it. (A sanitized worker
             # has to look at itself, and so may its account.)
-            assert os.stat(f"/proc/{pid}/environ").st_uid == 0 or sanitized(akvfs.binary)
+            assert os.stat(f"/proc/{pid}/environ").st_uid == 0 or machine.sanitized(akvfs.binary)
             limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
             core = next(line for line in limits.splitlines() if line.startswith("Max core"))
             assert core.split()[4:6] == ["0", "0"]
@@ -244,7 +244,7 @@ def test_nobody_may_look_and_no_core_is_left(akvfs, services, spc):
             + ["cat", f"/proc/{row['worker_pid']}/environ"],
             capture_output=True,
         )
-        assert done.returncode != 0 or sanitized(akvfs.binary), "its own account can look into it"
+        assert done.returncode != 0 or machine.sanitized(akvfs.binary), "its own account can look into it"
 
 
 def unlocked(akvfs, who, *words):
