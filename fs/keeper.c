@@ -18,7 +18,9 @@
 #include "fs/keeper_spare.h"
 
 #define VOLUMES_MAX 4096
-#define ANSWERS_MAX 256 /* that wait for the worker; beyond that it is not listened to */
+/* That wait for the worker; beyond that it is not listened to. Room for an answer about every
+ * volume, and more: a worker that hands over a journal does not read meanwhile. */
+#define ANSWERS_MAX ((size_t)2 * VOLUMES_MAX)
 #define MOUNTINFO_MS 50 /* between two looks at mountinfo: each mount and unmount asks for one */
 /* What a worker that was told to end has to take its mounts down; then it is killed. One that does
  * not even die of that is left behind: it may sit in a system call that nobody answers. */
