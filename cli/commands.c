@@ -38,6 +38,7 @@ struct commands {
         struct served *list;
         struct refresh *refreshes;
         bool ending;
+        bool making_way;
         bool used;
 };
 
@@ -48,7 +49,7 @@ bool commands_are_idle(const struct commands *c)
 
 static void check_idle(struct commands *c)
 {
-        if (c->used || c->ending)
+        if (c->used || c->ending || c->making_way)
                 c->config.idle(c->config.userdata);
 }
 
@@ -444,8 +445,7 @@ static void on_closed(void *userdata, struct control_conn *conn)
                         refresh_free(r);
         }
         /* it still counts now; whoever is told looks again later */
-        if (c->used || c->ending)
-                c->config.idle(c->config.userdata);
+        check_idle(c);
 }
 
 /* --- life --- */
@@ -476,6 +476,18 @@ void commands_free(struct commands *c)
                 return;
         control_server_free(c->server);
         free(c);
+}
+
+void commands_make_way(struct commands *c)
+{
+        c->making_way = true;
+        control_server_stop_listening(c->server);
+        check_idle(c);
+}
+
+bool commands_are_quiet(const struct commands *c)
+{
+        return control_server_connections(c->server) == 0;
 }
 
 void commands_end(struct commands *c)

@@ -18,7 +18,8 @@ enum {
         WORD_JSON,
         WORD_FOREGROUND,
         WORD_RUN_AS,
-        WORD_PRIVILEGED
+        WORD_PRIVILEGED,
+        WORD_TAKE
 };
 
 static const struct word table[] = {
@@ -29,6 +30,7 @@ static const struct word table[] = {
         {"foreground", 0, false, WORD_FOREGROUND},
         {"run-as", 0, true, WORD_RUN_AS},
         {"privileged", 0, false, WORD_PRIVILEGED},
+        {"take", 0, false, WORD_TAKE},
 };
 
 int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct err *e)
@@ -65,6 +67,9 @@ int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct e
                         break;
                 case WORD_PRIVILEGED:
                         w.privileged = true;
+                        break;
+                case WORD_TAKE:
+                        w.take = true;
                         break;
                 default:
                         return err_set_cause(
@@ -105,14 +110,16 @@ void daemon_words_format(const struct daemon_words *w, const char *command, char
         }
         if (w->privileged)
                 argv[n++] = "--privileged";
+        if (w->take)
+                argv[n++] = "--take";
         argv[n] = NULL;
 }
 
 /* --- starting --- */
 
 /* In the child: between fork and exec, so nothing that allocates. */
-_Noreturn static void run_keeper(
-        int listen_fd, pid_t parent, bool foreground, const char *const *argv, char *const *envp)
+_Noreturn static void run_keeper(int listen_fd, int door_fd, pid_t parent, bool foreground,
+        const char *const *argv, char *const *envp)
 {
         sigset_t none;
 
@@ -134,10 +141,11 @@ _Noreturn static void run_keeper(
         int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         /* high first: what is moved may lie on 3 */
         int high = fcntl(listen_fd, F_DUPFD_CLOEXEC, 16);
-        if (null_fd < 0 || high < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
+        int high_door = fcntl(door_fd, F_DUPFD_CLOEXEC, 16);
+        if (null_fd < 0 || high < 0 || high_door < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
                 (!foreground && dup2(null_fd, STDOUT_FILENO) < 0) ||
-                dup2(high, KEEPER_LISTEN_FD) < 0 || hygiene_close_from(KEEPER_LISTEN_FD + 1) < 0 ||
-                (!foreground && chdir("/") < 0))
+                dup2(high, KEEPER_LISTEN_FD) < 0 || dup2(high_door, KEEPER_DOOR_FD) < 0 ||
+                hygiene_close_from(KEEPER_DOOR_FD + 1) < 0 || (!foreground && chdir("/") < 0))
                 _exit(126);
         execve("/proc/self/exe", (char *const *)(uintptr_t)argv, envp);
         _exit(127);
@@ -146,7 +154,7 @@ _Noreturn static void run_keeper(
 int daemon_start(const struct rundir *d, const struct daemon_options *o, char **ret_name,
         pid_t *ret_pid, struct err *e)
 {
-        _cleanup_close_ int listen_fd = -EBADF;
+        _cleanup_close_ int listen_fd = -EBADF, door_fd = -EBADF;
         _cleanup_free_ char *path = NULL;
         _cleanup_free_ char **envp = hygiene_environment(environ);
         const char *argv[DAEMON_ARGC_MAX];
@@ -154,7 +162,7 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
 
         if (!envp)
                 return err_set(e, -ENOMEM, "out of memory");
-        int r = rundir_listen(d, &listen_fd, &path, e);
+        int r = rundir_listen(d, &listen_fd, &door_fd, &path, e);
         if (r < 0)
                 return r;
         _cleanup_free_ char *name = strdup(path + strlen(d->path) + 1);
@@ -179,7 +187,7 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
                         if (keeper != 0)
                                 _exit(keeper < 0 ? 125 : 0);
                 }
-                run_keeper(listen_fd, parent, o->foreground, argv, envp);
+                run_keeper(listen_fd, door_fd, parent, o->foreground, argv, envp);
         }
         r = pid < 0 ? -errno : 0;
         if (r == 0 && !o->foreground) {

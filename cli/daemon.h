@@ -31,6 +31,7 @@ struct daemon_words {
         bool foreground;
         const char *run_as; /* the worker's account as "UID:GID", or NULL: the keeper's own */
         bool privileged;    /* to the worker: it serves root, whose keeper mounts by mount(2) */
+        bool take; /* to the keeper: another one hands everything over, on KEEPER_TAKE_FD */
 };
 int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct err *e);
 /* argv for `akvfs COMMAND`: room for DAEMON_ARGC_MAX, strings borrowed, NULL-terminated. */
@@ -38,8 +39,11 @@ int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct e
 void daemon_words_format(const struct daemon_words *w, const char *command, char level[static 2],
         const char *argv[static DAEMON_ARGC_MAX]);
 
-/* The listening socket in a keeper; the worker has it as WORKER_LISTEN_FD. */
+/* The listening socket in a keeper that begins with nothing; the worker has it as WORKER_LISTEN_FD.
+ */
 #define KEEPER_LISTEN_FD 3
+/* And its door. */
+#define KEEPER_DOOR_FD 4
 #define WORKER_LISTEN_FD 4
 /* The log file, opened by the keeper: the worker's account could not. Only with such a log. */
 #define WORKER_LOG_FD 5

@@ -14,6 +14,7 @@ static const struct {
         {"get", "fetch once and print, without a mount", cli_get},
         {"refresh", "poll now", cli_refresh},
         {"status", "mounts, objects, versions, ages, errors", cli_status},
+        {"upgrade", "put a new program in place, without a failed read", cli_upgrade},
         {"keeper", NULL, cli_keeper},
         {"worker", NULL, cli_worker},
 };
@@ -28,6 +29,7 @@ static void print_help(FILE *f)
               "  akvfs get CLASS.yaml [FILE]\n"
               "  akvfs refresh [DIR]\n"
               "  akvfs status [DIR] [--json]\n"
+              "  akvfs upgrade [DIR] [--binary FILE]\n"
               "\n",
                 f);
         for (size_t i = 0; i < ELEMENTSOF(commands); i++)

@@ -12,12 +12,14 @@
 #include "cli/daemon.h"
 #include "cli/log_target.h"
 #include "cli/notify.h"
+#include "fs/keeper.h"
 
 /* A worker that ends just when we knock is no reason to fail. */
 #define ATTEMPTS 5
 
-/* How long the heir of a killed keeper is looked for. */
-#define HEIR_TRIES 100
+/* How long another keeper is looked for, after one was killed or has made way: a worker that makes
+ * way too may take half of it. */
+#define HEIR_TRIES 1500
 #define HEIR_PAUSE_MS 20
 
 #define SYSLOG_HINT "syslog (journalctl -t akvfs)"
@@ -218,17 +220,19 @@ static int block_signals(void)
         return fd < 0 ? -errno : fd;
 }
 
-/* A keeper that was killed has an heir (fs/keeper_guardian.h), and so has the place of the parent:
- * as the subreaper it is ours. The worker knows its pid once it has taken over. */
+/* A keeper that was killed has an heir (fs/keeper_guardian.h), and one that made way has somebody
+ * it made way for: as the subreaper we are the parent. The worker knows its pid once it has taken
+ * over; one that has just made way itself may close the door on us. */
 static bool find_heir(struct foreground *f)
 {
         for (int i = 0; i < HEIR_TRIES; i++) {
                 _cleanup_(control_client_freep) struct control_client *c = NULL;
                 _cleanup_err_ struct err e = {0};
 
-                if (control_client_new(f->dir, f->socket, &c, &e) < 0)
+                int r = control_client_new(f->dir, f->socket, &c, &e);
+                if (r == -ECONNREFUSED || r == -ENOENT)
                         return false;
-                pid_t pid = control_client_hello(c)->keeper_pid;
+                pid_t pid = r < 0 ? 0 : control_client_hello(c)->keeper_pid;
                 if (pid > 0 && pid != f->keeper) {
                         f->keeper = pid;
                         return true;
@@ -236,6 +240,12 @@ static bool find_heir(struct foreground *f)
                 (void)poll(NULL, 0, HEIR_PAUSE_MS);
         }
         return false;
+}
+
+static bool has_heir(int status)
+{
+        return WIFSIGNALED(status) ||
+               (WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_HANDED_OVER);
 }
 
 /* Passes on what came. 1 when the keeper has ended, with its wait status. */
@@ -254,7 +264,7 @@ static int handle_signals(struct foreground *f, int *ret_status)
         }
         pid_t pid;
         while ((pid = waitpid(-1, ret_status, WNOHANG)) > 0)
-                if (pid == f->keeper && (!WIFSIGNALED(*ret_status) || !find_heir(f)))
+                if (pid == f->keeper && (!has_heir(*ret_status) || !find_heir(f)))
                         return 1;
         return 0;
 }

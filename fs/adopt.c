@@ -54,6 +54,16 @@ static int add_volume(struct adoption *a, uint64_t id, int fd)
 /* The socket still blocks: there is nothing else to do before this is over. */
 static int receive(struct fs *fs, struct adoption *a, int socket)
 {
+        struct keeper_msg ready;
+
+        /* A keeper that replaces a worker by plan ends the old one no sooner. */
+        keeper_msg_init(&ready, KEEPER_READY, 0);
+        ready.seq = JOURNAL_VERSION;
+        int sent = keeper_msg_set(ready.name, sizeof ready.name, AKVFS_VERSION);
+        if (sent == 0)
+                sent = keeper_send(socket, &ready, -EBADF);
+        if (sent < 0)
+                return sent;
         for (;;) {
                 struct keeper_msg m;
                 _cleanup_close_ int fd = -EBADF;

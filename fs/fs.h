@@ -18,6 +18,14 @@ int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e);
 pid_t fs_keeper_pid(const struct fs *fs); /* now: another one after a keeper was killed */
 void fs_stop(struct fs *fs);              /* after the last mount is gone; joins the threads */
 
+/* A worker that is to take over by plan waits. fn finishes what it has promised to anybody, calls
+ * fs_leave() and ends the process; it is killed when that takes too long. Without fn nothing is
+ * done about it. */
+void fs_on_leave(struct fs *fs, void (*fn)(void *userdata), void *userdata);
+/* Answers every request that was read and reads no more; nothing is unmounted, and the journal says
+ * all that is needed. Nothing of this header may be called afterwards. */
+void fs_leave(struct fs *fs);
+
 struct fs_mount_config {
         const char *mountpoint; /* absolute; an empty directory */
         const char *fsname;     /* first field of mountinfo's source: "akvfs:CLASS" */

@@ -19,6 +19,8 @@ struct fs {
         bool keeper_gone;
         bool resend;
         struct snapshot *snapshot;
+        void (*leave)(void *userdata);
+        void *leave_userdata;
 };
 
 struct fs_mount *fs_mount_next(struct fs_mount *m);
@@ -30,6 +32,8 @@ void fs_mount_on_answer(struct fs_mount *m, const struct keeper_msg *answer, int
 void fs_mount_on_heir(struct fs_mount *m);
 /* Tells the heir of this mount; 1 when there is something to tell, 0, or negative errno. */
 int fs_mount_give_back(struct fs_mount *m);
+/* No request of it is read any more. */
+void fs_mount_leave(struct fs_mount *m);
 /* Nobody is left who could unmount on our behalf. */
 void fs_mount_on_keeper_gone(struct fs_mount *m);
 

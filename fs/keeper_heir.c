@@ -17,6 +17,9 @@ void keeper_release(struct keeper *k)
         k->volumes = NULL;
         k->n_volumes = 0;
         keeper_worker_done(&k->worker);
+        keeper_worker_done(&k->next);
+        keeper_upgrade_release(&k->upgrade);
+        k->swap_by = 0;
         for (size_t i = 0; i < k->n_renamers; i++)
                 renamer_done(&k->renamers[i]);
         k->n_renamers = 0;
@@ -57,8 +60,10 @@ static int take_over(struct keeper *k)
                         (struct volume){.id = back.mounts[i].id, .mount = back.mounts[i].mount};
         back.n = 0;
         k->area_fd = TAKE_FD(back.area_fd);
+        k->area_version = back.area_version;
         (void)setsockopt(k->guardian.channel, SOL_SOCKET, SO_PASSCRED, &off, sizeof off);
-        r = keeper_worker_adopt(&k->worker, back.worker, TAKE_FD(k->guardian.channel), back.starts);
+        r = keeper_worker_adopt(
+                &k->worker, back.worker, -EBADF, TAKE_FD(k->guardian.channel), back.starts);
         keeper_returned_done(&back);
         if (r < 0) {
                 /* It died after it had given everything back: as any worker that dies. */
@@ -78,7 +83,7 @@ static int take_over(struct keeper *k)
  * over, the worker knows already where to turn to. */
 int keeper_succeed(struct keeper *k)
 {
-        const struct keeper_options *o = k->worker.options;
+        const struct keeper_options *o = &k->options;
         int r;
 
         do {
@@ -90,7 +95,10 @@ int keeper_succeed(struct keeper *k)
                 (void)prctl(PR_SET_NAME, "akvfs");
                 if (o->parent_death_signal)
                         (void)prctl(PR_SET_PDEATHSIG, o->parent_death_signal);
+                int program = k->worker.program; /* what a worker was replaced by stays */
                 keeper_worker_init(&k->worker, o);
+                k->worker.program = program;
+                keeper_worker_init(&k->next, o);
 
                 struct guardian next;
                 guardian_init(&next);

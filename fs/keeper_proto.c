@@ -55,11 +55,36 @@ static bool staged_name(const char *s)
         return hex && strlen(hex) == 32 && strspn(hex, "0123456789abcdef") == 32;
 }
 
+static bool all_terminated(const struct keeper_msg *m)
+{
+        return terminated(m->path, sizeof m->path) && terminated(m->name, sizeof m->name) &&
+               terminated(m->staged, sizeof m->staged) && terminated(m->detail, sizeof m->detail);
+}
+
+int keeper_visit_valid(const struct keeper_msg *m)
+{
+        if (!all_terminated(m))
+                return -EINVAL;
+        switch (m->op) {
+        case KEEPER_GIVE:
+                if (m->path[0] != '/' || m->mount == 0)
+                        return -EINVAL;
+                return m->flags & ~(uint32_t)KEEPER_PRIVILEGED ? -EINVAL : 0;
+        case KEEPER_UPGRADE:
+                return m->flags & ~(uint32_t)KEEPER_WORKER_ALONE ? -EINVAL : 0;
+        case KEEPER_READY:
+        case KEEPER_HELLO:
+        case KEEPER_AREA:
+        case KEEPER_LEAVE:
+                return m->flags ? -EINVAL : 0;
+        default:
+                return m->op < KEEPER_UPGRADE || m->op > KEEPER_STAY || m->flags ? -EINVAL : 0;
+        }
+}
+
 int keeper_msg_valid(const struct keeper_msg *m)
 {
-        if (!terminated(m->path, sizeof m->path) || !terminated(m->name, sizeof m->name) ||
-                !terminated(m->staged, sizeof m->staged) ||
-                !terminated(m->detail, sizeof m->detail))
+        if (!all_terminated(m))
                 return -EINVAL;
 
         switch (m->op) {
@@ -83,6 +108,7 @@ int keeper_msg_valid(const struct keeper_msg *m)
                 return m->flags ? -EINVAL : 0;
         case KEEPER_AREA:
         case KEEPER_SERVING:
+        case KEEPER_READY:
                 return m->flags ? -EINVAL : 0;
         default:
                 return -EINVAL;
@@ -170,8 +196,12 @@ int keeper_recv_from(int socket, struct keeper_msg *m, int *ret_fd, pid_t *ret_s
         }
         if (n == 0)
                 return 0;
+        /* Magic and version stand in front whatever the rest of a message is. */
+        if (!bad && n >= (ssize_t)offsetof(struct keeper_msg, op) && m->magic == KEEPER_MAGIC &&
+                m->version != KEEPER_VERSION)
+                return -EPROTONOSUPPORT;
         if (bad || n != (ssize_t)sizeof *m || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
-                m->magic != KEEPER_MAGIC || m->version != KEEPER_VERSION)
+                m->magic != KEEPER_MAGIC)
                 return -EPROTO;
         *ret_fd = TAKE_FD(fd);
         *ret_sender = sender;

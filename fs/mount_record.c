@@ -163,6 +163,12 @@ void fs_mount_drop(struct fs_mount *m)
         fs_mount_free(m);
 }
 
+void fs_mount_leave(struct fs_mount *m)
+{
+        if (m->session)
+                server_remove(m->fs->server, m->session);
+}
+
 /* --- for the owner --- */
 
 bool fs_mount_is_adopted(const struct fs_mount *m)

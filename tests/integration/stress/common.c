@@ -32,7 +32,19 @@ struct view_file *stress_file(const char *path, uint32_t version, size_t size)
         return f;
 }
 
-pid_t stress_keeper(const char *const *worker_argv, int *ret_report)
+int stress_next_keeper(const char *const *worker_argv, const char *const *keeper_argv)
+{
+        struct keeper_options k = {.worker_argv = worker_argv,
+                .keeper_argv = keeper_argv,
+                .take_fd = fcntl(KEEPER_TAKE_FD, F_DUPFD_CLOEXEC, 64),
+                .guarded = true};
+
+        close(KEEPER_TAKE_FD);
+        return keeper_run(&k);
+}
+
+pid_t stress_keeper(
+        const char *const *worker_argv, const char *const *keeper_argv, int door, int *ret_report)
 {
         int report[2];
 
@@ -44,6 +56,8 @@ pid_t stress_keeper(const char *const *worker_argv, int *ret_report)
                 struct keeper_options k = {.worker_argv = worker_argv,
                         .pass_fds = &report[1],
                         .n_pass_fds = 1,
+                        .keeper_argv = keeper_argv,
+                        .door_fd = door,
                         .guarded = true};
                 _exit(keeper_run(&k));
         }

@@ -13,5 +13,9 @@
 struct view_file *stress_file(const char *path, uint32_t version, size_t size);
 
 /* Forks a keeper whose worker runs this program with these words. *ret_report reads what the worker
- * writes to REPORT_FD. */
-pid_t stress_keeper(const char *const *worker_argv, int *ret_report);
+ * writes to REPORT_FD. A keeper that is to make way for another one has that one's words (they lead
+ * to stress_next_keeper()) and a door; else NULL and 0. */
+pid_t stress_keeper(
+        const char *const *worker_argv, const char *const *keeper_argv, int door, int *ret_report);
+/* Runs the next keeper, which everything is handed over to; its exit status. */
+int stress_next_keeper(const char *const *worker_argv, const char *const *keeper_argv);

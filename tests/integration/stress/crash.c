@@ -1,13 +1,14 @@
-/* Readers while the worker, the keeper or both in turn are killed again and again: nothing fails,
- * nothing is wrong, and rotation goes on with renames that watchers see.
+/* Readers while the worker, the keeper or both in turn are killed again and again, or replaced by
+ * plan: nothing fails, nothing is wrong, and rotation goes on with renames that watchers see.
  *
- *     stress-crash [--kills N] [--threads N] [--victim worker|keeper|both] [--no-resend] DIR
+ *     stress-crash [--kills N] [--threads N] [--victim worker|keeper|both|upgrade|upgrade-worker]
+ *                  [--no-resend] DIR
  *
  * A real keeper and worker show FILES files and rotate one of them every few milliseconds. Threads
  * look names up (there and not there), stat, list and read; one thread drops the kernel's caches,
  * so that requests keep coming. The worker is killed with SIGKILL at random moments and its
  * successor takes over. Prints one JSON line. Exit status 1 when an operation failed (with
- * --no-resend: ECONNABORTED is allowed), bytes were wrong, or a version went back.
+ * --no-resend and a kill: ECONNABORTED is allowed), bytes were wrong, or a version went back.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -21,11 +22,14 @@
 #include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #include "base/log.h"
+#include "fs/keeper_proto.h"
 #include "tests/integration/stress/common.h"
 
 #define FILES 24
@@ -117,6 +121,12 @@ static void on_signal(void *userdata, int fd, uint32_t revents)
                 fs_mount_end(w->mount);
 }
 
+static void on_leave(void *userdata)
+{
+        fs_leave(((struct worker *)userdata)->fs);
+        _exit(0);
+}
+
 static int worker_main(char **argv)
 {
         static const struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
@@ -133,6 +143,7 @@ static int worker_main(char **argv)
                 fs_start(w.loop, KEEPER_WORKER_FD, &w.fs, NULL) < 0)
                 return 1;
 
+        fs_on_leave(w.fs, on_leave, &w);
         if (fs_adopted(w.fs, &w.mount, 1) == 1) {
                 fs_mount_attach(w.mount, &events, &w);
                 begin(&w);
@@ -327,6 +338,41 @@ static bool wait_for(struct prey *p, char kind, pid_t not )
         return false;
 }
 
+/* --- replacing --- */
+
+/* Nobody else finds it: an abstract name of the kernel's choice. */
+static int make_door(struct sockaddr_un *ret, socklen_t *ret_len)
+{
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        const struct sockaddr_un any = {.sun_family = AF_UNIX};
+
+        *ret_len = sizeof *ret;
+        if (bind(fd, (const struct sockaddr *)&any, sizeof any.sun_family) < 0 ||
+                listen(fd, 4) < 0 || getsockname(fd, (struct sockaddr *)ret, ret_len) < 0)
+                return -1;
+        return fd;
+}
+
+/* As `akvfs upgrade` does, with this very program as the new one. */
+static bool upgrade(const struct sockaddr_un *door, socklen_t len, bool worker_alone)
+{
+        struct keeper_msg m;
+        int passed = -EBADF;
+
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        keeper_msg_init(&m, KEEPER_UPGRADE, 0);
+        m.flags = worker_alone ? KEEPER_WORKER_ALONE : 0;
+        bool done = connect(fd, (const struct sockaddr *)door, len) == 0 &&
+                    keeper_send(fd, &m, program) == 0 && keeper_recv(fd, &m, &passed) == 1 &&
+                    m.op == KEEPER_UPGRADED && m.result == 0;
+        if (!done)
+                fprintf(stderr, "no upgrade: %s: %s\n", strerror(errno), m.detail);
+        close(program);
+        close(fd);
+        return done;
+}
+
 /* A watcher sees a rename within 10 s. */
 static bool rotates(void)
 {
@@ -367,6 +413,10 @@ int main(int argc, char **argv)
 
         if (argc == 3 && streq(argv[1], "worker"))
                 return worker_main(argv);
+        if (argc == 3 && streq(argv[1], "keeper")) {
+                const char *const words[] = {"stress-crash", "worker", argv[2], NULL};
+                return stress_next_keeper(words, (const char *const *)argv);
+        }
         while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
                 if (o == 'k')
                         kills = (unsigned)strtoul(optarg, NULL, 10);
@@ -387,8 +437,11 @@ int main(int argc, char **argv)
                 setenv("AKVFS_NO_RESEND", "1", 1);
 
         const char *const worker_argv[] = {"stress-crash", "worker", dir, NULL};
-        int report;
-        pid_t keeper = stress_keeper(worker_argv, &report);
+        const char *const keeper_argv[] = {"stress-crash", "keeper", dir, NULL};
+        struct sockaddr_un door;
+        socklen_t door_len;
+        int report, door_fd = make_door(&door, &door_len);
+        pid_t keeper = stress_keeper(worker_argv, keeper_argv, door_fd, &report);
         if (keeper < 0)
                 return 1;
         struct prey prey = {.report = fdopen(report, "re"), .keeper = keeper};
@@ -406,6 +459,14 @@ int main(int argc, char **argv)
                 /* A random moment of its life, from its first request on. */
                 struct timespec life = {.tv_nsec = rand_r(&seed) % 200000000L};
                 nanosleep(&life, NULL);
+                if (startswith(victim, "upgrade")) {
+                        bool alone = streq(victim, "upgrade-worker");
+                        pid_t old_worker = prey.worker, old_keeper = prey.keeper;
+                        if (!upgrade(&door, door_len, alone) || !wait_for(&prey, 'w', old_worker) ||
+                                (!alone && !wait_for(&prey, 'k', old_keeper)))
+                                break;
+                        continue;
+                }
                 pid_t victim_pid = worker ? prey.worker : prey.keeper;
                 kill(victim_pid, SIGKILL);
                 if (!wait_for(&prey, worker ? 'w' : 'k', victim_pid))
@@ -422,6 +483,7 @@ int main(int argc, char **argv)
                 killed, (unsigned long long)operations, (unsigned long long)failed,
                 (unsigned long long)aborted, (unsigned long long)wrong, (double)longest_us / 1000,
                 rotation ? "true" : "false");
-        return killed < kills || failed || wrong || (resend && aborted) || operations == 0 ||
+        return killed < kills || failed || wrong ||
+               ((resend || startswith(victim, "upgrade")) && aborted) || operations == 0 ||
                !rotation || status != 0;
 }
