@@ -537,6 +537,15 @@ int class_mount_adopt(const struct class_mount_parts *parts, struct fs_mount *mo
         return 0;
 }
 
+bool class_mount_is(const struct class_mount *cm, const struct mount_request *request)
+{
+        const struct sec *now = cm->mount ? fs_mount_state(cm->mount) : NULL;
+        _cleanup_sec_ struct sec *wanted = NULL;
+
+        return now && format_state(request, request->identity.secret, &wanted) == 0 &&
+               sec_equal(now, wanted);
+}
+
 void class_mount_end(struct class_mount *cm)
 {
         cm->end_wanted = true;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "cli/hygiene.h"
@@ -19,7 +20,8 @@ enum {
         WORD_FOREGROUND,
         WORD_RUN_AS,
         WORD_PRIVILEGED,
-        WORD_TAKE
+        WORD_TAKE,
+        WORD_STORE
 };
 
 static const struct word table[] = {
@@ -31,6 +33,7 @@ static const struct word table[] = {
         {"run-as", 0, true, WORD_RUN_AS},
         {"privileged", 0, false, WORD_PRIVILEGED},
         {"take", 0, false, WORD_TAKE},
+        {"store", 0, true, WORD_STORE},
 };
 
 int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct err *e)
@@ -67,6 +70,9 @@ int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct e
                         break;
                 case WORD_PRIVILEGED:
                         w.privileged = true;
+                        break;
+                case WORD_STORE:
+                        w.store = value;
                         break;
                 case WORD_TAKE:
                         w.take = true;
@@ -110,6 +116,10 @@ void daemon_words_format(const struct daemon_words *w, const char *command, char
         }
         if (w->privileged)
                 argv[n++] = "--privileged";
+        if (w->store) {
+                argv[n++] = "--store";
+                argv[n++] = w->store;
+        }
         if (w->take)
                 argv[n++] = "--take";
         argv[n] = NULL;
@@ -177,8 +187,15 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
                 .log_level = o->log_level,
                 .log_json = o->log_json,
                 .foreground = o->foreground,
+                .store = o->store,
+                .take = o->restore,
         };
         daemon_words_format(&words, "keeper", level, argv);
+        /* One that goes on gets both sockets as any keeper that takes over does. */
+        int pair[2] = {-EBADF, -EBADF};
+        if (o->restore && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+                return err_set(e, -errno, "socketpair: %s", strerror(errno));
+        _cleanup_close_ int ours = pair[0], theirs = pair[1];
         pid_t parent = getpid(), pid = fork();
         if (pid == 0) {
                 /* once more in the background: nobody there waits for the keeper, init does */
@@ -187,7 +204,8 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
                         if (keeper != 0)
                                 _exit(keeper < 0 ? 125 : 0);
                 }
-                run_keeper(listen_fd, door_fd, parent, o->foreground, argv, envp);
+                run_keeper(o->restore ? theirs : listen_fd, door_fd, parent, o->foreground, argv,
+                        envp);
         }
         r = pid < 0 ? -errno : 0;
         if (r == 0 && !o->foreground) {
@@ -201,6 +219,16 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
                 rundir_remove(d, name);
                 return err_set_cause(
                         e, ERR_LOCAL, r, "could not start the keeper: %s", strerror(-r));
+        }
+        theirs = safe_close(theirs);
+        if (o->restore)
+                r = restore_hand_over(o->restore, ours, listen_fd, door_fd, o->log, e);
+        if (r < 0) {
+                (void)kill(pid, SIGKILL);
+                while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                        ;
+                rundir_remove(d, name);
+                return r;
         }
         if (ret_pid)
                 *ret_pid = pid;

@@ -6,18 +6,21 @@
 #pragma once
 
 #include "cli/options.h"
+#include "cli/restore.h"
 #include "cli/rundir.h"
 
 struct daemon_options {
         const char *log; /* for log_target_open() */
         int log_level;   /* enum log_level */
         bool log_json;
-        bool foreground; /* stays the caller's child, dies with it, and takes one mount only */
+        bool foreground;   /* stays the caller's child, dies with it, and takes one mount only */
+        const char *store; /* $NOTIFY_SOCKET, to keep descriptors there; NULL */
+        const struct restore *restore; /* what was kept there; NULL: begins with nothing */
 };
 
-/* Starts a keeper whose worker listens in `d`. Hold the lock. ret_name (freed by the caller) is the
- * socket's name for control_client_new(); ret_pid (optional) the keeper, a child to be waited for
- * when `foreground`. */
+/* Starts a keeper whose worker listens in `d`; with `restore`, one that goes on with that. Hold the
+ * lock. ret_name (freed by the caller) is the socket's name for control_client_new(); ret_pid
+ * (optional) the keeper, a child to be waited for when `foreground`. */
 int daemon_start(const struct rundir *d, const struct daemon_options *o, char **ret_name,
         pid_t *ret_pid, struct err *e);
 
@@ -29,13 +32,14 @@ struct daemon_words {
         int log_level;
         bool log_json;
         bool foreground;
+        const char *store;  /* to the keeper: where descriptors are kept, or NULL */
         const char *run_as; /* the worker's account as "UID:GID", or NULL: the keeper's own */
         bool privileged;    /* to the worker: it serves root, whose keeper mounts by mount(2) */
         bool take; /* to the keeper: another one hands everything over, on KEEPER_TAKE_FD */
 };
 int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct err *e);
 /* argv for `akvfs COMMAND`: room for DAEMON_ARGC_MAX, strings borrowed, NULL-terminated. */
-#define DAEMON_ARGC_MAX 16
+#define DAEMON_ARGC_MAX 20
 void daemon_words_format(const struct daemon_words *w, const char *command, char level[static 2],
         const char *argv[static DAEMON_ARGC_MAX]);
 

@@ -76,6 +76,7 @@ int cli_keeper(int argc, char **argv)
                 .guarded = true,
                 .parent_death_signal = words.foreground ? SIGTERM : 0,
                 .keeper_argv = next,
+                .store = words.store,
                 .door_fd = words.take ? 0 : door_fd,
                 .take_fd = words.take ? listen_fd : 0,
         };
@@ -86,6 +87,7 @@ int cli_keeper(int argc, char **argv)
         words.take = true;
         daemon_words_format(&words, "keeper", level, next);
         words.take = false;
+        words.store = NULL;
         words.run_as = NULL;
         words.privileged = geteuid() == 0;
         daemon_words_format(&words, "worker", level, worker);

@@ -17,6 +17,8 @@ static const char help[] =
         "\n"
         "  -f, --foreground           stay here, log to standard error; SIGTERM and SIGINT unmount\n"
         "                             and end, SIGHUP polls now (for systemd: Type=notify works)\n"
+        "  --keep-on-restart          with -f, in a unit with FileDescriptorStoreMax=: systemctl\n"
+        "                             restart, and the end of all processes at once, keep the mount\n"
         "  -o KEY=VALUE,...           any option below, written with _ for -\n"
         "\n"
         "How it looks:\n"
@@ -63,6 +65,8 @@ static const char help_helper[] =
 struct words_of_mount {
         const char *class_path, *dir;
         bool foreground;
+        bool keep; /* a restart of the service keeps the mount */
+        struct restore *restore;
         bool fake; /* mount(8) -f */
         bool help;
 };
@@ -100,7 +104,7 @@ static int prepare(
         int r = options_resolve_files(o, e);
         if (r == 0)
                 r = mountpoint_resolve(w->dir, &q->mountpoint, e);
-        if (r == 0)
+        if (r == 0 && !(w->restore && restore_has(w->restore, q->mountpoint)))
                 r = mountpoint_check(q->mountpoint, e);
         if (r == 0)
                 r = mountpoint_check_machine(q->allow_other, e);
@@ -145,7 +149,8 @@ static int mount_class(const struct words_of_mount *w, struct options *o)
                 return cli_fail("mount", &e);
         if (w->fake)
                 return CLI_DONE;
-        return w->foreground ? mount_in_foreground(&q, o) : mount_in_background(&q, o);
+        const struct foreground_options f = {.keep = w->keep, .restore = w->restore};
+        return w->foreground ? mount_in_foreground(&q, o, &f) : mount_in_background(&q, o);
 }
 
 static int plain_word(struct words_of_mount *w, const char *value, struct err *e)
@@ -161,6 +166,8 @@ static int plain_word(struct words_of_mount *w, const char *value, struct err *e
 
 static int check_words(const struct words_of_mount *w, struct err *e)
 {
+        if (w->keep && !w->foreground)
+                return err_set_cause(e, ERR_USAGE, -EINVAL, "--keep-on-restart needs -f");
         if (!w->class_path)
                 return err_set_cause(e, ERR_USAGE, -EINVAL, "which CLASS.yaml, and on which DIR?");
         if (!w->dir)
@@ -180,6 +187,7 @@ static int parse(int argc, char **argv, struct words_of_mount *w, struct options
         memcpy(table, all, n * sizeof *table);
         table[n++] = (struct word){"help", 'h', false, 'h'};
         table[n++] = (struct word){"foreground", 'f', false, 'f'};
+        table[n++] = (struct word){"keep-on-restart", 0, false, 'k'};
         table[n++] = (struct word){NULL, 'o', true, 'o'};
 
         words_init(&words, argc, argv);
@@ -190,6 +198,8 @@ static int parse(int argc, char **argv, struct words_of_mount *w, struct options
                 }
                 if (id == 'f')
                         w->foreground = true;
+                else if (id == 'k')
+                        w->keep = true;
                 else if (id == 'o')
                         r = options_parse(o, value, false, e);
                 else if (id == WORD_PLAIN)
@@ -215,7 +225,19 @@ int cli_mount(int argc, char **argv)
                 printf("%s\n%s%s", help, options_help_endpoints, help_examples);
                 return cli_finish_output("mount");
         }
-        return mount_class(&w, &o);
+        if (!w.keep)
+                return mount_class(&w, &o);
+        struct restore *restore = malloc(sizeof *restore);
+        if (!restore)
+                return cli_fail("mount", (err_set(&e, -ENOMEM, "out of memory"), &e));
+        w.restore = restore_find(restore) ? restore : NULL;
+        int status = mount_class(&w, &o);
+        /* Of a start that came to nothing, nothing is left. */
+        if (w.restore && restore->n > 0)
+                restore_abandon(restore);
+        restore_done(restore);
+        free(restore);
+        return status;
 }
 
 static int parse_helper(

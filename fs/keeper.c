@@ -28,6 +28,7 @@
 #define FIXED_FDS (5 + KEEPER_UPGRADE_FDS) /* that the loop looks at, beside renamers */
 #define LEAVE_MS 10000
 #define DIE_MS 2000
+#define PART_MS 1000 /* for renames that are under way when the service is restarted */
 
 struct volume *keeper_find(struct keeper *k, uint64_t id)
 {
@@ -64,6 +65,7 @@ static void answer_mounted(struct keeper *k, const struct keeper_msg *request)
         int r = fd < 0 ? fd : keeper_queue_push(&k->worker.out, &m, fd);
         if (r == 0) {
                 (void)keeper_queue_flush(&k->worker.out, k->worker.fd);
+                keeper_store_changed(&k->store, false);
                 return;
         }
         v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
@@ -108,6 +110,7 @@ static void on_unmount(struct keeper *k, const struct keeper_msg *request)
         if (v) {
                 r = keeper_mount_unmount(&v->mount, request->flags & KEEPER_DETACH, detail);
                 if (r == 0) {
+                        keeper_store_forget(&k->store, v->id);
                         keeper_mount_done(&v->mount);
                         *v = k->volumes[--k->n_volumes];
                 } else if (request->flags & KEEPER_DETACH)
@@ -164,10 +167,12 @@ static bool on_worker(struct keeper *k)
                         safe_close(k->area_fd);
                         k->area_fd = TAKE_FD(fd);
                         k->area_version = (uint32_t)m.seq;
+                        keeper_store_changed(&k->store, true);
                 }
                 break;
         case KEEPER_SERVING:
                 keeper_worker_serves(&k->worker);
+                keeper_store_changed(&k->store, false);
                 keeper_binds_tell(&k->binds);
                 keeper_end_spare(k);
                 keeper_upgrade_served(k);
@@ -224,6 +229,13 @@ static void on_worker_died(struct keeper *k, int status)
         struct pollfd p = {.fd = k->worker.fd, .events = POLLIN};
         while (p.fd >= 0 && poll(&p, 1, 0) > 0 && on_worker(k))
                 ;
+        if (k->parting) {
+                keeper_worker_died(&k->worker, status, false);
+                k->swap_by = 0;
+                keeper_store_sync(k);
+                k->upgrade.over = true;
+                return;
+        }
         if (k->swap_by && k->next.ready && !k->leaving) {
                 on_swapped(k, status);
                 return;
@@ -284,6 +296,20 @@ static bool out_of_patience(struct keeper *k)
         return true;
 }
 
+/* The service is started again soon. What is stored is all that is needed; what is not, is asked
+ * for again. */
+static void part(struct keeper *k)
+{
+        if (!k->store.address || k->leaving || k->parting)
+                return;
+        keeper_upgrade_failed(k, -ESHUTDOWN, "the service is being restarted");
+        keeper_worker_drop(&k->next);
+        keeper_settle_renames(k, PART_MS);
+        keeper_end_spare(k);
+        k->parting = true;
+        keeper_swap(k);
+}
+
 static void on_signal(struct keeper *k)
 {
         struct signalfd_siginfo info;
@@ -291,6 +317,8 @@ static void on_signal(struct keeper *k)
         while (read(k->signal_fd, &info, sizeof info) == sizeof info) {
                 if (info.ssi_signo == SIGCHLD)
                         on_child(k);
+                else if (info.ssi_signo == SIGUSR1)
+                        part(k);
                 else {
                         if (info.ssi_signo != SIGHUP)
                                 leave(k);
@@ -324,6 +352,7 @@ static void unmount_all(struct keeper *k)
                 if (k->volumes[i].seen)
                         log_error("%s is still in the mount table; run: umount -l %s",
                                 k->volumes[i].mount.mountpoint, k->volumes[i].mount.mountpoint);
+                keeper_store_forget(&k->store, k->volumes[i].id);
                 keeper_mount_done(&k->volumes[i].mount);
         }
         k->n_volumes = 0;
@@ -347,6 +376,7 @@ int keeper_open_sources(struct keeper *k)
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGINT);
         sigaddset(&set, SIGHUP);
+        sigaddset(&set, SIGUSR1);
         sigprocmask(SIG_BLOCK, &set, NULL);
         (void)signal(SIGPIPE, SIG_IGN);
         k->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -405,6 +435,7 @@ static void serve(struct keeper *k)
                                 (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
                 int timeout = sooner(keeper_worker_timeout(w), mountinfo_timeout(k));
                 timeout = sooner(timeout, leave_timeout(k));
+                timeout = sooner(timeout, keeper_store_timeout(k));
                 timeout =
                         sooner(timeout, sooner(keeper_swap_timeout(k), keeper_upgrade_timeout(k)));
                 if (poll(p, FIXED_FDS + n, timeout) < 0) {
@@ -438,6 +469,7 @@ static void serve(struct keeper *k)
                         keeper_upgrade_late(k);
                 /* Last: it may give away all that the others look at. */
                 keeper_upgrade_receive(k, p + 5);
+                keeper_store_sync(k);
                 if (w->start_at && keeper_worker_timeout(w) == 0)
                         keeper_restart_worker(k);
                 if (w->pid > 0 && leave_timeout(k) == 0 && !out_of_patience(k))
@@ -454,6 +486,7 @@ static int finish(struct keeper *k)
         }
         keeper_end_spare(k);
         unmount_all(k);
+        keeper_store_clear(&k->store);
         keeper_release(k);
         if (k->worker.pid > 0)
                 return 1; /* left behind */
@@ -493,6 +526,7 @@ int keeper_run(const struct keeper_options *o)
         keeper_worker_init(&k.worker, &k.options);
         keeper_worker_init(&k.next, &k.options);
         keeper_upgrade_init(&k.upgrade, o->door_fd > 0 ? o->door_fd : -EBADF);
+        keeper_store_init(&k.store, o->store);
         guardian_init(&k.guardian);
         keeper_binds_init(&k.binds, keeper_volume_of, keeper_tell_bound, &k);
         int r = keeper_open_sources(&k);

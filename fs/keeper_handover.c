@@ -242,6 +242,10 @@ static int give_all(struct keeper *k, int32_t *count)
         m.seq = k->area_version;
         if (r == 0 && k->area_fd >= 0)
                 r = give(k, &m, k->area_fd, count);
+        keeper_msg_init(&m, KEEPER_STORE, 0);
+        memcpy(m.name, k->store.area, sizeof m.name);
+        if (r == 0 && k->store.record >= 0)
+                r = give(k, &m, k->store.record, count);
         if (r == 0)
                 r = give_worker(k, count);
         keeper_msg_init(&m, KEEPER_CLIENT, 0);
@@ -312,6 +316,7 @@ static bool hand_over(struct keeper *k)
                  * many. Should it be gone at this very moment, a new guardian is started. */
                 guardian_end(&k->guardian);
                 keeper_msg_init(&m, KEEPER_LEAVE, 0);
+                m.result = 1;
                 r = keeper_send(k->upgrade.peer, &m, -EBADF);
                 if (r < 0)
                         (void)snprintf(detail, sizeof detail, "the new keeper ended");

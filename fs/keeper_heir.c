@@ -74,6 +74,7 @@ static int take_over(struct keeper *k)
         keeper_msg_init(&m, KEEPER_ATTACHED, 0);
         m.seq = (uint64_t)getpid();
         keeper_worker_tell(&k->worker, &m, -EBADF);
+        keeper_store_inherit(&k->store);
         log_warning("the keeper was killed; this one took %zu mounts over", k->n_volumes);
         keeper_on_mountinfo(k);
         return 0;

@@ -7,6 +7,7 @@
 #include "fs/keeper_handover.h"
 #include "fs/keeper_mount.h"
 #include "fs/keeper_rename.h"
+#include "fs/keeper_store.h"
 #include "fs/keeper_worker.h"
 
 #define RENAMERS_MAX 64 /* at once, hanging ones included */
@@ -18,8 +19,9 @@
 struct volume {
         uint64_t id;
         struct keeper_mount mount;
-        bool gone; /* from the namespace; told to the worker */
-        bool seen; /* in the mountinfo being read */
+        bool stored; /* its connection is with the service manager */
+        bool gone;   /* from the namespace; told to the worker */
+        bool seen;   /* in the mountinfo being read */
 };
 
 struct keeper {
@@ -44,6 +46,8 @@ struct keeper {
         int64_t swap_by;           /* when patience with that ends; 0: it was not told to */
         uint32_t area_version;     /* of the journal */
         struct keeper_upgrade upgrade;
+        struct keeper_store store;
+        bool parting; /* leaves its mounts to what is stored, as soon as the worker has ended */
         struct volume *volumes;
         size_t n_volumes;
         struct renamer renamers[RENAMERS_MAX];

@@ -37,6 +37,7 @@ static void brief(struct keeper *k)
 {
         struct keeper_msg m;
 
+        keeper_store_changed(&k->store, false); /* the count of starts */
         keeper_msg_init(&m, KEEPER_HELLO, 0);
         m.seq = k->worker.starts;
         m.flags = k->resend ? (uint32_t)KEEPER_RESEND : 0;
@@ -118,7 +119,10 @@ void keeper_swap(struct keeper *k)
 
         k->swap_by = keeper_now_ms() + SWAP_MS;
         if (k->worker.pid <= 0) {
-                keeper_promote(k);
+                if (k->parting)
+                        k->upgrade.over = true;
+                else
+                        keeper_promote(k);
                 return;
         }
         keeper_msg_init(&m, KEEPER_LEAVE, 0);

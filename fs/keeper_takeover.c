@@ -20,6 +20,7 @@ struct taking {
         uint64_t private; /* its mount */
         int worker_fd, worker_pidfd;
         unsigned starts;
+        bool ends; /* the other side, which is our parent then when it is a process of ours */
         char detail[KEEPER_NAME_SIZE];
 };
 
@@ -146,6 +147,10 @@ static int take_one(struct taking *t, const struct keeper_msg *m, int *fd)
                 k->area_version = (uint32_t)m->seq;
                 move_fd(&k->area_fd, fd);
                 return 0;
+        case KEEPER_STORE:
+                memcpy(k->store.area, m->name, sizeof m->name);
+                move_fd(&k->store.record, fd);
+                return 0;
         case KEEPER_WORKER:
                 move_fd(&t->worker_fd, fd);
                 return 0;
@@ -237,21 +242,32 @@ static int await_leave(struct taking *t)
         _cleanup_close_ int fd = -EBADF;
 
         int r = hear(t, &m, &fd);
+        t->ends = r == 0 || m.result == 1;
         return r == 0 || (r == 1 && m.op == KEEPER_LEAVE) ? 0
                : r < 0                                    ? fail(t, r, "the old keeper")
                                                           : fail(t, -ECANCELED, "the old keeper");
 }
 
 /* The signal of a parent's death is for that of the next parent. */
-static void leave_parent(struct keeper *k, int parent)
+static void leave_parent(const struct taking *t, int parent)
 {
         struct pollfd p = {.fd = parent, .events = POLLIN};
+        int sig = t->k->options.parent_death_signal;
 
-        if (!k->options.parent_death_signal)
+        if (!sig)
                 return;
-        while (parent >= 0 && poll(&p, 1, -1) < 0 && errno == EINTR)
+        while (t->ends && parent >= 0 && poll(&p, 1, -1) < 0 && errno == EINTR)
                 ;
-        (void)prctl(PR_SET_PDEATHSIG, k->options.parent_death_signal);
+        (void)prctl(PR_SET_PDEATHSIG, sig);
+}
+
+/* All that is named in the record is with the service manager. */
+static void mark_stored(struct keeper *k)
+{
+        k->store.record_stored = k->store.area_stored = k->store.record >= 0;
+        for (size_t i = 0; i < k->n_volumes; i++)
+                k->volumes[i].stored = k->store.record >= 0;
+        keeper_store_changed(&k->store, false);
 }
 
 /* For workers, should ours be of no use. A keeper from elsewhere has no program that we could run.
@@ -299,7 +315,8 @@ int keeper_take(struct keeper *k, int socket)
                 return r;
         }
         k->previous = TAKE_FD(previous);
-        leave_parent(k, parent);
+        mark_stored(k);
+        leave_parent(&t, parent);
         log_info("%zu mounts were taken over from another keeper", k->n_volumes);
         k->upgrade.state = UPGRADE_SWAPPING;
         return 0;
