@@ -127,20 +127,21 @@ void daemon_words_format(const struct daemon_words *w, const char *command, char
 
 /* --- starting --- */
 
-/* In the child: between fork and exec, so nothing that allocates. */
-_Noreturn static void run_keeper(int listen_fd, int door_fd, pid_t parent, bool foreground,
+/* In the child: between fork and exec, so nothing that allocates. death_signal: in the foreground,
+ * what the end of the command means; with a store, that somebody will go on. */
+_Noreturn static void run_keeper(int listen_fd, int door_fd, pid_t parent, int death_signal,
         const char *const *argv, char *const *envp)
 {
         sigset_t none;
 
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        if (foreground) {
+        if (death_signal) {
                 /* Ctrl-C is for the command, which passes it on once; its end is ours. Writing to
                  * the terminal from another process group must not stop us. */
                 setpgid(0, 0);
                 signal(SIGTTOU, SIG_IGN);
-                prctl(PR_SET_PDEATHSIG, SIGTERM);
+                prctl(PR_SET_PDEATHSIG, death_signal);
                 if (getppid() != parent)
                         _exit(1);
         } else
@@ -153,9 +154,9 @@ _Noreturn static void run_keeper(int listen_fd, int door_fd, pid_t parent, bool 
         int high = fcntl(listen_fd, F_DUPFD_CLOEXEC, 16);
         int high_door = fcntl(door_fd, F_DUPFD_CLOEXEC, 16);
         if (null_fd < 0 || high < 0 || high_door < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
-                (!foreground && dup2(null_fd, STDOUT_FILENO) < 0) ||
+                (!death_signal && dup2(null_fd, STDOUT_FILENO) < 0) ||
                 dup2(high, KEEPER_LISTEN_FD) < 0 || dup2(high_door, KEEPER_DOOR_FD) < 0 ||
-                hygiene_close_from(KEEPER_DOOR_FD + 1) < 0 || (!foreground && chdir("/") < 0))
+                hygiene_close_from(KEEPER_DOOR_FD + 1) < 0 || (!death_signal && chdir("/") < 0))
                 _exit(126);
         execve("/proc/self/exe", (char *const *)(uintptr_t)argv, envp);
         _exit(127);
@@ -204,8 +205,11 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
                         if (keeper != 0)
                                 _exit(keeper < 0 ? 125 : 0);
                 }
-                run_keeper(o->restore ? theirs : listen_fd, door_fd, parent, o->foreground, argv,
-                        envp);
+                run_keeper(o->restore ? theirs : listen_fd, door_fd, parent,
+                        !o->foreground ? 0
+                        : o->store     ? SIGUSR1
+                                       : SIGTERM,
+                        argv, envp);
         }
         r = pid < 0 ? -errno : 0;
         if (r == 0 && !o->foreground) {

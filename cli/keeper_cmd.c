@@ -74,7 +74,9 @@ int cli_keeper(int argc, char **argv)
                 .n_pass_fds = log_fd >= 0 ? 2 : 1,
                 .drop = words.run_as,
                 .guarded = true,
-                .parent_death_signal = words.foreground ? SIGTERM : 0,
+                .parent_death_signal = !words.foreground ? 0
+                                       : words.store     ? SIGUSR1
+                                                         : SIGTERM,
                 .keeper_argv = next,
                 .store = words.store,
                 .door_fd = words.take ? 0 : door_fd,

@@ -6,6 +6,7 @@
 #include "cli/hygiene.h"
 #include "cli/mount_client.h"
 #include "cli/mountpoint.h"
+#include "cli/rundir.h"
 #include "cli/words.h"
 
 static const char help[] =
@@ -212,6 +213,17 @@ static int parse(int argc, char **argv, struct words_of_mount *w, struct options
         return r < 0 ? r : check_words(w, e);
 }
 
+static void abandon(struct restore *restore)
+{
+        _cleanup_rundir_ struct rundir d = {.fd = -EBADF};
+        _cleanup_close_ int lock = -EBADF;
+        _cleanup_err_ struct err e = {0};
+
+        restore_abandon(restore);
+        if (rundir_open(false, &d, &e) == 0 && rundir_lock(&d, &lock, &e) == 0)
+                rundir_sweep(&d);
+}
+
 int cli_mount(int argc, char **argv)
 {
         _cleanup_(options_done) struct options o;
@@ -234,7 +246,7 @@ int cli_mount(int argc, char **argv)
         int status = mount_class(&w, &o);
         /* Of a start that came to nothing, nothing is left. */
         if (w.restore && restore->n > 0)
-                restore_abandon(restore);
+                abandon(restore);
         restore_done(restore);
         free(restore);
         return status;

@@ -391,6 +391,8 @@ int mount_in_foreground(
                 r = rundir_lock(&d, &lock, &e);
         f.dir = &d;
         if (r == 0)
+                rundir_sweep(&d);
+        if (r == 0)
                 r = prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0
                             ? err_set(&e, -errno, "prctl: %s", strerror(errno))
                             : start_own(&f, &options, fo->restore, &name, &e);
@@ -418,5 +420,8 @@ int mount_in_foreground(
                 return stopped ? status : CLI_FAILED;
         }
         notify_service_manager("READY=1");
-        return wait_for_keeper(&f);
+        int ended = wait_for_keeper(&f);
+        if (f.keeping)
+                rundir_remove(&d, name); /* the next start makes its own */
+        return ended;
 }

@@ -253,3 +253,17 @@ void rundir_remove(const struct rundir *d, const char *name)
         if (rundir_door_name(name, &door) == 0)
                 (void)unlinkat(d->fd, door, 0);
 }
+
+void rundir_sweep(const struct rundir *d)
+{
+        char **names = NULL;
+
+        if (rundir_sockets(d, &names) < 0)
+                return;
+        for (size_t i = 0; names[i]; i++) {
+                _cleanup_close_ int fd = -EBADF;
+                if (rundir_connect(d, names[i], &fd) == -ECONNREFUSED)
+                        rundir_remove(d, names[i]);
+        }
+        rundir_names_free(names);
+}

@@ -42,4 +42,6 @@ int rundir_knock(const struct rundir *d, const char *socket, int *ret_fd);
 /* A connection to a socket of the directory, made non-blocking. -ECONNREFUSED: nobody listens any
  * more, and it may be removed (under the lock). */
 int rundir_connect(const struct rundir *d, const char *name, int *ret_fd);
+/* Removes the sockets that nobody listens on, left by processes that were killed. Hold the lock. */
+void rundir_sweep(const struct rundir *d);
 void rundir_remove(const struct rundir *d, const char *name); /* and the door beside it */

@@ -7,8 +7,6 @@
 
 /* Whether this service is being stopped only to be started again (systemctl restart): asked of the
  * service manager, which sends the same signal for both. False when it cannot be asked, or does not
- * answer within seconds: a mount that is taken down is better than one that nobody serves. */
+ * answer within seconds: a mount that is taken down is better than one that nobody serves.
+ * Shown by tests/integration/test_service.py. */
 bool service_is_restarting(void);
-
-/* The same of a unit, over a connection to its manager: 1, 0 or a negative errno. Test: service. */
-int service_job_restarts(sd_bus *bus, const char *unit);

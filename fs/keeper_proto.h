@@ -114,9 +114,8 @@ struct keeper_msg {
                            journals;   AREA: of this one; PASS: which of them, from 0; GIVE: the   minor
                            number of the superblock's device */
         int32_t result; /* answers: 0 or a negative errno; RETURNED: how many mounts; GIVEN, TAKEN:
-                           how many descriptors; GIVE: the visible mount's id; LEAVE of a keeper: 1, it
-                           ends now; BOUND: 1 bound, 0 not
-                           any more */
+                           how many descriptors; GIVE: the visible mount's id; LEAVE of a keeper: 1,
+                           it ends now; BOUND: 1 bound, 0 not any more */
         uint32_t reserved;
         char path[KEEPER_PATH_SIZE];   /* MOUNT, RETURN, GIVE: the mount point, absolute;
                                           RENAME: folder inside the mount, "" for its root */

@@ -9,6 +9,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import uuid
 
@@ -77,6 +78,20 @@ class Manager:
         self.socket.close()
 
 
+# Descriptors from 3 on, and LISTEN_PID, which only the process itself knows.
+BECOME = """
+import os, sys
+fds = [int(fd) for fd in sys.argv[1].split(",") if fd]
+high = [os.dup2(fd, 200 + i) for i, fd in enumerate(fds)]
+os.closerange(3, 200)
+for i, fd in enumerate(high):
+    os.dup2(fd, 3 + i, inheritable=True)
+    os.close(fd)
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
 class Unit:
     """Starts `akvfs mount -f --keep-on-restart` again and again, as a unit of systemd's is."""
 
@@ -104,25 +119,17 @@ class Unit:
         if fds:
             environment |= {"LISTEN_FDS": str(len(fds)), "LISTEN_FDNAMES": ":".join(n for n, _ in stored)}
 
-        def become():
-            """Descriptors from 3 on, and LISTEN_PID, which only the child knows."""
-            high = [os.dup2(fd, 200 + i, inheritable=True) for i, fd in enumerate(fds)]
-            for i, fd in enumerate(high):
-                os.dup2(fd, 3 + i, inheritable=True)
-                os.close(fd)
-
         argv = self.who.words([str(self.akvfs.binary), *map(str, words)])
-        shell = ["/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "-", *argv]
+        become = [sys.executable, "-c", BECOME, ",".join(map(str, fds)), *argv]
         with open(self.log, "ab") as out:
             self.process = subprocess.Popen(
-                shell,
+                become,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                close_fds=False if fds else True,
-                preexec_fn=become if fds else None,
+                pass_fds=fds,
             )
         self.akvfs.started.append((self.point, self.process, self.who))
         if wait:
@@ -140,11 +147,18 @@ class Unit:
 
     def kill_everything(self):
         """As the out-of-memory killer does with OOMPolicy=kill, or systemd with what does not end."""
-        group = [self.process.pid, *descendants(self.process.pid)]
-        for pid in group:
-            os.kill(pid, signal.SIGSTOP)  # so that nobody takes anybody's place
-        for pid in group:
-            os.kill(pid, signal.SIGKILL)
+        group = []
+        # Stopped first, so that nobody takes anybody's place; one that was just being forked too.
+        while new := [pid for pid in (self.process.pid, *descendants(self.process.pid)) if pid not in group]:
+            for pid in new:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            wait_until(lambda: all(machine.state_of(p) in (None, "T", "Z") for p in new), "they are stopped")
+            group += new
+        # The command last: at the end of a session's leader what is stopped gets SIGHUP and goes on.
+        for pid in reversed(group):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
         wait_until(lambda: all(machine.gone(pid) for pid in group), "all are dead")
 
@@ -221,6 +235,9 @@ def test_open_files_and_the_vault_s_absence(services, spc, unit, watch):
     service.start()
     wait_until(service.stored, "everything is stored")
     watching = watch(service.point, "moved_to")
+    # The first close of a mount asks with FLUSH. This process must not be the one that waits for it
+    # while it starts the service.
+    assert service.read() == first.encode()
     with open(service.point / "pw", "rb") as held:
         services.outage()
         service.kill_everything()
@@ -349,7 +366,7 @@ class Bus:
 def test_a_restart_keeps_the_mount_and_a_stop_does_not(services, spc, unit, bus, job, kept):
     services.set_secret("pw", value := secret())
     service = unit(spc(["pw"]))
-    service.start(DBUS_SYSTEM_BUS_ADDRESS=bus.address, AKVFS_UNIT="akvfs@x.service")
+    service.start(DBUS_SYSTEM_BUS_ADDRESS=bus.address)
     wait_until(service.stored, "everything is stored")
     bus.job.write_text(job)
     service.process.terminate()
@@ -359,6 +376,7 @@ def test_a_restart_keeps_the_mount_and_a_stop_does_not(services, spc, unit, bus,
         wait_until(lambda: service.manager.names() == [], "nothing is kept")
         return
     drop_caches()
+    bus.job.write_text("stop")
     service.start(DBUS_SYSTEM_BUS_ADDRESS=bus.address)
     assert service.read() == value.encode()
     assert "is mounted anew" not in service.log.read_text()

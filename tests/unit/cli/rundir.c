@@ -96,7 +96,7 @@ Test(rundir, sockets_are_found_connected_and_removed)
         safe_close(door);
         cr_assert_eq(rundir_knock(&d, names[0], &fd), -ECONNREFUSED);
         cr_assert_eq(rundir_connect(&d, names[0], &fd), -ECONNREFUSED);
-        rundir_remove(&d, names[0]);
+        rundir_sweep(&d);
         cr_assert_eq(rundir_connect(&d, names[0], &fd), -ENOENT);
         cr_assert_eq(rundir_knock(&d, names[0], &fd), -ENOENT, "the door goes with it");
         rundir_names_free(names);
