@@ -539,9 +539,8 @@ int class_mount_adopt(const struct class_mount_parts *parts, struct fs_mount *mo
 
 bool class_mount_is(const struct class_mount *cm, const struct mount_request *request)
 {
-        const struct sec *now = cm->mount ? fs_mount_state(cm->mount) : NULL;
         _cleanup_sec_ struct sec *wanted = NULL;
-
+        const struct sec *now = cm->mount ? fs_mount_state(cm->mount) : NULL;
         return now && format_state(request, request->identity.secret, &wanted) == 0 &&
                sec_equal(now, wanted);
 }
