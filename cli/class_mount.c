@@ -149,8 +149,8 @@ static int source_name(const char *class, char **ret)
         return 0;
 }
 
-/* The request as it came, for a later worker: the credentials with it, in secret memory. */
-static int format_state(const struct mount_request *request, struct sec *secret, struct sec **ret)
+int class_mount_format_state(
+        const struct mount_request *request, struct sec *secret, struct sec **ret)
 {
         struct mount_request whole = *request;
         whole.identity.secret = secret;
@@ -200,7 +200,7 @@ static void begin_mount(struct class_mount *cm)
         }
 
         _cleanup_sec_ struct sec *state = NULL;
-        r = format_state(&cm->request, cm->secret, &state);
+        r = class_mount_format_state(&cm->request, cm->secret, &state);
         if (r < 0) {
                 err_set(&e, r, "out of memory");
                 fail(cm, &e);
@@ -535,14 +535,6 @@ int class_mount_adopt(const struct class_mount_parts *parts, struct fs_mount *mo
         loop_timer_in(cm->reopen, 0);
         *ret = TAKE_PTR(cm);
         return 0;
-}
-
-bool class_mount_is(const struct class_mount *cm, const struct mount_request *request)
-{
-        _cleanup_sec_ struct sec *wanted = NULL;
-        const struct sec *now = cm->mount ? fs_mount_state(cm->mount) : NULL;
-        return now && format_state(request, request->identity.secret, &wanted) == 0 &&
-               sec_equal(now, wanted);
 }
 
 void class_mount_end(struct class_mount *cm)

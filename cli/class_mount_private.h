@@ -41,3 +41,7 @@ struct class_mount {
         usec_t reopen_pause;
         struct loop_timer *reopen;
 };
+
+/* The request as it came, for a later worker: the credentials with it, in secret memory. */
+int class_mount_format_state(
+        const struct mount_request *request, struct sec *secret, struct sec **ret);
