@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 
 static struct rig rig;
 static struct answer answer;
