@@ -15,9 +15,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 #include <sys/mount.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -40,81 +38,47 @@ static double now_ms(void)
 /* --- worker --- */
 
 struct worker {
-        struct loop *loop;
-        struct fs *fs;
-        struct loop_timer *timer;
-        struct fs_mount **mounts;
+        struct stress s;
         const char *dir;
-        unsigned n, n_mounted, n_gone, objects;
+        unsigned n, objects;
         size_t size;
-        bool failed;
 };
 
-static void on_mounted(void *userdata, const struct err *error)
+static void mounted(struct stress *s)
 {
-        struct worker *w = userdata;
-
-        if (error) {
-                log_error("%s", err_text(error));
-                loop_exit(w->loop, 1);
-                return;
-        }
-        if (++w->n_mounted == w->n)
-                dprintf(REPORT_FD, "mounted %d\n", (int)getpid());
+        dprintf(REPORT_FD, "mounted\n");
 }
 
-static void on_gone(void *userdata, const struct err *error)
+static void tick(struct stress *s)
 {
-        struct worker *w = userdata;
-
-        if (error)
-                log_error("%s", err_text(error));
-        w->failed |= error != NULL;
-        if (++w->n_gone == w->n)
-                loop_exit(w->loop, w->failed ? 1 : 0);
-}
-
-static void on_timer(void *userdata)
-{
-        struct worker *w = userdata;
         struct fs_mount_stats stats;
 
-        for (unsigned i = 0; i < w->n; i++) {
-                fs_mount_get_stats(w->mounts[i], &stats);
-                if (stats.generation < 2 || fs_mount_busy(w->mounts[i])) {
-                        (void)loop_timer_in(w->timer, USEC_PER_MSEC);
+        for (unsigned i = 0; i < s->n; i++) {
+                fs_mount_get_stats(s->mounts[i], &stats);
+                if (stats.generation < 2 || fs_mount_busy(s->mounts[i])) {
+                        (void)loop_timer_in(s->timer, USEC_PER_MSEC);
                         return;
                 }
         }
         dprintf(REPORT_FD, "rotated\n");
 }
 
-static void on_signal(void *userdata, int fd, uint32_t revents)
+static void hangup(struct stress *s)
 {
-        struct worker *w = userdata;
-        struct signalfd_siginfo info;
+        struct worker *w = (struct worker *)s;
 
-        if (read(fd, &info, sizeof info) != sizeof info)
-                return;
-        if (info.ssi_signo == SIGTERM) {
-                for (unsigned i = 0; i < w->n; i++)
-                        fs_mount_end(w->mounts[i]);
-                return;
-        }
-        for (unsigned i = 0; i < w->n; i++) {
+        for (unsigned i = 0; i < s->n; i++) {
                 struct view_file *f = stress_file("f0", 1000000 + i, w->size);
-                fs_mount_update(w->mounts[i], &f, 1);
+                fs_mount_update(s->mounts[i], &f, 1);
                 view_file_unref(f);
         }
-        (void)loop_timer_in(w->timer, USEC_PER_MSEC);
+        (void)loop_timer_in(s->timer, USEC_PER_MSEC);
 }
 
-static int mount_one(struct worker *w, unsigned i, struct fs_mount **ret)
+static int mount_one(struct worker *w, unsigned i)
 {
-        static const struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
         struct view_file *files[64];
         char point[4200], name[16];
-        struct err e = {0};
 
         (void)snprintf(point, sizeof point, "%s/m%u", w->dir, i);
         if (mkdir(point, 0755) < 0)
@@ -123,52 +87,25 @@ static int mount_one(struct worker *w, unsigned i, struct fs_mount **ret)
                 (void)snprintf(name, sizeof name, "f%u", k);
                 files[k] = stress_file(name, i, w->size);
         }
-        struct fs_mount_config cfg = {.mountpoint = point,
-                .fsname = "akvfs:stress",
-                .mode = 0644,
-                .allow_other = true,
-                .privileged = true};
-        int r = fs_mount_new(w->fs, &cfg, files, w->objects, &events, w, ret, &e);
-        for (unsigned k = 0; k < w->objects; k++)
-                view_file_unref(files[k]);
-        if (r < 0)
-                log_error("%s", err_text(&e));
-        err_done(&e);
-        return r;
+        return stress_mount(&w->s, point, files, w->objects);
 }
 
 static int worker_main(char **argv)
 {
-        struct worker w = {.dir = argv[2],
+        struct worker w = {.s = {.tick = tick, .mounted = mounted, .hangup = hangup},
+                .dir = argv[2],
                 .n = (unsigned)strtoul(argv[3], NULL, 10),
                 .objects = (unsigned)strtoul(argv[4], NULL, 10),
                 .size = strtoul(argv[5], NULL, 10)};
-        struct loop_io *io;
-        sigset_t set;
 
         log_set_level(LOG_WARNING);
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigaddset(&set, SIGHUP);
-        sigprocmask(SIG_BLOCK, &set, NULL);
-        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        w.mounts = calloc(w.n, sizeof(struct fs_mount *));
-        if (!w.mounts || loop_new(&w.loop) < 0 ||
-                fs_start(w.loop, KEEPER_WORKER_FD, &w.fs, NULL) < 0 ||
-                loop_io_new(w.loop, fd, EPOLLIN, on_signal, &w, &io) < 0 ||
-                loop_timer_new(w.loop, on_timer, &w, &w.timer) < 0)
+        if (stress_begin(&w.s) < 0)
                 return 1;
         dprintf(REPORT_FD, "started %d\n", (int)getpid());
         for (unsigned i = 0; i < w.n; i++)
-                if (mount_one(&w, i, &w.mounts[i]) < 0)
+                if (mount_one(&w, i) < 0)
                         return 1;
-        int r = loop_run(w.loop);
-        loop_io_free(io);
-        loop_timer_free(w.timer);
-        fs_stop(w.fs);
-        loop_free(w.loop);
-        free(w.mounts);
-        return r;
+        return stress_run(&w.s);
 }
 
 /* --- what a process costs --- */
@@ -280,17 +217,6 @@ static int count_mount(void *userdata, int mnt_id, unsigned dev_minor, const cha
         return 0;
 }
 
-static pid_t told(FILE *f, const char *what)
-{
-        char line[128];
-
-        if (!fgets(line, sizeof line, f) || !startswith(line, what)) {
-                (void)fprintf(stderr, "the worker did not say %s\n", what);
-                return -1;
-        }
-        return (pid_t)strtol(line + strlen(what), NULL, 10);
-}
-
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
@@ -336,16 +262,17 @@ int main(int argc, char **argv)
         FILE *f = keeper < 0 ? NULL : fdopen(report, "re");
         if (!f)
                 return 1;
-        pid_t worker = told(f, "started ");
+        const char *started = stress_told(f, "started ");
+        pid_t worker = started ? (pid_t)strtol(started, NULL, 10) : 0;
         struct cost empty = cost_of(worker), empty_keeper = cost_of(keeper);
         double began = now_ms();
-        bool ok = worker > 0 && told(f, "mounted ") == worker;
+        bool ok = worker > 0 && stress_told(f, "mounted");
         double mounted = now_ms();
         struct cost full = cost_of(worker), full_keeper = cost_of(keeper);
 
         double rotating = now_ms();
         kill(keeper, SIGHUP);
-        ok = ok && told(f, "rotated") >= 0;
+        ok = ok && stress_told(f, "rotated");
         double rotated = now_ms();
         unsigned wrong = ok ? wrong_files(dir, n, n_objects, bytes) : n;
         struct cost read = cost_of(worker);
