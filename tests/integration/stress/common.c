@@ -122,7 +122,12 @@ static void on_mounted(void *userdata, const struct err *error)
 
         if (error) {
                 log_error("%s", err_text(error));
-                loop_exit(s->loop, 1);
+                if (!s->refused) {
+                        loop_exit(s->loop, 1);
+                        return;
+                }
+                s->n--;
+                s->refused(s);
                 return;
         }
         if (++s->n_mounted == s->n)

@@ -36,6 +36,8 @@ struct stress {
         bool failed;
         void (*tick)(struct stress *s);
         void (*mounted)(struct stress *s); /* when all are */
+        void (*refused)(struct stress *s); /* the one mount that was under way; without this the
+                                              worker ends */
         void (*hangup)(struct stress *s);  /* SIGHUP */
         void (*ending)(struct stress *s);  /* SIGTERM: before the mounts are ended */
         void (*gone)(struct stress *s);    /* when all are */
