@@ -17,15 +17,12 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
-#include "base/log.h"
 #include "tests/integration/stress/common.h"
 
 #define FILES 24
@@ -40,10 +37,7 @@ static void name_of(unsigned i, char out[32])
 /* --- worker --- */
 
 struct worker {
-        struct loop *loop;
-        struct fs *fs;
-        struct fs_mount *mount;
-        struct loop_timer *timer;
+        struct stress s;
         pid_t keeper; /* last reported */
 };
 
@@ -60,108 +54,51 @@ static void report_keeper(struct worker *w)
 {
         struct fs_mount_stats stats;
 
-        fs_mount_get_stats(w->mount, &stats);
+        fs_mount_get_stats(w->s.mounts[0], &stats);
         if (stats.keeper_pid == w->keeper)
                 return;
         w->keeper = stats.keeper_pid;
         dprintf(REPORT_FD, "k %d\n", (int)w->keeper);
 }
 
-static void on_timer(void *userdata)
+static void tick(struct stress *s)
 {
-        struct worker *w = userdata;
         char name[32];
         uint32_t random;
 
-        report_keeper(w);
+        report_keeper((struct worker *)s);
         if (random_bytes(&random, sizeof random) < 0)
                 abort();
         name_of(random % FILES, name);
         struct view_file *f = stress_file(name, version_now(), SIZE);
-        fs_mount_update(w->mount, &f, 1);
+        fs_mount_update(s->mounts[0], &f, 1);
         view_file_unref(f);
-        (void)loop_timer_in(w->timer, INTERVAL);
+        (void)loop_timer_in(s->timer, INTERVAL);
 }
 
-static void begin(struct worker *w)
+static void mounted(struct stress *s)
 {
         dprintf(REPORT_FD, "w %d\n", (int)getpid());
-        (void)loop_timer_in(w->timer, INTERVAL);
-}
-
-static void on_mounted(void *userdata, const struct err *error)
-{
-        struct worker *w = userdata;
-
-        if (error) {
-                log_error("%s", err_text(error));
-                loop_exit(w->loop, 1);
-                return;
-        }
-        begin(w);
-}
-
-static void on_gone(void *userdata, const struct err *error)
-{
-        struct worker *w = userdata;
-
-        loop_exit(w->loop, error ? 1 : 0);
-}
-
-static void on_signal(void *userdata, int fd, uint32_t revents)
-{
-        struct worker *w = userdata;
-
-        loop_timer_off(w->timer);
-        if (w->mount)
-                fs_mount_end(w->mount);
+        (void)loop_timer_in(s->timer, INTERVAL);
 }
 
 static int worker_main(char **argv)
 {
-        static const struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
-        struct worker w = {0};
-        struct loop_io *io;
-        sigset_t set;
+        struct worker w = {.s = {.tick = tick, .mounted = mounted}};
 
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigprocmask(SIG_BLOCK, &set, NULL);
-        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        if (loop_new(&w.loop) < 0 || loop_timer_new(w.loop, on_timer, &w, &w.timer) < 0 ||
-                loop_io_new(w.loop, fd, EPOLLIN, on_signal, &w, &io) < 0 ||
-                fs_start(w.loop, KEEPER_WORKER_FD, &w.fs, NULL) < 0)
+        if (stress_begin(&w.s) < 0)
                 return 1;
-
-        if (fs_adopted(w.fs, &w.mount, 1) == 1) {
-                fs_mount_attach(w.mount, &events, &w);
-                begin(&w);
-        } else {
-                struct fs_mount_config cfg = {.mountpoint = argv[2],
-                        .fsname = "akvfs:stress",
-                        .uid = getuid(),
-                        .gid = getgid(),
-                        .mode = 0644,
-                        .allow_other = getuid() == 0,
-                        .privileged = getuid() == 0};
-                struct view_file *files[FILES];
-                for (unsigned i = 0; i < FILES; i++) {
-                        char name[32];
-                        name_of(i, name);
-                        files[i] = stress_file(name, version_now(), SIZE);
-                }
-                int r = fs_mount_new(w.fs, &cfg, files, FILES, &events, &w, &w.mount, NULL);
-                for (unsigned i = 0; i < FILES; i++)
-                        view_file_unref(files[i]);
-                if (r < 0)
-                        return 1;
+        if (stress_adopt(&w.s)) {
+                mounted(&w.s);
+                return stress_run(&w.s);
         }
-        int r = loop_run(w.loop);
-        loop_io_free(io);
-        loop_timer_free(w.timer);
-        fs_stop(w.fs);
-        loop_free(w.loop);
-        return r;
+        struct view_file *files[FILES];
+        for (unsigned i = 0; i < FILES; i++) {
+                char name[32];
+                name_of(i, name);
+                files[i] = stress_file(name, version_now(), SIZE);
+        }
+        return stress_mount(&w.s, argv[2], files, FILES) < 0 ? 1 : stress_run(&w.s);
 }
 
 /* --- readers --- */

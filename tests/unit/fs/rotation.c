@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 
 static struct rig rig;
 static struct loop *loop;

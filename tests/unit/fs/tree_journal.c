@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "tests/unit/fs/area.h"
-#include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 #include "tests/unit/fs/twin.h"
 
 static struct twin twin;
@@ -20,39 +20,6 @@ static void fini(void)
 }
 
 TestSuite(tree_journal, .init = init, .fini = fini, .timeout = 300);
-
-static uint64_t find(struct tree *t, uint64_t parent, const char *name)
-{
-        struct stat st;
-        uint64_t id = 0;
-        bool cacheable;
-
-        cr_assert_eq(tree_lookup(t, parent, name, &id, &st, &cacheable), 0, "%s", name);
-        return id;
-}
-
-static bool holds(struct tree *t, uint64_t id, const char *text)
-{
-        _cleanup_(view_file_unrefp) struct view_file *f = NULL;
-
-        return tree_read(t, id, &f) == 0 && sec_len(f->bytes) == strlen(text) &&
-               memcmp(sec_bytes(f->bytes), text, strlen(text)) == 0;
-}
-
-static struct tree_plan stage(struct tree *t, const char *path, const char *text)
-{
-        struct view_file *f = make_file(path, text);
-        struct tree_plan plan;
-
-        cr_assert_eq(tree_stage(t, f, &plan), 0);
-        view_file_unref(f); /* the table holds one, and with it the name */
-        return plan;
-}
-
-static int apply(struct tree *t, const struct tree_plan *p)
-{
-        return tree_rename(t, p->parent, p->staged, p->parent, p->name);
-}
 
 Test(tree_journal, a_table_comes_back_as_it_was)
 {
