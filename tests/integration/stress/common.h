@@ -12,6 +12,6 @@
  * memory is short. */
 struct view_file *stress_file(const char *path, uint32_t version, size_t size);
 
-/* Forks a keeper whose worker runs this program with these words. *ret_report reads what the worker
- * writes to REPORT_FD. */
-pid_t stress_keeper(const char *const *worker_argv, int *ret_report);
+/* Forks a keeper whose worker runs this program with these words, with the next one held ready or
+ * not. *ret_report reads what the worker writes to REPORT_FD. */
+pid_t stress_keeper(const char *const *worker_argv, bool standby, int *ret_report);
