@@ -173,9 +173,8 @@ def test_a_descriptor_reads_on_across_rotation_and_kill(akvfs, services, spc):
             kill_worker(mount)
             assert held.read() == first.encode()
             services.set_secret("big", third)
-            # Until it has fetched everything again a new worker says that it is about to.
-            wait_until(lambda: akvfs.run("refresh", mount.point).returncode == 0, "it polls")
-            mount.wait_for("big", third)
+            akvfs.ok("refresh", mount.point)
+            assert mount.read("big") == third.encode()
             drop_caches()
             held.seek(0)
             assert held.read() == first.encode()
@@ -238,6 +237,40 @@ def test_status_tells_the_same_of_the_successor(akvfs, services, spc):
             assert now[key] == before[key], key
         for key in ("file", "object", "version", "updated", "size"):
             assert now["objects"][0][key] == before["objects"][0][key], key
+
+
+def test_a_refresh_right_after_a_takeover_waits_for_the_answers(akvfs, services, spc):
+    services.set_secret("a", secret())
+    with akvfs.mount(spc(["a"]), "poll_interval=1h") as mount:
+        for _ in range(2):
+            kill_worker(mount)
+            services.set_secret("a", value := secret())
+            assert "up to date" in akvfs.ok("refresh", mount.point).out
+            assert mount.read("a") == value.encode()
+
+
+def test_while_everything_is_fetched_again_status_and_refresh_say_so(akvfs, services, spc):
+    """First a vault that does not answer, then one that refuses, then all is well."""
+    services.set_secret("a", value := secret())
+    with akvfs.mount(spc(["a"]), "poll_interval=1h") as mount:
+        assert mount.status()["refetch"] is None
+        with outage(services):
+            kill_worker(mount)
+            status = mount.status()
+            assert status["state"] == "mounted" and status["next_poll"] is not None
+            assert status["refetch"] == {"next_try": None, "error": None}
+            assert "fetched again: under way" in akvfs.ok("status", mount.point).out
+        wait_until(lambda: mount.status()["refetch"] is None, "everything was fetched again")
+
+        services.forbid_all()
+        kill_worker(mount)
+        done = akvfs.run("refresh", mount.point)
+        assert done.returncode == 1
+        assert "object a: " in done.err and "being fetched again" not in done.err, done.err
+        refetch = wait_until(lambda: mount.status()["refetch"]["next_try"] and mount.status()["refetch"], "it waits")
+        assert "object a: " in refetch["error"]
+        assert mount.status()["next_poll"] is not None
+        assert mount.read("a") == value.encode()
 
 
 def test_several_mounts_at_once(akvfs, services, spc):
