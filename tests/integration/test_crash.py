@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import mmap
 import os
@@ -10,6 +11,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import termios
 import threading
 
 import pytest
@@ -329,7 +331,9 @@ def test_workers_that_keep_dying(akvfs, services, spc):
     """Each one is killed as soon as it appears: readers get EIO rather than wait, until one lives."""
     value = secret()
     services.set_secret("a", value)
-    with akvfs.mount(spc(["a"]), "poll_interval=1h") as mount:
+    with contextlib.ExitStack() as stack:
+        mount = stack.enter_context(akvfs.mount(spc(["a"]), "poll_interval=1h"))
+        held = stack.enter_context(open(mount / "a", "rb"))
         keeper, stop = keeper_of(mount), threading.Event()
 
         def hunt():
@@ -347,6 +351,15 @@ def test_workers_that_keep_dying(akvfs, services, spc):
             with pytest.raises(OSError) as caught:
                 mount.read("a")
             assert caught.value.errno == errno.EIO
+            # What needs neither name nor byte is answered as ever.
+            assert os.statvfs(mount.point).f_namemax == 255
+            assert not os.isatty(held.fileno())
+            with pytest.raises(OSError) as caught:
+                fcntl.ioctl(held, termios.TCGETS, bytes(64))
+            assert caught.value.errno == errno.ENOTTY
+            with pytest.raises(OSError) as caught:
+                os.getxattr(held.fileno(), "user.akvfs.version")
+            assert caught.value.errno == errno.EOPNOTSUPP
         finally:
             stop.set()
             hunter.join()
