@@ -520,6 +520,7 @@ static void serve(struct keeper *k)
                         on_worker_died(k, k->n_volumes > 0 ? SIGKILL : 0);
                 if (p[0].revents)
                         on_signal(k);
+                keeper_worker_hurry(w);
                 if (w->start_at && keeper_worker_timeout(w) == 0)
                         restart_worker(k);
                 if (w->pid > 0 && leave_timeout(k) == 0 && !out_of_patience(k))
