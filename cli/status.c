@@ -91,6 +91,16 @@ static void print_mount(const cJSON *m)
                 number_of(m, "fuse_requests"), number_of(m, "refused_requests"),
                 number_of(m, "keeper_pid"), number_of(m, "worker_pid"),
                 number_of(m, "worker_starts"));
+        const cJSON *refetch = json_get(m, "refetch");
+        if (cJSON_IsObject(refetch))
+                printf("  after a change of worker everything is fetched again: %s\n",
+                        json_string(refetch, "next_try") ? "waiting for the next try"
+                                                         : "under way");
+        if (json_string(refetch, "error")) {
+                printf("    last try failed: ");
+                cli_put_text(stdout, json_string(refetch, "error"), 0);
+                printf("\n");
+        }
         if (!json_bool(json_get(m, "secret_memory"), "locked", true))
                 printf("  secret memory is not locked: values may reach swap (raise ulimit -l)\n");
         else if (!streq(text_of(json_get(m, "secret_memory"), "kind", "memfd_secret"),
