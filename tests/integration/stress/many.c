@@ -27,14 +27,6 @@
 
 #define DESCRIPTORS_BESIDE 64 /* of the worker, whatever the number of mounts */
 
-static double now_ms(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
-}
-
 /* --- worker --- */
 
 struct worker {
@@ -301,18 +293,18 @@ int main(int argc, char **argv)
         const char *started = stress_told(f, "started ");
         pid_t worker = started ? (pid_t)strtol(started, NULL, 10) : 0;
         struct cost empty = cost_of(worker), empty_keeper = cost_of(keeper);
-        double began = now_ms();
+        double began = stress_now_ms();
         const char *count = worker > 0 ? stress_told(f, "mounted ") : NULL;
         bool ok = count;
         if (ok)
                 n = (unsigned)strtoul(count, NULL, 10);
-        double mounted = now_ms();
+        double mounted = stress_now_ms();
         struct cost full = cost_of(worker), full_keeper = cost_of(keeper);
 
-        double rotating = now_ms();
+        double rotating = stress_now_ms();
         kill(keeper, SIGHUP);
         ok = ok && stress_told(f, "rotated");
-        double rotated = now_ms();
+        double rotated = stress_now_ms();
         unsigned wrong = ok ? wrong_files(dir, n, n_objects, bytes) : n;
         struct cost read = cost_of(worker);
 
@@ -320,11 +312,11 @@ int main(int argc, char **argv)
         idle_second(worker, keeper, &switches, &ticks);
         struct cost after = cost_of(worker), after_keeper = cost_of(keeper);
 
-        double ending = now_ms();
+        double ending = stress_now_ms();
         kill(keeper, SIGTERM);
         int status = 0;
         waitpid(keeper, &status, 0);
-        double ended = now_ms();
+        double ended = stress_now_ms();
         struct count left = {.dir = dir};
         (void)mountinfo_walk(count_mount, &left);
         char path[4300];
