@@ -39,7 +39,7 @@ struct view_file *stress_file(const char *path, uint32_t version, size_t size)
 
 /* --- the program --- */
 
-pid_t stress_keeper(const char *const *worker_argv, int *ret_report)
+pid_t stress_keeper(const char *const *worker_argv, bool standby, int *ret_report)
 {
         int report[2];
 
@@ -51,7 +51,8 @@ pid_t stress_keeper(const char *const *worker_argv, int *ret_report)
                 struct keeper_options k = {.worker_argv = worker_argv,
                         .pass_fds = &report[1],
                         .n_pass_fds = 1,
-                        .guarded = true};
+                        .guarded = true,
+                        .standby = standby};
                 _exit(keeper_run(&k));
         }
         close(report[1]);

@@ -1,12 +1,16 @@
 /* Readers while the worker, the keeper or both in turn are killed again and again: nothing fails,
  * nothing is wrong, and rotation goes on with renames that watchers see.
  *
- *     stress-crash [--kills N] [--threads N] [--victim worker|keeper|both] [--no-resend] DIR
+ *     stress-crash [--kills N] [--threads N] [--victim worker|keeper|both] [--no-resend]
+ *         [--no-standby] DIR
  *
  * A real keeper and worker show FILES files and rotate one of them every few milliseconds. Threads
  * look names up (there and not there), stat, list and read; one thread drops the kernel's caches,
  * so that requests keep coming. The worker is killed with SIGKILL at random moments and its
- * successor takes over. Prints one JSON line. Exit status 1 when an operation failed (with
+ * successor takes over. Prints one JSON line: for each kill the longest that anybody waited for
+ * anything until the next one (wait_ms) and what passed until a worker served again (takeover_ms),
+ * as the middle one, the 99th of a hundred and the worst. Exit status 1 when an operation failed
+ * (with
  * --no-resend: ECONNABORTED is allowed), bytes were wrong, or a version went back.
  */
 #include <dirent.h>
@@ -106,7 +110,16 @@ static int worker_main(char **argv)
 static const char *dir;
 static _Atomic bool stop;
 static _Atomic uint32_t last_seen[FILES];
-static _Atomic uint64_t operations, failed, aborted, wrong, longest_us;
+static _Atomic uint64_t operations, failed, aborted, wrong;
+static _Atomic uint64_t longest_us; /* since the last kill */
+
+static uint64_t now_us(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
 
 static void failure(const char *what, const char *name)
 {
@@ -184,10 +197,9 @@ static void *read_loop(void *userdata)
         struct stat st;
 
         while (!stop) {
-                struct timespec a, b;
+                uint64_t begun = now_us();
                 unsigned r = (unsigned)rand_r(&seed), i = r / 8 % FILES;
 
-                clock_gettime(CLOCK_MONOTONIC, &a);
                 switch (r % 8) {
                 case 0:
                         list("", FILES - FILES / 3 + 1);
@@ -213,10 +225,7 @@ static void *read_loop(void *userdata)
                 default:
                         read_file(i);
                 }
-                clock_gettime(CLOCK_MONOTONIC, &b);
-                uint64_t us = (uint64_t)((b.tv_sec - a.tv_sec) * 1000000 +
-                                         (b.tv_nsec - a.tv_nsec) / 1000),
-                         longest = longest_us;
+                uint64_t us = now_us() - begun, longest = longest_us;
                 while (longest < us && !atomic_compare_exchange_weak(&longest_us, &longest, us))
                         ;
                 operations++;
@@ -275,6 +284,21 @@ static bool rotates(void)
         return seen;
 }
 
+static int by_size(const void *a, const void *b)
+{
+        const uint64_t *x = a, *y = b;
+
+        return (*x > *y) - (*x < *y);
+}
+
+static void print_times(const char *name, uint64_t *us, size_t n)
+{
+        qsort(us, n, sizeof *us, by_size);
+        printf(",\"%s_p50_ms\":%.1f,\"%s_p99_ms\":%.1f,\"%s_max_ms\":%.1f", name,
+                n ? (double)us[n / 2] / 1000 : 0, name, n ? (double)us[n * 99 / 100] / 1000 : 0,
+                name, n ? (double)us[n - 1] / 1000 : 0);
+}
+
 /* The heirs of killed keepers are our children too. */
 static int end_keeper(pid_t keeper)
 {
@@ -295,10 +319,11 @@ int main(int argc, char **argv)
                 {"threads", required_argument, NULL, 't'},
                 {"victim", required_argument, NULL, 'v'},
                 {"no-resend", no_argument, NULL, 'n'},
+                {"no-standby", no_argument, NULL, 's'},
                 {0},
         };
         unsigned kills = 20, n_threads = 8;
-        bool resend = true, rotation = false;
+        bool resend = true, standby = true, rotation = false;
         const char *victim = "worker";
         int o;
 
@@ -313,10 +338,12 @@ int main(int argc, char **argv)
                         victim = optarg;
                 else if (o == 'n')
                         resend = false;
+                else if (o == 's')
+                        standby = false;
                 else
                         return 2;
         }
-        if (optind + 1 != argc || n_threads > 64)
+        if (optind + 1 != argc || n_threads > 64 || kills > 100000)
                 return 2;
         dir = argv[optind];
         (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -325,15 +352,17 @@ int main(int argc, char **argv)
 
         const char *const worker_argv[] = {"stress-crash", "worker", dir, NULL};
         int report;
-        pid_t keeper = stress_keeper(worker_argv, &report);
+        pid_t keeper = stress_keeper(worker_argv, standby, &report);
         if (keeper < 0)
                 return 1;
         struct prey prey = {.report = fdopen(report, "re"), .keeper = keeper};
         pthread_t threads[64], dropper;
         unsigned killed = 0;
         unsigned seed = (unsigned)getpid();
+        uint64_t *waits = calloc(kills + 1, sizeof *waits);
+        uint64_t *takeovers = calloc(kills + 1, sizeof *takeovers);
 
-        if (!prey.report || !wait_for(&prey, 'w', 0))
+        if (!waits || !takeovers || !prey.report || !wait_for(&prey, 'w', 0))
                 return 1;
         for (unsigned i = 0; i < n_threads; i++)
                 pthread_create(&threads[i], NULL, read_loop, (void *)(uintptr_t)(i + 1));
@@ -344,9 +373,13 @@ int main(int argc, char **argv)
                 struct timespec life = {.tv_nsec = rand_r(&seed) % 200000000L};
                 nanosleep(&life, NULL);
                 pid_t victim_pid = worker ? prey.worker : prey.keeper;
+                if (killed > 0)
+                        waits[killed - 1] = atomic_exchange(&longest_us, 0);
+                uint64_t begun = now_us();
                 kill(victim_pid, SIGKILL);
                 if (!wait_for(&prey, worker ? 'w' : 'k', victim_pid))
                         break;
+                takeovers[killed] = now_us() - begun;
         }
         rotation = killed == kills && rotates();
         stop = true;
@@ -354,11 +387,18 @@ int main(int argc, char **argv)
                 pthread_join(threads[i], NULL);
         pthread_join(dropper, NULL);
         int status = end_keeper(prey.keeper);
+        if (killed > 0)
+                waits[killed - 1] = longest_us;
         printf("{\"kills\":%u,\"operations\":%llu,\"failed\":%llu,\"aborted\":%llu,\"wrong\":%llu,"
-               "\"longest_ms\":%.1f,\"rotates\":%s}\n",
+               "\"rotates\":%s",
                 killed, (unsigned long long)operations, (unsigned long long)failed,
-                (unsigned long long)aborted, (unsigned long long)wrong, (double)longest_us / 1000,
+                (unsigned long long)aborted, (unsigned long long)wrong,
                 rotation ? "true" : "false");
+        print_times("wait", waits, killed);
+        print_times("takeover", takeovers, killed);
+        printf(",\"longest_ms\":%.1f}\n", killed > 0 ? (double)waits[killed - 1] / 1000 : 0);
+        free(waits);
+        free(takeovers);
         return killed < kills || failed || wrong || (resend && aborted) || operations == 0 ||
                !rotation || status != 0;
 }

@@ -286,7 +286,7 @@ int main(int argc, char **argv)
         const char *const worker_argv[] = {
                 "stress-many", "worker", dir, mounts, objects, size, limit, NULL};
         int report;
-        pid_t keeper = stress_keeper(worker_argv, &report);
+        pid_t keeper = stress_keeper(worker_argv, true, &report);
         FILE *f = keeper < 0 ? NULL : fdopen(report, "re");
         if (!f)
                 return 1;

@@ -173,7 +173,7 @@ int main(int argc, char **argv)
 
         const char *const worker_argv[] = {"stress-pair", "worker", argv[optind], interval, NULL};
         int report;
-        pid_t keeper = stress_keeper(worker_argv, &report);
+        pid_t keeper = stress_keeper(worker_argv, true, &report);
         if (keeper < 0)
                 return 1;
         FILE *f = fdopen(report, "re");

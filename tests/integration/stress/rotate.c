@@ -183,7 +183,7 @@ int main(int argc, char **argv)
         const char *const worker_argv[] = {
                 "stress-rotate", "worker", argv[optind], interval, size, NULL};
         int report;
-        pid_t keeper = stress_keeper(worker_argv, &report);
+        pid_t keeper = stress_keeper(worker_argv, true, &report);
         if (keeper < 0)
                 return 1;
 
