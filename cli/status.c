@@ -2,7 +2,6 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/mountpoint.h"
-#include "cli/words.h"
 
 static const char help[] =
         "akvfs status [DIR] [--json]\n"
@@ -185,26 +184,9 @@ static int status(const char *dir, bool json)
 
 int cli_status(int argc, char **argv)
 {
-        static const struct word table[] = {{"help", 'h', false, 'h'}, {"json", 0, false, 'j'}};
-        _cleanup_err_ struct err e = {0};
-        const char *dir = NULL, *value = NULL;
-        struct words words;
+        const char *dir;
         bool json = false;
-        int id = 0, r;
+        int r = client_words("status", help, argc, argv, &dir, &json);
 
-        words_init(&words, argc, argv);
-        while ((r = words_next(&words, table, ELEMENTSOF(table), &id, &value, &e)) > 0) {
-                if (id == 'h') {
-                        fputs(help, stdout);
-                        return cli_finish_output("status");
-                }
-                if (id == 'j')
-                        json = true;
-                else if (dir) {
-                        err_set_cause(&e, ERR_USAGE, -EINVAL, "one DIR at a time: %s", value);
-                        return cli_usage("status", &e);
-                } else
-                        dir = value;
-        }
-        return r < 0 ? cli_usage("status", &e) : status(dir, json);
+        return r < 0 ? status(dir, json) : r;
 }
