@@ -18,6 +18,7 @@ struct class_mount {
         struct mount_request request; /* without the identity's secret */
         struct sec *secret;           /* until it is with auth/ and in the mount's state */
         struct vault *vault;
+        struct vault_set others; /* vaults that objects name themselves */
         struct view *view;
         struct fs_mount *mount;
         struct loop_timer *step; /* everything that must not happen within a callback */
@@ -41,3 +42,6 @@ struct class_mount {
         usec_t reopen_pause;
         struct loop_timer *reopen;
 };
+
+/* "akvfs:CLASS", as mountinfo shows it (class_mount_status.c). Caller frees. */
+int class_mount_source(const char *class, char **ret);

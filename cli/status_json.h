@@ -3,7 +3,9 @@
  *
  * Times are RFC 3339 in UTC ("2024-05-01T12:00:00Z") or null: next_poll (the earliest of all
  * objects; null when polling is off), updated, expires, fetched. age_seconds counts from the last
- * successful fetch. error is text or null.
+ * successful fetch. error is text or null. state is a word of view_trouble_name(), shown whether
+ * the file is there; what has no file has no version, updated, expires, id, content_type and size.
+ * selectors: {"selector","vault","objects","error"}.
  */
 #pragma once
 
@@ -13,6 +15,7 @@
 struct status_file {
         const struct view_file *file;
         struct cache_state state;
+        enum view_trouble trouble;
 };
 
 struct status_mount {
@@ -32,6 +35,10 @@ struct status_mount {
         const char *secret_kind; /* sec_kind_name() */
         const struct status_file *files;
         size_t n_files;
+        const struct view_absent *absent; /* objects that have no file now */
+        size_t n_absent;
+        const struct view_selected *selected;
+        size_t n_selected;
 };
 
 /* NULL without memory. */
