@@ -32,6 +32,7 @@ void class_mount_free(struct class_mount *cm)
                 return;
         view_close(cm->view);
         vault_unref(cm->vault);
+        vault_set_done(&cm->others);
         mount_request_done(&cm->request);
         sec_unref(cm->secret);
         cm->step = loop_timer_free(cm->step);
@@ -128,24 +129,6 @@ static void on_gone(void *userdata, const struct err *error)
 
 const struct fs_mount_events class_mount_fs_events = {.mounted = on_mounted, .gone = on_gone};
 
-/* What mountinfo shows. It passes through mount options, where a comma would begin another. */
-static int source_name(const char *class, char **ret)
-{
-        char *name = NULL;
-
-        int r = xasprintf(&name, "akvfs:%.200s", class);
-        if (r < 0)
-                return r;
-        for (char *p = name + strlen("akvfs:"); *p; p++) {
-                bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-                             (*p >= '0' && *p <= '9') || strchr("-._", *p);
-                if (!plain)
-                        *p = '_';
-        }
-        *ret = name;
-        return 0;
-}
-
 /* The request as it came, for a later worker: the credentials with it, in secret memory. */
 static int format_state(const struct mount_request *request, struct sec *secret, struct sec **ret)
 {
@@ -188,7 +171,7 @@ static void begin_mount(struct class_mount *cm)
                 fail(cm, &e);
                 return;
         }
-        r = source_name(cm->request.class->name, &fsname);
+        r = class_mount_source(cm->request.class->name, &fsname);
         if (r < 0) {
                 err_set(&e, r, "out of memory");
                 fail(cm, &e);
@@ -256,6 +239,14 @@ static void on_removed(void *userdata, const char *const *paths, size_t n)
 
         if (cm->mount)
                 fs_mount_remove(cm->mount, paths, n);
+}
+
+static void on_denied(void *userdata, const char *const *paths, size_t n)
+{
+        struct class_mount *cm = userdata;
+
+        if (cm->mount)
+                fs_mount_deny(cm->mount, paths, n);
 }
 
 static void on_progress(void *userdata, size_t have, size_t of)
@@ -402,18 +393,26 @@ int class_mount_open_view(
                 .ready = on_ready,
                 .changed = on_changed,
                 .removed = on_removed,
+                .denied = on_denied,
                 .progress = on_progress,
         };
 
         int r = cm->vault ? 0
                           : identity_open(&request->identity, cm->parts.auths, cm->parts.vaults,
                                     &cm->vault, e);
+        if (r == 0 && !cm->others.list)
+                r = vault_urls_open(&request->vaults, &request->identity, cm->parts.auths,
+                        cm->parts.vaults, &cm->others, e);
         if (r < 0)
                 return r;
         const struct view_config config = {
                 .class = request->class,
                 .vault = cm->vault,
+                .vaults = cm->others.list,
+                .n_vaults = cm->others.n,
                 .poll_interval = request->poll_interval,
+                .policy = request->policy,
+                .adopted = cm->adoption.pending,
         };
         return view_open(cm->parts.cache, &config, &view_events, cm, &cm->view, e);
 }
@@ -503,19 +502,4 @@ void class_mount_forget(struct class_mount *cm, void *userdata)
 {
         forget(&cm->refreshers, userdata);
         forget(&cm->later, userdata);
-}
-
-const char *class_mount_path(const struct class_mount *cm)
-{
-        return cm->request.mountpoint;
-}
-
-const char *class_mount_name(const struct class_mount *cm)
-{
-        return cm->request.class->name;
-}
-
-bool class_mount_is_mounted(const struct class_mount *cm)
-{
-        return cm->state == MOUNTED && cm->said_started;
 }

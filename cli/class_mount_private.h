@@ -30,6 +30,7 @@ struct class_mount {
         struct mount_request request; /* without the identity's secret */
         struct sec *secret;           /* until it is with auth/ and in the mount's state */
         struct vault *vault;
+        struct vault_set others; /* vaults that objects name themselves */
         struct view *view;
         struct fs_mount *mount;
         struct loop_timer *step; /* everything that must not happen within a callback */
@@ -74,3 +75,6 @@ void class_mount_adoption_ready(struct class_mount *cm, const struct err *errors
  * when patience ends. */
 void class_mount_adoption_await(struct class_mount *cm);
 void class_mount_adoption_done(struct class_mount_adoption *a);
+
+/* "akvfs:CLASS", as mountinfo shows it (class_mount_status.c). Caller frees. */
+int class_mount_source(const char *class, char **ret);

@@ -8,6 +8,7 @@
 #include "cli/hygiene.h"
 #include "cli/identity.h"
 #include "cli/status_json.h"
+#include "cli/vault_urls.h"
 #include "cli/words.h"
 
 static const char help[] =
@@ -35,6 +36,7 @@ struct get {
         struct vaults *vaults;
         struct cache *cache;
         struct vault *vault;
+        struct vault_set others;
         struct view *view;
         bool failed;
 };
@@ -54,7 +56,7 @@ static void on_changed(void *userdata, struct view_file *const *files, size_t n)
 }
 
 static int open_view(struct get *g, const struct spc_class *class, const struct identity *identity,
-        struct err *e)
+        const struct vault_urls *urls, struct err *e)
 {
         static const struct view_events events = {.ready = on_ready, .changed = on_changed};
 
@@ -70,10 +72,15 @@ static int open_view(struct get *g, const struct spc_class *class, const struct 
         if (r < 0)
                 return err_set(e, r, "could not start: %s", strerror(-r));
         r = identity_open(identity, g->auths, g->vaults, &g->vault, e);
+        if (r == 0)
+                r = vault_urls_open(urls, identity, g->auths, g->vaults, &g->others, e);
         if (r < 0)
                 return r;
-        const struct view_config config = {
-                .class = class, .vault = g->vault, .poll_interval = CACHE_NO_POLL};
+        const struct view_config config = {.class = class,
+                .vault = g->vault,
+                .vaults = g->others.list,
+                .n_vaults = g->others.n,
+                .poll_interval = CACHE_NO_POLL};
         r = view_open(g->cache, &config, &events, g, &g->view, e);
         if (r < 0)
                 return r;
@@ -85,6 +92,7 @@ static void close_view(struct get *g)
 {
         view_close(g->view);
         vault_unref(g->vault);
+        vault_set_done(&g->others);
         cache_free(g->cache);
         vaults_free(g->vaults);
         auths_free(g->auths);
@@ -159,7 +167,10 @@ static int put_file(const struct view *v, const char *file, struct err *e)
                                        "could not write to standard output: %s", strerror(-r))
                              : 0;
         }
-        err_set_cause(e, ERR_NOT_FOUND, -ENOENT, "there is no file %s", file);
+        err_set_cause(e, ERR_NOT_FOUND, -ENOENT,
+                view_n_absent(v) > 0 ? "there is no file %s: its object is missing (it is optional)"
+                                     : "there is no file %s",
+                file);
         err_hint(e, "without FILE, akvfs get lists them");
         return -ENOENT;
 }
@@ -173,6 +184,7 @@ static int get(const struct spc_class *class, struct options *o, const char *fil
 {
         _cleanup_credentials_ struct credentials found = {0};
         _cleanup_identity_ struct identity identity = {0};
+        _cleanup_vault_urls_ struct vault_urls urls = {0};
         struct spc_class one = *class; /* borrows everything */
         struct get g = {0};
 
@@ -181,20 +193,27 @@ static int get(const struct spc_class *class, struct options *o, const char *fil
                 r = credentials_find(o, warn, &found, e);
         if (r == 0)
                 r = identity_resolve(class, o, &found, warn, &identity, e);
+        if (r == 0)
+                r = vault_urls_resolve(class, o, &urls, e);
         if (r < 0)
                 return r;
         if (file) {
                 const struct spc_object *object = find_object(class, file, e);
-                if (!object)
+                if (!object && class->n_selectors == 0)
                         return -ENOENT;
-                one.objects = (struct spc_object *)(uintptr_t)object;
-                one.n_objects = 1;
+                err_done(e);
+                /* What no object is called may be one that a selector chooses. */
+                if (object) {
+                        one.objects = (struct spc_object *)(uintptr_t)object;
+                        one.n_objects = 1;
+                        one.n_selectors = 0;
+                }
         }
         /* whatever was passed in (pipes with the class or the secret) has been read */
         r = hygiene_close_from(STDERR_FILENO + 1);
         if (r < 0)
                 return err_set(e, r, "could not close descriptors: %s", strerror(-r));
-        r = open_view(&g, &one, &identity, e);
+        r = open_view(&g, &one, &identity, &urls, e);
         if (r == 0 && !g.failed) {
                 if (file)
                         r = put_file(g.view, file, e);

@@ -46,6 +46,11 @@ enum option_id {
         OPT_AUDIT,
         OPT_SECRET_MEMORY,
         OPT_LOG_JSON,
+        OPT_ON_DELETED,
+        OPT_ON_DISABLED,
+        OPT_ON_EXPIRED,
+        OPT_ON_FORBIDDEN,
+        OPT_ON_VAULT_GONE,
 };
 
 /* Those that `get` takes come first. */
@@ -72,6 +77,11 @@ static const struct word long_words[] = {
         {"audit", 0, false, OPT_AUDIT},
         {"secret-memory", 0, true, OPT_SECRET_MEMORY},
         {"log-json", 0, false, OPT_LOG_JSON},
+        {"on-deleted", 0, true, OPT_ON_DELETED},
+        {"on-disabled", 0, true, OPT_ON_DISABLED},
+        {"on-expired", 0, true, OPT_ON_EXPIRED},
+        {"on-forbidden", 0, true, OPT_ON_FORBIDDEN},
+        {"on-vault-gone", 0, true, OPT_ON_VAULT_GONE},
 };
 
 const struct word *options_words(bool endpoints_only, size_t *ret_n)
@@ -259,6 +269,27 @@ static int parse_secret_memory(const char *value, bool *ret, struct err *e)
         return 0;
 }
 
+static int parse_policy(const char *key, const char *value, bool *ret, struct err *e)
+{
+        if (!streq(value, "keep") && !streq(value, "remove"))
+                return wrong(e, key, value, "known are keep and remove");
+        *ret = streq(value, "remove");
+        return 0;
+}
+
+/* A deleted vault and one that cannot be reached look the same from here. */
+static int parse_vault_gone(const char *value, struct err *e)
+{
+        bool removed = false;
+
+        int r = parse_policy("on_vault_gone", value, &removed, e);
+        if (r == 0 && removed)
+                r = wrong(e, "on_vault_gone", value,
+                        "a vault that does not answer always means keep: nobody can tell one that "
+                        "is gone from one that cannot be reached");
+        return r;
+}
+
 static int set_string(char **field, const char *value, struct err *e)
 {
         char *copy = strdup(value);
@@ -340,6 +371,16 @@ int options_set_word(struct options *o, int id, const char *value, struct err *e
         case OPT_LOG_JSON:
                 o->log_json = true;
                 return 0;
+        case OPT_ON_DELETED:
+                return parse_policy("on_deleted", value, &o->policy.remove_deleted, e);
+        case OPT_ON_DISABLED:
+                return parse_policy("on_disabled", value, &o->policy.remove_disabled, e);
+        case OPT_ON_EXPIRED:
+                return parse_policy("on_expired", value, &o->policy.remove_expired, e);
+        case OPT_ON_FORBIDDEN:
+                return parse_policy("on_forbidden", value, &o->policy.remove_forbidden, e);
+        case OPT_ON_VAULT_GONE:
+                return parse_vault_gone(value, e);
         }
         assert(!"an id that is not in the table");
         return -EINVAL;

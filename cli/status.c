@@ -109,6 +109,8 @@ static void print_mount(const cJSON *m)
                 "UPDATED", "AGE", "EXPIRES");
         cJSON_ArrayForEach (o, objects) {
                 const char *error = json_string(o, "error");
+                const char *state = text_of(o, "state", "ok");
+                bool shown = json_bool(o, "shown", true);
 
                 printf("  ");
                 cli_put_text(stdout, text_of(o, "file", "-"), file);
@@ -122,8 +124,26 @@ static void print_mount(const cJSON *m)
                 put_age(o);
                 cli_put_text(stdout, text_of(o, "expires", "-"), 0);
                 printf("\n");
+                if (!shown)
+                        printf("    not shown: %s\n", state);
+                else if (!streq(state, "ok") && !streq(state, "failing"))
+                        printf("    %s: its last good bytes are kept\n", state);
                 if (error) {
                         printf("    last try failed: ");
+                        cli_put_text(stdout, error, 0);
+                        printf("\n");
+                }
+        }
+        cJSON_ArrayForEach (o, json_get(m, "selectors")) {
+                const char *error = json_string(o, "error");
+
+                printf("  ");
+                cli_put_text(stdout, text_of(o, "selector", "?"), 0);
+                printf(" of ");
+                cli_put_text(stdout, text_of(o, "vault", "?"), 0);
+                printf(": %lld\n", number_of(o, "objects"));
+                if (error) {
+                        printf("    ");
                         cli_put_text(stdout, error, 0);
                         printf("\n");
                 }

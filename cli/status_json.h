@@ -5,7 +5,9 @@
  * objects; null when polling is off), updated, expires, fetched. age_seconds counts from the last
  * successful fetch. error is text or null. refetch is null, or after a change of worker, until
  * everything has been fetched again: {"next_try","error"}, next_try null while a try is under way;
- * next_poll then tells of that try.
+ * next_poll then tells of that try. state is a word of view_trouble_name(), shown whether or not the
+ * file is there; what has no file has no version, updated, expires, id, content_type and size.
+ * selectors: {"selector","vault","objects","error"}.
  */
 #pragma once
 
@@ -15,6 +17,7 @@
 struct status_file {
         const struct view_file *file;
         struct cache_state state;
+        enum view_trouble trouble;
 };
 
 struct status_mount {
@@ -37,6 +40,10 @@ struct status_mount {
         const char *refetch_error; /* of the last one, or NULL */
         const struct status_file *files;
         size_t n_files;
+        const struct view_absent *absent; /* objects that have no file now */
+        size_t n_absent;
+        const struct view_selected *selected;
+        size_t n_selected;
 };
 
 /* NULL without memory. */
