@@ -116,5 +116,9 @@ struct auth_wait *auth_cancel(struct auth_wait *w); /* no callback after this; r
  * every token must not become a storm at the token endpoint. */
 void auth_reject_token(struct auth *a, const char *scope, const struct sec *token);
 
+/* "https://vault.azure.net/.default" to "https://vault.azure.net", as v1 endpoints want it. Caller
+ * frees. */
+int auth_resource_of_scope(const char *scope, char **ret);
+
 /* Requests sent to token endpoints so far, for status and tests. */
 uint64_t auth_requests(const struct auth *a);

@@ -84,9 +84,6 @@ extern const struct auth_mode auth_client_secret, auth_imds, auth_certificate, a
         auth_nmi, auth_app_service, auth_arc, auth_azure_cli;
 const struct auth_mode *auth_mode_of(enum auth_mode_id id);
 
-/* "https://vault.azure.net/.default" to "https://vault.azure.net", as v1 endpoints want it. */
-int auth_resource_of_scope(const char *scope, char **ret);
-
 /* --- auth/entra.c: what service principals and workload identity have in common --- */
 
 int auth_entra_check(const struct auth_config *cfg, struct err *e);
