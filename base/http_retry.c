@@ -25,7 +25,7 @@ struct retrying {
         void *userdata;
 };
 
-static bool default_retry_status(int status)
+bool http_retry_status(int status)
 {
         switch (status) {
         case 408:
@@ -100,7 +100,7 @@ static bool wants_another(const struct retrying *y, const struct http_response *
         if (resp->status == 0)
                 return ((const struct http_exchange *)resp->private)->transient;
         return y->policy.retry_status ? y->policy.retry_status(resp->status)
-                                      : default_retry_status(resp->status);
+                                      : http_retry_status(resp->status);
 }
 
 static void on_attempt(void *userdata, struct http_response *resp)
