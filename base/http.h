@@ -109,3 +109,12 @@ unsigned http_retry_after(const struct http_response *resp, int64_t now);
 
 /* Percent-encodes everything but unreserved characters (RFC 3986). Caller frees. */
 int http_escape(const char *s, char **ret);
+
+/* --- proxies (base/http_proxy.c), for those who tell of them --- */
+
+/* The proxy for a host by the endpoint's setting, else by the environment. *ret is NULL when there
+ * is none, else a URL as libcurl takes it, owned by the caller; it may hold a password: wipe. */
+int http_proxy_for(
+        const char *scheme, const char *host, const struct http_endpoint *endpoint, char **ret);
+/* "host:port" of a proxy URL, for messages: without scheme, user and password. */
+int http_proxy_name(const char *url, char **ret);
