@@ -16,8 +16,9 @@ void keeper_standby_init(struct keeper_standby *s, const struct keeper_options *
 
 static void pause_after_death(struct keeper_standby *s)
 {
-        int64_t pause = (int64_t)PAUSE_FIRST_MS << MIN(s->deaths++, 10U);
+        int64_t pause = (int64_t)PAUSE_FIRST_MS << MIN(s->deaths, 10U);
 
+        s->deaths++;
         s->start_at = keeper_now_ms() + MIN(pause, (int64_t)PAUSE_MAX_MS);
 }
 

@@ -293,10 +293,12 @@ static int by_size(const void *a, const void *b)
 
 static void print_times(const char *name, uint64_t *us, size_t n)
 {
+        size_t middle = n / 2, nearly = n * 99 / 100;
+
         qsort(us, n, sizeof *us, by_size);
         printf(",\"%s_p50_ms\":%.1f,\"%s_p99_ms\":%.1f,\"%s_max_ms\":%.1f", name,
-                n ? (double)us[n / 2] / 1000 : 0, name, n ? (double)us[n * 99 / 100] / 1000 : 0,
-                name, n ? (double)us[n - 1] / 1000 : 0);
+                (double)us[middle] / 1000, name, (double)us[nearly] / 1000, name,
+                n ? (double)us[n - 1] / 1000 : 0);
 }
 
 /* The heirs of killed keepers are our children too. */
