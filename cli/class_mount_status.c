@@ -27,12 +27,12 @@ static int list_files(const struct class_mount *cm, struct files *ret)
         struct view_file *const *files = NULL;
         struct files f = {0};
 
-        if (cm->adopted && cm->mount) {
+        if (cm->adoption.pending && cm->mount) {
                 f.n = fs_mount_files(cm->mount, &f.shown);
                 files = f.shown;
         } else if (cm->view)
                 f.n = view_files(cm->view, &files);
-        bool known = cm->view && !cm->adopted;
+        bool known = cm->view && !cm->adoption.pending;
         f.n_absent = known ? view_n_absent(cm->view) : 0;
         f.n_selected = known ? view_n_selectors(cm->view) : 0;
         f.list = calloc(f.n + 1, sizeof *f.list);
@@ -55,6 +55,17 @@ static int list_files(const struct class_mount *cm, struct files *ret)
                 view_get_selected(cm->view, i, &f.selected[i]);
         *ret = f;
         return 0;
+}
+
+/* The loop's clock is none that people read. */
+static int64_t next_try(const struct class_mount *cm, int64_t now)
+{
+        usec_t at = cm->adoption.reopen_at, passed;
+
+        if (!at)
+                return 0;
+        passed = loop_now(cm->parts.loop);
+        return at > passed ? now + (int64_t)((at - passed) / USEC_PER_SEC) : now;
 }
 
 static uint64_t requests_of(const struct class_mount *cm)
@@ -103,6 +114,9 @@ cJSON *class_mount_status(const struct class_mount *cm, pid_t worker_pid, int64_
                 .secret_bytes = sec_total(),
                 .secrets_locked = sec_all_locked(),
                 .secret_kind = sec_kind_name(sec_kind()),
+                .refetching = cm->adoption.pending && cm->state == MOUNTED,
+                .refetch_at = next_try(cm, now),
+                .refetch_error = cm->adoption.error.code ? err_text(&cm->adoption.error) : NULL,
                 .files = files.list,
                 .n_files = files.n,
                 .absent = files.absent,

@@ -1,6 +1,7 @@
 /* `akvfs get CLASS.yaml [FILE]`: fetch once, in this process, without a mount. */
 #include <time.h>
 
+#include "auth/helper.h"
 #include "base/wipe.h"
 #include "cache/view.h"
 #include "cli/class_file.h"
@@ -32,6 +33,8 @@ static const char help_examples[] =
 struct get {
         struct loop *loop;
         struct http_client *http;
+        struct auth_helper *helper; /* with its socket, for credentials that are no plain secret */
+        int helper_fd;
         struct auths *auths;
         struct vaults *vaults;
         struct cache *cache;
@@ -65,6 +68,13 @@ static int open_view(struct get *g, const struct spc_class *class, const struct 
                 r = http_client_new(g->loop, &g->http);
         if (r == 0)
                 r = auths_new(g->loop, g->http, &g->auths);
+        if (r == 0 && identity->source) {
+                r = helper_start(-EBADF, identity->source, &g->helper_fd);
+                if (r == 0)
+                        r = auth_helper_new(g->loop, g->helper_fd, &g->helper);
+                if (r == 0)
+                        auths_set_helper(g->auths, g->helper);
+        }
         if (r == 0)
                 r = vaults_new(g->loop, g->http, &g->vaults);
         if (r == 0)
@@ -96,6 +106,8 @@ static void close_view(struct get *g)
         cache_free(g->cache);
         vaults_free(g->vaults);
         auths_free(g->auths);
+        auth_helper_free(g->helper);
+        g->helper_fd = safe_close(g->helper_fd);
         http_client_free(g->http);
         loop_free(g->loop);
 }
@@ -186,7 +198,7 @@ static int get(const struct spc_class *class, struct options *o, const char *fil
         _cleanup_identity_ struct identity identity = {0};
         _cleanup_vault_urls_ struct vault_urls urls = {0};
         struct spc_class one = *class; /* borrows everything */
-        struct get g = {0};
+        struct get g = {.helper_fd = -EBADF};
 
         int r = options_resolve_files(o, e);
         if (r == 0)
@@ -195,6 +207,8 @@ static int get(const struct spc_class *class, struct options *o, const char *fil
                 r = identity_resolve(class, o, &found, warn, &identity, e);
         if (r == 0)
                 r = vault_urls_resolve(class, o, &urls, e);
+        if (r == 0)
+                r = identity_find_sni(&identity, e);
         if (r < 0)
                 return r;
         if (file) {
@@ -233,7 +247,7 @@ int cli_get(int argc, char **argv)
         _cleanup_err_ struct err e = {0};
         const char *path = NULL, *file = NULL, *value = NULL;
         struct words words;
-        struct word table[40];
+        struct word table[48];
         size_t n = 0;
         int id = 0;
 

@@ -115,6 +115,8 @@ static int prepare(
         if (r == 0)
                 r = vault_urls_resolve(q->class, o, &q->vaults, e);
         if (r == 0)
+                r = identity_find_sni(&q->identity, e);
+        if (r == 0)
                 r = identity_read_ca(&q->identity, e);
         if (r < 0)
                 return r;
@@ -177,7 +179,7 @@ static int check_words(const struct words_of_mount *w, struct err *e)
 
 static int parse(int argc, char **argv, struct words_of_mount *w, struct options *o, struct err *e)
 {
-        struct word table[40];
+        struct word table[48];
         struct words words;
         const char *value = NULL;
         size_t n = 0;

@@ -38,6 +38,10 @@ struct options {
         char *imds_endpoint;
         char *ca_file;
         char *client_secret_file;
+        char *client_certificate, *certificate_password_file;
+        char *federated_token_file;
+        char *token_proxy_url, *sni_name;
+        bool azure_cli;
         char *env_file;
 
         /* where the daemon logs; NULL and -1 when not said */

@@ -95,10 +95,19 @@ static cJSON *selected_json(const struct view_selected *s, const char *vault)
         return TAKE_PTR(j);
 }
 
+static bool add_refetch(cJSON *j, const struct status_mount *m)
+{
+        if (!m->refetching)
+                return cJSON_AddNullToObject(j, "refetch");
+        cJSON *r = cJSON_AddObjectToObject(j, "refetch");
+        return r && add_time(r, "next_try", m->refetch_at) &&
+               add_text(r, "error", m->refetch_error);
+}
+
 cJSON *status_mount_json(const struct status_mount *m, int64_t now)
 {
         _cleanup_json_ cJSON *j = cJSON_CreateObject();
-        int64_t next = 0;
+        int64_t next = !m->refetching ? 0 : m->refetch_at ? m->refetch_at : now;
         char mode[8];
 
         snprintf(mode, sizeof mode, "%04o", (unsigned)m->mode & 0777);
@@ -120,7 +129,7 @@ cJSON *status_mount_json(const struct status_mount *m, int64_t now)
                 !add_number(j, "uid", m->uid) || !add_number(j, "gid", m->gid) ||
                 !add_text(j, "mode", mode) || !add_number(j, "vault_requests", m->vault_requests) ||
                 !add_number(j, "token_requests", m->token_requests) ||
-                !add_number(j, "worker_starts", m->worker_starts))
+                !add_number(j, "worker_starts", m->worker_starts) || !add_refetch(j, m))
                 return NULL;
         cJSON *memory = cJSON_AddObjectToObject(j, "secret_memory");
         if (!memory || !add_number(memory, "bytes", m->secret_bytes) ||

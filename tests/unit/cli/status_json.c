@@ -92,7 +92,7 @@ Test(status_json, the_contract)
                 "\"fuse_requests\":1234567890123,\"refused_requests\":2,\"state\":\"mounted\","
                 "\"vault\":\"https://v\",\"identity\":\"service principal x of tenant y\","
                 "\"poll_interval_seconds\":1.5,\"uid\":1000,\"gid\":100,\"mode\":\"0440\","
-                "\"vault_requests\":0,\"token_requests\":0,\"worker_starts\":3,"
+                "\"vault_requests\":0,\"token_requests\":0,\"worker_starts\":3,\"refetch\":null,"
                 "\"secret_memory\":{\"bytes\":0,\"locked\":false,\"kind\":\"locked\"},\"objects\":["
                 "{\"file\":\"db/password\",\"object\":\"pw\",\"version\":\"abc\","
                 "\"updated\":\"2023-11-14T22:13:20Z\",\"age_seconds\":7,\"expires\":null,"
@@ -129,6 +129,36 @@ static cJSON *one_object(const struct view_file *f, struct cache_state state, in
                 .n_files = 1};
 
         return status_mount_json(&m, now);
+}
+
+static cJSON *refetching(int64_t at, const char *error)
+{
+        const struct status_mount m = {.mountpoint = "/m",
+                .class = "c",
+                .state = "mounted",
+                .vault = "",
+                .identity = "",
+                .refetching = true,
+                .refetch_at = at,
+                .refetch_error = error};
+
+        return status_mount_json(&m, 1700000107);
+}
+
+/* After a change of worker it is never said that nothing will be polled any more. */
+Test(status_json, what_is_fetched_again_has_a_next_try)
+{
+        _cleanup_json_ cJSON *under_way = refetching(0, NULL);
+        const cJSON *r = json_get(under_way, "refetch");
+        cr_assert_str_eq(json_string(under_way, "next_poll"), "2023-11-14T22:15:07Z", "now");
+        cr_assert(cJSON_IsNull(cJSON_GetObjectItem(r, "next_try")));
+        cr_assert(cJSON_IsNull(cJSON_GetObjectItem(r, "error")));
+
+        _cleanup_json_ cJSON *waiting = refetching(1700000300, "no answer");
+        r = json_get(waiting, "refetch");
+        cr_assert_str_eq(json_string(waiting, "next_poll"), "2023-11-14T22:18:20Z");
+        cr_assert_str_eq(json_string(r, "next_try"), "2023-11-14T22:18:20Z");
+        cr_assert_str_eq(json_string(r, "error"), "no answer");
 }
 
 Test(status_json, nothing_known_is_null)
