@@ -132,6 +132,7 @@ enum view_trouble view_file_trouble(const struct view *v, size_t i);
 struct view_absent {
         const struct spc_object *object;
         enum view_trouble trouble;
+        bool taken; /* by the policy */
         struct cache_state state;
 };
 size_t view_n_absent(const struct view *v);

@@ -110,7 +110,12 @@ struct view {
         bool closed;    /* by that code: nothing but the struct itself is left */
 };
 
+/* view_report.c */
+void view_on_report(void *userdata); /* the report timer's */
+void view_forget_gone(struct view *v);
+
 /* view.c */
+void view_empty(struct view *v); /* nothing but the struct itself is left */
 struct cache *view_cache(const struct view *v);
 const struct view_policy *view_get_policy(const struct view *v);
 usec_t view_interval(const struct view *v);
@@ -140,6 +145,8 @@ int view_file_new(const struct spc_object *so, int index, const struct vault_obj
 bool view_file_is(const struct view_file *f, const struct vault_object *o, const struct sec *bytes);
 
 /* policy.c */
+int policy_open(struct view *v); /* makes v->expiry */
+void policy_watch_expiry(struct view *v);
 enum view_trouble entry_trouble(const struct entry *en);
 /* Takes its files away when the policy says so; true when it has none by that. */
 bool entry_is_taken(struct entry *en);

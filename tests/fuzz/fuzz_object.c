@@ -55,6 +55,18 @@ static void list(enum vault_kind kind, const char *body, size_t len)
                 (void)same_origin("https://v.vault.azure.net", next);
 }
 
+static void names(enum vault_kind kind, const char *body, size_t len)
+{
+        _cleanup_(name_list_done) struct name_list l = {0};
+        _cleanup_free_ char *next = NULL;
+
+        if (name_list_add_page(&l, kind, body, len, &next, NULL) < 0)
+                return;
+        for (size_t i = 0; i < l.names->n; i++)
+                if (!*l.names->list[i].name)
+                        abort();
+}
+
 static void error(int status, const char *body, size_t len)
 {
         _cleanup_err_ struct err e = {0};
@@ -89,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         case 3:
         case 4:
                 list(data[0] % 8 == 3 ? VAULT_SECRET : VAULT_KEY, body, size - 1);
+                names(data[0] % 8 == 3 ? VAULT_SECRET : VAULT_KEY, body, size - 1);
                 break;
         case 5:
                 error(401, body, size - 1);

@@ -518,25 +518,6 @@ int vault_list_versions(struct vault *v, enum vault_kind kind, const char *name,
         return start(v, c, what, on_list, ret);
 }
 
-struct vault_names *vault_names_ref(struct vault_names *n)
-{
-        n->refs++;
-        return n;
-}
-
-struct vault_names *vault_names_unref(struct vault_names *n)
-{
-        if (!n || --n->refs > 0)
-                return NULL;
-        for (size_t i = 0; i < n->n; i++) {
-                free(n->list[i].name);
-                free(n->list[i].tags);
-        }
-        free(n->list);
-        free(n);
-        return NULL;
-}
-
 /* Newest secret last, as the list is kept; those whose newest version is disabled are left out. */
 static void on_names(void *userdata)
 {
@@ -579,32 +560,4 @@ int vault_list_names(struct vault *v, enum vault_kind kind, vault_names_fn done,
         c->named = done;
         c->userdata = userdata;
         return start(v, c, "names", on_names, ret);
-}
-
-/* --- time --- */
-
-static void on_end(void *userdata)
-{
-        *(bool *)userdata = true;
-}
-
-void run_for(struct loop *l, usec_t span)
-{
-        struct loop_timer *end;
-        bool over = false;
-
-        cr_assert_eq(loop_timer_new(l, on_end, &over, &end), 0);
-        cr_assert_eq(loop_timer_in(end, span), 0);
-        while (!over)
-                cr_assert_geq(loop_turn(l, USEC_INFINITY), 0);
-        loop_timer_free(end);
-}
-
-struct loop *simulated_loop(void)
-{
-        struct loop *l;
-
-        cr_assert_eq(loop_new(&l), 0);
-        loop_simulate(l, 1000 * USEC_PER_SEC, 1700000000);
-        return l;
 }
