@@ -308,6 +308,42 @@ Test(pkcs12, goldens)
                 run(&goldens[i]);
 }
 
+/* -o pem_chain=off: what goldens re-order or refuse stays as it is. */
+Test(pkcs12, the_order_of_the_file_can_be_kept)
+{
+        size_t n_kept = 0;
+
+        for (size_t g = 0; g < ELEMENTSOF(goldens); g++) {
+                const struct golden *row = &goldens[g];
+                size_t n_keys = count(row->key), n_certs = count(row->cert), len;
+                _cleanup_sec_ struct sec *out = NULL;
+                _cleanup_err_ struct err e = {0};
+                bool incomplete = true;
+                EVP_PKEY *k[3];
+                X509 *in[MAX_IN];
+
+                if (row->error && !strstr(row->error, "leaf") && !strstr(row->error, "cycle"))
+                        continue;
+                for (size_t i = 0; i < n_keys; i++)
+                        k[i] = keys[row->key[i]];
+                for (size_t i = 0; i < n_certs; i++)
+                        in[i] = certs[row->cert[i]];
+                _cleanup_free_ unsigned char *der = pki_pfx(
+                        &(struct pki_pfx){
+                                .keys = k, .n_keys = n_keys, .certs = in, .n_certs = n_certs},
+                        &len);
+                cr_assert(pkcs12_to_pem(der, len, NULL, true, &out, &incomplete, &e) == 0, "%s: %s",
+                        row->what, err_text(&e));
+                cr_expect_not(incomplete, "%s: nothing was looked for", row->what);
+                _cleanup_free_ char *want = pki_pem(k, n_keys, in, NULL, n_certs);
+                cr_expect(sec_len(out) == strlen(want) &&
+                                  memcmp(sec_bytes(out), want, sec_len(out)) == 0,
+                        "%s", row->what);
+                n_kept++;
+        }
+        cr_expect_geq(n_kept, 40);
+}
+
 static unsigned char *simple(size_t *ret_len)
 {
         return pki_pfx(&(struct pki_pfx){.keys = &keys[P256],

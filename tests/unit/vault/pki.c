@@ -51,6 +51,8 @@ X509 *pki_cert(EVP_PKEY *key, const char *name, EVP_PKEY *issuer_key, X509 *issu
         if (!(flags & PKI_NO_AKI))
                 add_extension(
                         cert, issuer ? issuer : cert, NID_authority_key_identifier, "keyid:always");
+        if (flags & PKI_CA)
+                add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE");
         EVP_PKEY *signer = issuer_key ? issuer_key : key;
         bool digest = !EVP_PKEY_is_a(signer, "ED25519") && !EVP_PKEY_is_a(signer, "ED448");
         cr_assert(X509_sign(cert, signer, digest ? EVP_sha256() : NULL) > 0);
