@@ -19,6 +19,7 @@ struct view {
         struct cache *cache;
         struct vault *vault;
         usec_t poll_interval;
+        struct view_shape shape;
         struct view_events events;
         void *userdata;
 
@@ -48,6 +49,11 @@ struct cache *view_cache(const struct view *v)
 const char *view_vault_url(const struct view *v)
 {
         return vault_url(v->vault);
+}
+
+const struct view_shape *view_shape(const struct view *v)
+{
+        return &v->shape;
 }
 
 /* What arrives in one turn of the loop is reported together: timers that are due now run before
@@ -155,11 +161,66 @@ static void fill_files(struct view *v)
         }
 }
 
+static bool is_among(const char *path, const struct shown *list, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                if (streq(list[i].file->path, path))
+                        return true;
+        return false;
+}
+
+/* One of them is the other, or a folder above it. */
+static bool is_in_the_way(const char *a, const char *b)
+{
+        while (*a && *a == *b)
+                a++, b++;
+        return (!*a && (!*b || *b == '/')) || (!*b && *a == '/');
+}
+
+/* The class's own names were compared when it was read; what a mount's options or a vault's answers
+ * add to them is known here first. The later entry of the class gives way. */
+static const struct entry *find_other(
+        const struct view *v, const struct entry *en, const char *path)
+{
+        for (size_t i = 0; i < v->n_entries; i++) {
+                const struct entry *other = &v->entries[i];
+
+                if (other == en)
+                        continue;
+                for (size_t j = 0; j < other->n_shown; j++)
+                        if (is_in_the_way(path, other->shown[j].file->path))
+                                return other;
+        }
+        return NULL;
+}
+
+static int check_names(const struct entry *en, const struct shown *now, size_t n, struct err *e)
+{
+        for (size_t i = 0; i < n; i++) {
+                const char *path = now[i].file->path;
+                const struct entry *other = is_among(path, en->shown, en->n_shown)
+                                                    ? NULL
+                                                    : find_other(en->view, en, path);
+
+                if (!other)
+                        continue;
+                err_set_cause(e, ERR_USAGE, -EEXIST, "its file %s gets in the way of object %s",
+                        path, other->object->file);
+                err_hint(e, "give one of them another objectAlias");
+                return -EEXIST;
+        }
+        return 0;
+}
+
 int view_replace(struct entry *en, struct shown *now, size_t n, struct err *e)
 {
         struct view *v = en->view;
         size_t old_n = en->n_shown, new_bytes = bytes_of(now, n),
                others = v->bytes - bytes_of(en->shown, old_n);
+
+        int r = check_names(en, now, n, e);
+        if (r < 0)
+                return r;
 
         if (new_bytes > VIEW_BYTES_MAX - others) {
                 err_set_cause(e, ERR_USAGE, -EFBIG,
@@ -170,7 +231,9 @@ int view_replace(struct entry *en, struct shown *now, size_t n, struct err *e)
         }
 
         /* Room first: nothing below can fail. */
-        size_t total = v->n_files - old_n + n, vanish = n < old_n ? old_n - n : 0;
+        size_t total = v->n_files - old_n + n, vanish = 0;
+        for (size_t i = 0; i < old_n; i++)
+                vanish += !is_among(en->shown[i].file->path, now, n);
         if (total > v->files_size) {
                 struct view_file **p = realloc(
                         v->files, MAX(total, 2 * v->files_size) * sizeof(struct view_file *));
@@ -185,8 +248,9 @@ int view_replace(struct entry *en, struct shown *now, size_t n, struct err *e)
                 if (!p)
                         return err_set_cause(e, ERR_LOCAL, -ENOMEM, "memory is short");
                 v->gone = p;
-                for (size_t i = n; i < old_n; i++)
-                        v->gone[v->n_gone++] = view_file_ref(en->shown[i].file);
+                for (size_t i = 0; i < old_n; i++)
+                        if (!is_among(en->shown[i].file->path, now, n))
+                                v->gone[v->n_gone++] = view_file_ref(en->shown[i].file);
         }
 
         v->bytes = others + new_bytes;
@@ -456,6 +520,7 @@ int view_open(struct cache *c, const struct view_config *cfg, const struct view_
         v->cache = c;
         v->vault = vault_ref(cfg->vault);
         v->poll_interval = cfg->poll_interval;
+        v->shape = cfg->shape;
         v->events = *events;
         v->userdata = userdata;
         SLIST_INIT(&v->refreshing);

@@ -7,7 +7,8 @@
  *
  * An object with a history is a folder: FILE/0 is the version it starts at, FILE/1 the one before
  * it, and so on. Its versions are listed once per interval and its files move on together, when all
- * of them are there.
+ * of them are there. The secret of a certificate may be several files (certificateFiles,
+ * view_shape): all of one version, reported together.
  *
  * Events come from the loop, never from within a function of this header, and may call any of them,
  * view_close() included.
@@ -50,10 +51,18 @@ struct view_file *view_file_ref(struct view_file *f);
 struct view_file *view_file_unref(struct view_file *f);
 DEFINE_CLEANUP(struct view_file *, view_file_unref)
 
+/* What the Azure provider takes as flags of the whole node, and a mount as options: the form of
+ * certificates. All zero is the default there and here. */
+struct view_shape {
+        bool cert_key_files;   /* .crt and .key files beside the secret of a certificate */
+        bool keep_chain_order; /* certificates stay as the PFX has them */
+};
+
 struct view_config {
         const struct spc_class *class; /* borrowed until view_close */
-        struct vault *vault;           /* a reference is taken */
-        usec_t poll_interval;          /* CACHE_NO_POLL: never */
+        struct view_shape shape;
+        struct vault *vault;  /* a reference is taken */
+        usec_t poll_interval; /* CACHE_NO_POLL: never */
 };
 
 struct view_events {
@@ -63,7 +72,8 @@ struct view_events {
         void (*ready)(void *userdata, const struct err *errors, size_t n_errors);
         /* After ready: files that changed, borrowed. A path may be new: a history grew. */
         void (*changed)(void *userdata, struct view_file *const *files, size_t n);
-        /* Optional, after ready: paths that are no more, because a history shrank. What changed
+        /* Optional, after ready: paths that are no more, because a history shrank or a certificate
+         * became a plain secret. What changed
          * with them is reported first. */
         void (*removed)(void *userdata, const char *const *paths, size_t n);
         /* Optional: how many of how many objects are there, while they are first fetched. */

@@ -440,6 +440,7 @@ static int open_view(struct class_mount *cm, const struct mount_request *request
                 return r;
         const struct view_config config = {
                 .class = request->class,
+                .shape = request->shape,
                 .vault = cm->vault,
                 .poll_interval = request->poll_interval,
         };
