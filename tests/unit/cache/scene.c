@@ -118,8 +118,10 @@ void watch(struct watcher *w, struct scene *s, usec_t interval)
                 .changed = on_changed,
                 .removed = on_removed,
                 .progress = on_progress};
-        const struct view_config cfg = {
-                .class = &s->class, .vault = s->vault, .poll_interval = interval};
+        const struct view_config cfg = {.class = &s->class,
+                .shape = s->shape,
+                .vault = s->vault,
+                .poll_interval = interval};
 
         w->scene = s;
         cr_assert_eq(view_open(s->cache, &cfg, &events, w, &w->view, NULL), 0);

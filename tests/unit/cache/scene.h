@@ -14,6 +14,7 @@ struct scene {
         struct cache *cache;
         struct vault *vault;
         struct spc_class class;
+        struct view_shape shape; /* of what is watched from now on */
 };
 
 void scene_new(struct scene *s);
