@@ -63,6 +63,7 @@ int cli_keeper(int argc, char **argv)
                 .n_pass_fds = log_fd >= 0 ? 2 : 1,
                 .drop = words.run_as,
                 .guarded = true,
+                .standby = true,
                 .parent_death_signal = words.foreground ? SIGTERM : 0,
         };
         if (words.run_as &&

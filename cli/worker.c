@@ -147,6 +147,7 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
         r = fs_start(w->loop, KEEPER_WORKER_FD, &w->fs, e);
         if (r < 0)
                 return r;
+        (void)prctl(PR_SET_NAME, "akvfs-worker");
 
         const struct commands_config config = {
                 .parts = {.loop = w->loop,
@@ -187,7 +188,8 @@ int cli_worker(int argc, char **argv)
         struct daemon_words words;
         struct worker w = {0};
 
-        (void)prctl(PR_SET_NAME, "akvfs-worker");
+        /* Until the keeper speaks: fs/keeper_standby.h. */
+        (void)prctl(PR_SET_NAME, "akvfs-standby");
         int r = daemon_words_parse(argc, argv, &words, &e);
         if (r < 0)
                 return cli_fail("worker", &e);
@@ -227,6 +229,12 @@ int cli_worker(int argc, char **argv)
                 r = loop_run(w.loop);
                 if (r < 0)
                         err_set(&e, r, "the event loop failed: %s", strerror(-r));
+        }
+        /* Never wanted: the socket's name may be the next keeper's by now. */
+        if (r == -ECANCELED && !w.fs) {
+                log_debug("%s", err_text(&e));
+                stop(&w);
+                return CLI_DONE;
         }
         if (r < 0)
                 log_error("%s", err_text(&e));

@@ -13,7 +13,8 @@
 struct fs;
 struct fs_mount;
 
-/* keeper_fd is taken over. */
+/* Waits for the keeper's word, which a worker that is held ready may never get. keeper_fd is taken
+ * over. -ECANCELED: the keeper ended, and no worker was wanted. */
 int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e);
 pid_t fs_keeper_pid(const struct fs *fs); /* now: another one after a keeper was killed */
 void fs_stop(struct fs *fs);              /* after the last mount is gone; joins the threads */

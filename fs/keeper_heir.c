@@ -17,6 +17,7 @@ void keeper_release(struct keeper *k)
         k->volumes = NULL;
         k->n_volumes = 0;
         keeper_worker_done(&k->worker);
+        keeper_standby_forget(&k->standby);
         for (size_t i = 0; i < k->n_renamers; i++)
                 renamer_done(&k->renamers[i]);
         k->n_renamers = 0;
@@ -91,6 +92,7 @@ int keeper_succeed(struct keeper *k)
                 if (o->parent_death_signal)
                         (void)prctl(PR_SET_PDEATHSIG, o->parent_death_signal);
                 keeper_worker_init(&k->worker, o);
+                keeper_standby_init(&k->standby, o);
 
                 struct guardian next;
                 guardian_init(&next);

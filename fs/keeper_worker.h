@@ -30,7 +30,12 @@ struct keeper_worker {
 int64_t keeper_now_ms(void); /* of that clock */
 
 void keeper_worker_init(struct keeper_worker *w, const struct keeper_options *o);
-int keeper_worker_start(struct keeper_worker *w);
+/* A process of the worker's program, with the keeper's end of its socket: no worker before it is
+ * told anything. 0 or negative errno. */
+int keeper_worker_fork(const struct keeper_options *o, pid_t *ret_pid, int *ret_fd);
+/* That process is the worker from now on; fd is taken over. */
+void keeper_worker_began(struct keeper_worker *w, pid_t pid, int fd);
+int keeper_worker_start(struct keeper_worker *w); /* both at once */
 /* One that a keeper before us had started; socket is taken over. -ESRCH: it is dead already. */
 int keeper_worker_adopt(struct keeper_worker *w, pid_t pid, int socket, unsigned starts);
 /* Never another process that was given its pid. */

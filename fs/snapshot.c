@@ -24,6 +24,7 @@ struct snapshot {
         struct snapshot_mount *mounts;
         size_t n_mounts;
         size_t live;    /* bytes that were true when the area in use began */
+        size_t first;   /* size of the first area, where that is known */
         bool broken;    /* the area in use misses something: a new one is needed */
         bool next_full; /* the new one is too small */
 };
@@ -47,6 +48,11 @@ void snapshot_free(struct snapshot *s)
         journal_free(s->next);
         pthread_mutex_destroy(&s->lock);
         free(s);
+}
+
+void snapshot_expect(struct snapshot *s, size_t size)
+{
+        s->first = size;
 }
 
 int snapshot_add(struct snapshot *s, uint64_t mount, snapshot_dump_fn dump, void *userdata,
@@ -166,6 +172,8 @@ void snapshot_make_room(struct snapshot_mount *m, size_t len)
         /* As large as what was true the last time, not as what was written since, or areas would
          * grow for ever. What is true now is known only when it has been written. */
         size_t size = MAX(2 * (s->live + need), JOURNAL_SIZE_MIN);
+        if (!s->current)
+                size = MAX(size, MIN(s->first, JOURNAL_SIZE_MAX));
         int r;
         do {
                 r = write_all_mounts(s, size, need);

@@ -26,6 +26,9 @@ struct snapshot_config {
 };
 int snapshot_new(const struct snapshot_config *cfg, struct snapshot **ret);
 void snapshot_free(struct snapshot *s);
+/* Before anything is written: what is true fitted an area of that size until now. The first one is
+ * as large, for finding the size by trying costs a takeover twice the time. */
+void snapshot_expect(struct snapshot *s, size_t size);
 
 /* Writes all that is true of the mount with the functions below, between snapshot_dump_begin() and
  * _end() and under the lock that its events are recorded under. Called by snapshot_make_room(). */

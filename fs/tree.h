@@ -164,6 +164,9 @@ int tree_restore(struct tree *t, const struct journal_record *record);
 /* The file whose rename was planned and neither came nor was given up; a reference, or NULL. */
 struct view_file *tree_pending(struct tree *t);
 bool tree_pending_data(struct tree *t); /* it is TREE_DATA's */
+/* The plan of that rename, so that the keeper can be asked for it once more: whichever of two comes
+ * first is done, the other one finds nothing. -ENOENT when there is none. */
+int tree_pending_plan(struct tree *t, struct tree_plan *ret);
 /* What is shown under a name; a reference, or NULL. */
 struct view_file *tree_shown(struct tree *t, const char *path);
 /* Every file under its name: a list that the caller frees, of references that it drops. 0 also when

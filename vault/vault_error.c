@@ -99,6 +99,8 @@ static int classify(int status, const char *inner, enum err_cause *ret_cause)
 
 static int wrap(const struct vault_error_info *info, int r, struct err *e)
 {
+        if (info->listing && !*info->name)
+                return err_wrap(e, r, "failed to list objectType:%s", vault_kind_name(info->kind));
         return err_wrap(e, r, "failed to get objectType:%s, objectName:%s, objectVersion:%s%s",
                 vault_kind_name(info->kind), info->name, info->version,
                 info->listing ? ": listing its versions" : "");

@@ -29,12 +29,11 @@ def keeper_of(mount):
     return mount.status()["keeper_pid"]
 
 
-def worker_of(keeper):
-    """The keeper's worker, or None: known by its command line, for the keeper has other children."""
+def standby_of(keeper):
+    """The process that waits to be the next worker, or None."""
     for child in children(keeper):
         with contextlib.suppress(OSError):
-            words = pathlib.Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-            if b"worker" in b" ".join(words[:3]) and not machine.gone(child):
+            if pathlib.Path(f"/proc/{child}/comm").read_text() == "akvfs-standby\n":
                 return child
     return None
 
@@ -121,6 +120,45 @@ def test_the_same_bytes_and_inodes_after_a_kill(akvfs, services, spc, who):
             kill_worker(mount)
             drop_caches()
             assert look() == before
+
+
+def test_the_next_worker_is_held_ready_and_holds_nothing(akvfs, services, spc):
+    services.set_secret("a", value := secret())
+    with akvfs.mount(spc(["a"]), "poll_interval=1h") as mount:
+        keeper = keeper_of(mount)
+
+        def held_ready(not_this=None):
+            found = standby_of(keeper)
+            return found != not_this and found
+
+        standby = wait_until(held_ready, "a worker is held ready")
+        held = [os.readlink(link) for link in pathlib.Path(f"/proc/{standby}/fd").iterdir()]
+        assert held and not [h for h in held if "fuse" in h or "secretmem" in h or "memfd" in h], held
+        assert str(mount.point) not in held
+        assert kill_worker(mount) == standby
+        following = wait_until(lambda: held_ready(standby), "the one after it")
+        # One that dies costs nothing but the next one's start.
+        os.kill(following, signal.SIGKILL)
+        wait_until(lambda: held_ready(following), "another one")
+        assert mount.status()["worker_pid"] == standby
+        drop_caches()
+        assert mount.read("a") == value.encode()
+        last = standby_of(keeper)
+    wait_until(lambda: machine.gone(last), "it ends with the keeper")
+
+
+def test_a_standby_leaves_when_its_keeper_is_killed(akvfs, services, spc):
+    """The heir has one of its own, and the control socket still answers."""
+    services.set_secret("a", secret())
+    with akvfs.mount(spc(["a"]), "poll_interval=1h") as mount:
+        keeper = keeper_of(mount)
+        standby = wait_until(lambda: standby_of(keeper), "a worker is held ready")
+        os.kill(keeper, signal.SIGKILL)
+        wait_until(lambda: machine.gone(standby), "it ends")
+        wait_until(lambda: keeper_of(mount) != keeper, "an heir has taken over")
+        heir = keeper_of(mount)
+        standby = wait_until(lambda: standby_of(heir), "the heir holds one ready")
+        assert kill_worker(mount) == standby
 
 
 def test_a_descriptor_reads_on_across_rotation_and_kill(akvfs, services, spc):

@@ -10,6 +10,7 @@
 #include "fs/keeper_mount.h"
 #include "fs/server.h"
 #include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 
 #if __has_include("fs/keeper_rename.h")
 #include "fs/keeper_rename.h"

@@ -243,6 +243,27 @@ Test(snapshot, areas_do_not_grow_with_what_was_once_true)
         snapshot_remove(b.mount);
 }
 
+/* A successor knows how large the last worker's area was, and does not have to find it out. */
+Test(snapshot, the_first_area_is_as_large_as_the_last_workers)
+{
+        struct blobs b = {.size = 100000, .n = 20};
+
+        snapshot_expect(snapshot, 16 * JOURNAL_SIZE_MIN);
+        add(&b, 1);
+        snapshot_make_room(b.mount, 100);
+        cr_assert_gt(snapshot_size(snapshot), 15 * JOURNAL_SIZE_MIN);
+        cr_assert_eq(keeper.areas, 1);
+        cr_assert_eq(count(RECORD_INIT, 1), 20);
+        /* The next one is as large as what is true. */
+        b.n = 1;
+        while (keeper.areas < 3) {
+                snapshot_make_room(b.mount, 100000);
+                put_blob(b.mount, 100000);
+        }
+        cr_assert_lt(snapshot_size(snapshot), 4 * JOURNAL_SIZE_MIN);
+        snapshot_remove(b.mount);
+}
+
 Test(snapshot, what_the_kernel_forgot_never_takes_the_room_of_others)
 {
         struct blobs b = {.size = 10, .n = 1};
