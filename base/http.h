@@ -38,6 +38,8 @@ struct http_endpoint {
                                 ca_file then names it in messages only. NULL: it is read */
         const char *proxy;   /* NULL: from the environment; "": none; else a proxy URL */
         bool allow_http;     /* plain http: only metadata services (IMDS) */
+        const char *connect_to; /* "host:port" to connect to instead of the URL's, whose host is
+                                   still the name that TLS asks for and verifies; or NULL */
         unsigned connect_timeout_ms, total_timeout_ms; /* 0: the defaults above */
         size_t response_max;                           /* 0: the default above */
 };

@@ -42,7 +42,7 @@ struct transfer {
         /* what was asked for */
         CURL *easy;
         char *scheme, *host, *port;
-        struct curl_slist *headers;
+        struct curl_slist *headers, *connect_to;
         void *request_body;
         char *proxy_name, *ca_file, *ca_pem;
         unsigned connect_timeout_ms, total_timeout_ms;

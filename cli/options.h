@@ -29,6 +29,7 @@ struct options {
         bool xattr;
         bool audit;
         struct view_shape shape;     /* -o cert_key_files, -o pem_chain=off */
+        struct view_policy policy;   /* on_deleted=remove and so on */
         bool secret_memory_required; /* secret_memory=require: no mount that could reach swap */
 
         /* which class, and how its vault is reached; NULL when not said */
@@ -38,6 +39,10 @@ struct options {
         char *imds_endpoint;
         char *ca_file;
         char *client_secret_file;
+        char *client_certificate, *certificate_password_file;
+        char *federated_token_file;
+        char *token_proxy_url, *sni_name;
+        bool azure_cli;
         char *env_file;
 
         /* where the daemon logs; NULL and -1 when not said */

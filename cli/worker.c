@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 
+#include "auth/helper.h"
 #include "base/log.h"
 #include "base/sec.h"
 #include "base/wipe.h"
@@ -26,6 +27,7 @@
 struct worker {
         struct loop *loop;
         struct http_client *http;
+        struct auth_helper *helper;
         struct auths *auths;
         struct vaults *vaults;
         struct cache *cache;
@@ -139,6 +141,10 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
         if (r == 0)
                 r = auths_new(w->loop, w->http, &w->auths);
         if (r == 0)
+                r = auth_helper_new(w->loop, WORKER_HELPER_FD, &w->helper);
+        if (r == 0)
+                auths_set_helper(w->auths, w->helper);
+        if (r == 0)
                 r = vaults_new(w->loop, w->http, &w->vaults);
         if (r == 0)
                 r = cache_new(w->loop, &w->cache);
@@ -176,6 +182,7 @@ static void stop(struct worker *w)
         cache_free(w->cache);
         vaults_free(w->vaults);
         auths_free(w->auths);
+        auth_helper_free(w->helper);
         http_client_free(w->http);
         loop_io_free(w->signals);
         loop_timer_free(w->leave);
@@ -196,7 +203,7 @@ int cli_worker(int argc, char **argv)
         log_set_level((enum log_level)words.log_level);
         log_set_json(words.log_json);
         bool log_file = log_target_is_file(words.log);
-        r = hygiene_close_from(log_file ? WORKER_LOG_FD + 1 : WORKER_LISTEN_FD + 1);
+        r = hygiene_close_from(log_file ? WORKER_LOG_FD + 1 : WORKER_HELPER_FD + 1);
         if (r == 0)
                 r = hygiene_protect();
         if (r == 0)

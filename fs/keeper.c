@@ -490,6 +490,7 @@ static void serve(struct keeper *k)
                 for (size_t i = 0; i < n; i++)
                         p[5 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
                 int timeout = sooner(keeper_worker_timeout(w), mountinfo_timeout(k));
+                timeout = sooner(timeout, keeper_binds_timeout(&k->binds));
                 if (wants_standby(k))
                         timeout = sooner(timeout, keeper_standby_timeout(&k->standby));
                 if (poll(p, 5 + n, sooner(timeout, leave_timeout(k))) < 0) {
@@ -503,6 +504,8 @@ static void serve(struct keeper *k)
                                 on_renamer(k, &k->renamers[n]);
                 if (p[4].revents)
                         keeper_binds_receive(&k->binds);
+                if (keeper_binds_timeout(&k->binds) == 0)
+                        keeper_binds_give_up(&k->binds);
                 if (p[2].revents & POLLOUT)
                         (void)keeper_queue_flush(&w->out, w->fd);
                 if (p[2].revents & ~POLLOUT && !on_worker(k))
@@ -517,6 +520,7 @@ static void serve(struct keeper *k)
                         on_worker_died(k, k->n_volumes > 0 ? SIGKILL : 0);
                 if (p[0].revents)
                         on_signal(k);
+                keeper_worker_hurry(w);
                 if (w->start_at && keeper_worker_timeout(w) == 0)
                         restart_worker(k);
                 if (w->pid > 0 && leave_timeout(k) == 0 && !out_of_patience(k))

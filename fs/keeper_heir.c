@@ -45,7 +45,11 @@ static int take_over(struct keeper *k)
         struct keeper_msg m;
         int off = 0;
 
-        int r = keeper_recover(k->guardian.channel, !k->resend, &back);
+        int r = keeper_recover(k->guardian.channel, !k->resend, KEEPER_RECOVER_PATIENCE_MS, &back);
+        if (r == -ETIMEDOUT)
+                log_error("the worker has not answered for %d s (is it stopped?): without a keeper "
+                          "its mounts end when it runs again",
+                        KEEPER_RECOVER_PATIENCE_MS / 1000);
         if (r < 0)
                 return r;
         k->volumes = calloc(back.n + 1, sizeof *k->volumes);

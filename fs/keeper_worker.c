@@ -86,6 +86,7 @@ void keeper_worker_began(struct keeper_worker *w, pid_t pid, int fd)
         w->pid = pid;
         w->starts++;
         w->start_at = w->serving_at = 0;
+        w->serve_by = keeper_now_ms() + TAKEOVER_MS;
 }
 
 int keeper_worker_start(struct keeper_worker *w)
@@ -137,6 +138,7 @@ void keeper_worker_kill(const struct keeper_worker *w, int sig)
 void keeper_worker_died(struct keeper_worker *w, int status, bool restart)
 {
         w->pid = 0;
+        w->serve_by = 0;
         w->pidfd = safe_close(w->pidfd);
         w->status = status;
         w->fd = safe_close(w->fd);
@@ -162,13 +164,24 @@ void keeper_worker_died(struct keeper_worker *w, int status, bool restart)
 void keeper_worker_serves(struct keeper_worker *w)
 {
         w->serving_at = keeper_now_ms();
+        w->serve_by = 0;
 }
 
 int keeper_worker_timeout(const struct keeper_worker *w)
 {
-        if (!w->start_at)
-                return -1;
-        return (int)MAX(w->start_at - keeper_now_ms(), (int64_t)0);
+        int64_t at = w->start_at ? w->start_at : w->serve_by; /* never both */
+
+        return at ? (int)MAX(at - keeper_now_ms(), (int64_t)0) : -1;
+}
+
+void keeper_worker_hurry(struct keeper_worker *w)
+{
+        if (!w->serve_by || keeper_now_ms() < w->serve_by)
+                return;
+        w->serve_by = 0;
+        log_error("the worker (pid %d) did not take over within %d s: it is killed", (int)w->pid,
+                TAKEOVER_MS / 1000);
+        keeper_worker_kill(w, SIGKILL);
 }
 
 void keeper_worker_done(struct keeper_worker *w)

@@ -14,6 +14,7 @@ const char *const parameter_names[] = {
         "useVMManagedIdentity",
         "useAzureTokenProxy",
         "userAssignedIdentityID",
+        "userAssignedIdentityObjectID", /* akvfs alone knows it */
         "clientID",
         "keyvaultName",
         "tenantID",
@@ -123,7 +124,7 @@ static int read_identity(struct reading *g)
                 "usePodIdentity", "useVMManagedIdentity", "useAzureTokenProxy"};
         static const enum spc_identity modes[] = {
                 SPC_IDENTITY_POD, SPC_IDENTITY_VM, SPC_IDENTITY_TOKEN_PROXY};
-        _cleanup_text_ struct text client = {0}, user_assigned = {0};
+        _cleanup_text_ struct text client = {0}, user_assigned = {0}, object = {0};
         uint32_t flag_at = YML_NOWHERE;
         unsigned on = 0;
 
@@ -139,7 +140,9 @@ static int read_identity(struct reading *g)
                 flag_at = t.at;
                 on++;
         }
-        if (get(g, "clientID", &client) < 0 || get(g, "userAssignedIdentityID", &user_assigned) < 0)
+        if (get(g, "clientID", &client) < 0 ||
+                get(g, "userAssignedIdentityID", &user_assigned) < 0 ||
+                get(g, "userAssignedIdentityObjectID", &object) < 0)
                 return -ENOMEM;
 
         enum spc_identity mode = g->class->identity;
@@ -167,7 +170,17 @@ static int read_identity(struct reading *g)
                 struct place p = place_of(&user_assigned, "userAssignedIdentityID");
                 report_warning(g->report, &p, "only used together with useVMManagedIdentity");
         }
+        if (object.given) {
+                struct place p = place_of(&object, "userAssignedIdentityObjectID");
+                if (user_assigned.given)
+                        report_error(g->report, &p,
+                                "names an identity that userAssignedIdentityID names already");
+                else if (mode != SPC_IDENTITY_VM && on <= 1)
+                        report_warning(
+                                g->report, &p, "only used together with useVMManagedIdentity");
+        }
         g->class->client_id = TAKE_PTR(client.value);
+        g->class->user_assigned_object_id = TAKE_PTR(object.value);
         g->class->user_assigned_id = TAKE_PTR(user_assigned.value);
         return 0;
 }
@@ -351,6 +364,7 @@ void spc_class_free(struct spc_class *c)
         free(c->vault);
         free(c->tenant);
         free(c->client_id);
+        free(c->user_assigned_object_id);
         free(c->user_assigned_id);
         free(c->cloud);
         free(c->cloud_env_file);

@@ -71,13 +71,14 @@ struct spc_selector {
 #define SPC_SELECTED_DEFAULT 100 /* objects of one selector, unless `max` says otherwise */
 
 struct spc_class {
-        char *name, *namespace; /* metadata; "" when absent */
-        char *vault;            /* keyvaultName */
-        char *tenant;           /* tenantID, else tenantId */
-        char *client_id;        /* clientID, "" */
-        char *user_assigned_id; /* userAssignedIdentityID, "" */
-        char *cloud;            /* cloudName, "" for the public cloud */
-        char *cloud_env_file;   /* cloudEnvFileName, "" */
+        char *name, *namespace;        /* metadata; "" when absent */
+        char *vault;                   /* keyvaultName */
+        char *tenant;                  /* tenantID, else tenantId */
+        char *client_id;               /* clientID, "" */
+        char *user_assigned_id;        /* userAssignedIdentityID, "" */
+        char *user_assigned_object_id; /* userAssignedIdentityObjectID, "" */
+        char *cloud;                   /* cloudName, "" for the public cloud */
+        char *cloud_env_file;          /* cloudEnvFileName, "" */
         enum spc_identity identity;
         struct spc_object *objects;
         size_t n_objects;

@@ -144,6 +144,7 @@ void request_free(struct request *r)
         erase_and_free(r->body);
         free(r->identity);
         free(r->vault);
+        erase_and_free(r->sent);
         free(r);
 }
 

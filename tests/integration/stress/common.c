@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <time.h>
 
 #include "base/log.h"
 
@@ -57,6 +58,14 @@ pid_t stress_keeper(const char *const *worker_argv, bool standby, int *ret_repor
         close(report[1]);
         *ret_report = report[0];
         return pid;
+}
+
+double stress_now_ms(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
 }
 
 const char *stress_told(FILE *report, const char *what)

@@ -19,6 +19,8 @@ struct view_file *stress_file(const char *path, uint32_t version, size_t size);
 /* Forks a keeper whose worker runs this program with these words, with the next one held ready or
  * not. *ret_report reads what the worker writes to REPORT_FD. */
 pid_t stress_keeper(const char *const *worker_argv, bool standby, int *ret_report);
+/* Of CLOCK_MONOTONIC. */
+double stress_now_ms(void);
 /* Reads one line, which has to begin with `what`, and returns what follows it, at most until the
  * next call; else says that the worker did not say it, and returns NULL. */
 const char *stress_told(FILE *report, const char *what);

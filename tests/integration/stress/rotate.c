@@ -1,10 +1,11 @@
 /* Readers against rotation at the cache's border: no read is ever torn.
  *
- *     stress-rotate [--seconds N] [--interval-us N] [--size BYTES] [--readers N] DIR
+ *     stress-rotate [--seconds N | --opens N] [--interval-us N] [--size BYTES] [--readers N] DIR
  *
  * Runs a real keeper and worker. The worker shows one file whose bytes all equal its version's
  * number and hands a new version to the mount each interval; readers open, read in 4 KiB pieces,
- * and check that all pieces are of one version and that versions never go back. Prints one JSON
+ * and check that all pieces are of one version and that versions never go back, for so many seconds
+ * or until they have read the file so many times in all. Prints one JSON
  * line; exit status 1 when a read was torn, short, failed or went back in time, or when a rotation
  * did not go through a rename.
  */
@@ -87,6 +88,7 @@ static int worker_main(char **argv)
 static const char *file_path;
 static size_t file_size;
 static _Atomic bool stop;
+static _Atomic int64_t opens_left = INT64_MAX;
 
 struct reader {
         pthread_t thread;
@@ -135,7 +137,7 @@ static void *read_loop(void *userdata)
 {
         uint32_t buf[PIECE / sizeof(uint32_t)];
 
-        while (!stop)
+        while (!stop && opens_left-- > 0)
                 read_once(userdata, buf);
         return NULL;
 }
@@ -144,6 +146,7 @@ int main(int argc, char **argv)
 {
         static const struct option options[] = {
                 {"seconds", required_argument, NULL, 's'},
+                {"opens", required_argument, NULL, 'o'},
                 {"interval-us", required_argument, NULL, 'i'},
                 {"size", required_argument, NULL, 'z'},
                 {"readers", required_argument, NULL, 'r'},
@@ -158,6 +161,8 @@ int main(int argc, char **argv)
         while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
                 if (o == 's')
                         seconds = (unsigned)strtoul(optarg, NULL, 10);
+                else if (o == 'o')
+                        opens_left = strtoll(optarg, NULL, 10);
                 else if (o == 'i')
                         interval = optarg;
                 else if (o == 'z')
@@ -188,10 +193,13 @@ int main(int argc, char **argv)
         struct reader readers[64] = {0};
         for (unsigned i = 0; i < n_readers; i++)
                 pthread_create(&readers[i].thread, NULL, read_loop, &readers[i]);
+        double began = stress_now_ms();
         struct timespec ts = {.tv_sec = seconds};
-        while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
-                ;
-        stop = true;
+        if (opens_left > INT32_MAX) { /* no number was given */
+                while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
+                        ;
+                stop = true;
+        }
         struct reader sum = {0};
         for (unsigned i = 0; i < n_readers; i++) {
                 pthread_join(readers[i].thread, NULL);
@@ -202,6 +210,7 @@ int main(int argc, char **argv)
                 sum.backwards += readers[i].backwards;
         }
 
+        double seconds_taken = (stress_now_ms() - began) / 1e3;
         kill(keeper, SIGTERM);
         unsigned long long rotations = 0;
         unsigned versions = 0;
@@ -211,9 +220,9 @@ int main(int argc, char **argv)
         fclose(f);
         int status = 0;
         waitpid(keeper, &status, 0);
-        printf("{\"seconds\":%u,\"rotations\":%llu,\"versions\":%u,\"opens\":%llu,\"reads\":%llu,"
+        printf("{\"seconds\":%.1f,\"rotations\":%llu,\"versions\":%u,\"opens\":%llu,\"reads\":%llu,"
                "\"torn\":%llu,\"failed\":%llu,\"backwards\":%llu}\n",
-                seconds, rotations, versions, (unsigned long long)sum.opens,
+                seconds_taken, rotations, versions, (unsigned long long)sum.opens,
                 (unsigned long long)sum.pieces, (unsigned long long)sum.torn,
                 (unsigned long long)sum.failed, (unsigned long long)sum.backwards);
         return status != 0 || rotations == 0 || sum.opens == 0 || sum.torn || sum.failed ||

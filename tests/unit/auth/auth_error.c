@@ -42,7 +42,7 @@ static struct err *explain(const struct auth_params *p, int status, const char *
         struct wire w;
 
         wire_make(status, body, headers, &w);
-        cr_assert_lt(auth_error(p, identity, &w.response, &e), 0);
+        cr_assert_lt(auth_error(p, identity, &w.response, NULL, &e), 0);
         cr_assert_eq(e.code < 0, true);
         cr_assert_not_null(startswith(err_text(&e), "failed to get key vault token: IDENTITY at "));
         cr_assert_not_null(e.hint);
@@ -246,11 +246,11 @@ Test(auth_error, no_answer_keeps_the_cause)
 
         err_set_cause(&resp.error, ERR_DNS, -EHOSTUNREACH, "host name x does not resolve");
         err_hint(&resp.error, "check the name");
-        cr_assert_eq(auth_error(&p, identity, &resp, &e), -EHOSTUNREACH);
+        cr_assert_eq(auth_error(&p, identity, &resp, NULL, &e), -EHOSTUNREACH);
         cr_assert_eq(e.cause, ERR_DNS);
         cr_assert_not_null(strstr(e.text, "host name x does not resolve"));
         cr_assert_str_eq(e.hint, "check the name");
-        cr_assert_eq(auth_error(&v, identity, &resp, &e), -EHOSTUNREACH);
+        cr_assert_eq(auth_error(&v, identity, &resp, NULL, &e), -EHOSTUNREACH);
         cr_assert_not_null(strstr(e.hint, "Azure VM only"));
         err_done(&resp.error);
         sec_unref(p.client_secret);
@@ -308,7 +308,7 @@ Test(auth_error, recorded_answers)
                                         k++;
                                 cr_assert_lt(k, ELEMENTSOF(expected), "%s is new", *name);
                                 wire_load(*name, &w);
-                                auth_error(i == 0 ? &p : &v, identity, &w.response, &e);
+                                auth_error(i == 0 ? &p : &v, identity, &w.response, NULL, &e);
                                 cr_expect_eq(e.cause, expected[k].cause, "%s", *name);
                                 cr_expect_not_null(
                                         strstr(e.text, expected[k].text), "%s: %s", *name, e.text);

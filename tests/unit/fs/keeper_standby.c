@@ -64,7 +64,7 @@ Test(keeper_standby, becomes_the_worker)
         cr_assert(keeper_standby_promote(&standby, &worker));
         cr_assert_eq(worker.pid, first);
         cr_assert_eq(worker.starts, 4);
-        cr_assert_eq(keeper_worker_timeout(&worker), -1);
+        cr_assert_eq(worker.start_at, 0);
         cr_assert_eq(standby.pid, 0);
         cr_assert_eq(standby.fd, -EBADF);
         cr_assert_eq(keeper_standby_timeout(&standby), 0, "the next one");

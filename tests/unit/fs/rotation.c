@@ -320,7 +320,7 @@ Test(rotation, goes_on_for_a_worker_that_had_planned_data)
         cr_assert_not(rotation_busy(rotation));
 }
 
-/* The one that the last worker had asked for is on its way; what is asked for now finds nothing. */
+/* What the last worker had asked for is on its way; what this one asks for finds nothing. */
 Test(rotation, goes_on_for_a_worker_that_had_planned_a_file)
 {
         _cleanup_(view_file_unrefp) struct view_file *f = make_file("f", "new");
