@@ -181,7 +181,8 @@ char *pki_pem(EVP_PKEY *const *keys, size_t n_keys, X509 *const *certs, const si
         long n = BIO_get_mem_data(bio, &text);
         char *copy = calloc(1, (size_t)n + 1); /* the BIO's text has no end of its own */
         cr_assert_not_null(copy);
-        memcpy(copy, text, (size_t)n);
+        if (n > 0)
+                memcpy(copy, text, (size_t)n);
         BIO_free(bio);
         return copy;
 }
