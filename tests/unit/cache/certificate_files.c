@@ -69,7 +69,7 @@ Test(certificate_files, the_mount_says_what_the_class_does_not)
         add("one", SPC_FILES_COMBINED);
         add("dir", SPC_FILES_FOLDER);
         scene_add(&s, "db", "db");
-        add("picked", SPC_FILES_DEFAULT)->json_path = strdup("$.a");
+        add("picked", SPC_FILES_DEFAULT)->json_path = (char *)"$.a";
         watch(&w, &s, INTERVAL);
         run_for(s.loop, SECOND);
         expect_files(paths, ELEMENTSOF(paths));
