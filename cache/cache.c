@@ -308,16 +308,7 @@ void cache_get_state(const struct cache_sub *s, struct cache_state *ret)
 
 static bool is_tried_again(int status)
 {
-        switch (status) {
-        case 408:
-        case 500:
-        case 502:
-        case 503:
-        case 504:
-                return true;
-        default:
-                return false;
-        }
+        return status != 429 && http_retry_status(status);
 }
 
 const struct http_retry cache_http_retry = {

@@ -258,16 +258,8 @@ static void fail_the_queue(struct key *k, const struct err *e)
         struct budget_slot *s;
         bool same_identity = e->cause == ERR_AUTH;
 
-        switch (e->cause) {
-        case ERR_DNS:
-        case ERR_CONNECT:
-        case ERR_TIMEOUT:
-        case ERR_TLS:
-        case ERR_AUTH:
-                break;
-        default:
+        if (!err_cause_is_common(e->cause))
                 return;
-        }
         for (s = budget_first(b); s; s = TAILQ_NEXT(s, link)) {
                 struct key *other = s->userdata;
                 s->marked = !same_identity || streq(vault_key(other->vault), vault_key(k->vault));

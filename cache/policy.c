@@ -24,7 +24,7 @@ static enum view_trouble of_error(const struct err *e)
         case ERR_NOT_FOUND:
                 return VIEW_DELETED;
         case ERR_DISABLED:
-                return VIEW_DISABLED;
+                return e->code == -EKEYEXPIRED ? VIEW_EXPIRED : VIEW_DISABLED;
         case ERR_FORBIDDEN:
                 /* The vault's firewall refuses a place, and says nothing of the object. */
                 return e->code == -EACCES ? VIEW_FORBIDDEN : VIEW_FAILING;

@@ -235,11 +235,6 @@ cJSON *identity_format(const struct identity *i)
         return TAKE_PTR(j);
 }
 
-static int hex_digit(char c)
-{
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int parse_secret(const char *hex, struct sec **ret)
 {
         struct sec *s = NULL;

@@ -231,17 +231,9 @@ struct foreground {
 
 static int block_signals(void)
 {
-        sigset_t set;
+        static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
 
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigaddset(&set, SIGINT);
-        sigaddset(&set, SIGHUP);
-        sigaddset(&set, SIGCHLD);
-        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-                return -errno;
-        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        return fd < 0 ? -errno : fd;
+        return signals_fd(signals, ELEMENTSOF(signals));
 }
 
 /* A keeper that was killed has an heir (fs/keeper_guardian.h), and so has the place of the parent:

@@ -80,16 +80,9 @@ static void on_signal(void *userdata, int fd, uint32_t revents)
 /* Before any thread is started: all of them inherit the mask. */
 static int block_signals(void)
 {
-        sigset_t set;
+        static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
 
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigaddset(&set, SIGINT);
-        sigaddset(&set, SIGHUP);
-        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-                return -errno;
-        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        return fd < 0 ? -errno : fd;
+        return signals_fd(signals, ELEMENTSOF(signals));
 }
 
 /* Known, and said in the log, before the first secret comes. Where CAP_IPC_LOCK is missing, all

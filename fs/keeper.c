@@ -412,7 +412,7 @@ static void restart_worker(struct keeper *k)
 
 int keeper_open_sources(struct keeper *k)
 {
-        sigset_t set;
+        static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
         int null;
 
         /* 0, 1 and 2 are what children keep: no connection must ever stand there. */
@@ -421,16 +421,12 @@ int keeper_open_sources(struct keeper *k)
         while (null >= 0 && null <= STDERR_FILENO);
         safe_close(null);
 
-        sigemptyset(&set);
-        sigaddset(&set, SIGCHLD);
-        sigaddset(&set, SIGTERM);
-        sigaddset(&set, SIGINT);
-        sigaddset(&set, SIGHUP);
-        sigprocmask(SIG_BLOCK, &set, NULL);
         (void)signal(SIGPIPE, SIG_IGN);
-        k->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        k->signal_fd = signals_fd(signals, ELEMENTSOF(signals));
+        if (k->signal_fd < 0)
+                return k->signal_fd;
         k->mountinfo_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-        return k->signal_fd < 0 || k->mountinfo_fd < 0 ? -errno : 0;
+        return k->mountinfo_fd < 0 ? -errno : 0;
 }
 
 /* The sooner of two, either -1 for never. */

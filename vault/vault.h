@@ -95,7 +95,9 @@ struct vault_error_info {
 };
 /* Turns any answer but 200, or no answer, into an error: what, which object, vault and identity,
  * status with the service's own code, inner code and text as sent, and the next step as hint. The
- * text begins "failed to get objectType:secret, objectName:NAME, objectVersion:VERSION: ". */
+ * text begins "failed to get objectType:secret, objectName:NAME, objectVersion:VERSION: ". The code
+ * tells apart what the cause does not: -ENETUNREACH is a 403 for where the request came from (the
+ * vault's firewall) instead of who sent it; with ERR_DISABLED -EKEYEXPIRED is an expired object. */
 int vault_error(
         const struct vault_error_info *info, const struct http_response *resp, struct err *e);
 

@@ -534,3 +534,46 @@ def test_metadata_services_that_ask_to_wait_are_waited_for(akvfs, services, spc,
         assert CANARY in mount.read("pw").decode()
     assert [row["status"] for row in sent("imds.token") if row["status"] == 200] == [200]
     assert len(services.emulator.requests(path="/metadata/*")) == 3
+
+
+# --- private clouds ---
+
+
+def test_two_azure_stacks_in_one_process(akvfs, services, spc, sent, folder):
+    """cloudEnvFileName is the class's own: what one says is nothing to the other."""
+    for name in ("one", "two"):
+        services.emulator.add_vault(
+            f"kv-{name}", tenant=services.tenant, resource=f"https://vault.{name}.example"
+        )
+        services.emulator.set_secret("pw", secret(name), vault=f"kv-{name}")
+        (folder / f"{name}.json").write_text(
+            json.dumps(
+                {
+                    "name": "AzureStackCloud",
+                    "activeDirectoryEndpoint": services.emulator.https_url + "/adfs/",
+                    "keyVaultEndpoint": f"https://vault.{name}.example/",
+                    "keyVaultDNSSuffix": f"vault.{name}.example",
+                }
+            )
+        )
+    words = [
+        "--vault-url", services.emulator.https_url + "/vaults/{vault}",
+        "--ca-file", services.ca_file,
+        "--poll-interval", "off",
+    ]
+    with contextlib.ExitStack() as stack:
+        for name in ("one", "two"):
+            text = spc(
+                ["pw"], vault=f"kv-{name}", tenant="adfs",
+                cloudName="AzureStackCloud", cloudEnvFileName=str(folder / f"{name}.json"),
+            )
+            point = akvfs.point()
+            akvfs.started.append((point, None, akvfs.default))
+            akvfs.ok("mount", akvfs.class_file(text, f"{name}.yaml"), point, *words)
+            stack.callback(akvfs.finish, point, None, akvfs.default)
+            assert (point / "pw").read_text().startswith(name)
+    assert [form_of(row)["scope"].split("/.default")[0] for row in sent()] == [
+        "https://vault.one.example",
+        "https://vault.two.example",
+    ]
+    assert {row["path"] for row in sent()} == {"/adfs/oauth2/token"}

@@ -108,16 +108,11 @@ static void on_signal(void *userdata, int fd, uint32_t revents)
 
 int stress_begin(struct stress *s)
 {
-        sigset_t set;
+        static const int signals[] = {SIGTERM, SIGHUP};
 
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigaddset(&set, SIGHUP);
-        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-                return -errno;
-        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        int fd = signals_fd(signals, ELEMENTSOF(signals));
         if (fd < 0)
-                return -errno;
+                return fd;
         int r = loop_new(&s->loop);
         if (r >= 0)
                 r = loop_io_new(s->loop, fd, EPOLLIN, on_signal, s, &s->signals);

@@ -321,3 +321,74 @@ Test(auth, vm_identity_where_there_is_no_metadata_service)
         cr_assert_lt(loop_now(scene.loop) - START, 30 * USEC_PER_SEC);
         auth_unref(a);
 }
+
+/* --- tokens that are handed over --- */
+
+static struct auth *open_handed(const char *token, const char *subject)
+{
+        _cleanup_sec_ struct sec *handed = NULL;
+        _cleanup_err_ struct err e = {0};
+        struct auth *a = NULL;
+
+        cr_assert_eq(sec_new(token, strlen(token), &handed), 0);
+        struct auth_config cfg = scene_config();
+        cfg.mode = AUTH_FEDERATED;
+        cfg.client_secret = NULL;
+        cfg.secret = handed;
+        cfg.subject = subject;
+        cr_assert_eq(auth_open(scene.auths, &cfg, &a, &e), 0, "%s", err_text(&e));
+        return a;
+}
+
+static bool sent(unsigned n, const char *text)
+{
+        struct test_request request;
+
+        test_server_get(scene.server, n, &request);
+        return strstr(request.body, text);
+}
+
+/* A second pod of the same service account brings a newer token, and shares what the first one's
+ * was exchanged for. */
+Test(auth, a_newer_token_of_the_same_service_account)
+{
+        struct auth *a = open_handed("a.b.c", "ns/sa");
+
+        scene.lifetime = 60;
+        cr_assert_str_eq(scene_get(a).token, "token-0");
+        cr_assert(sent(0, "client_assertion=a.b.c&"));
+        struct auth *b = open_handed("d.e.f", "ns/sa"), *other = open_handed("a.b.c", "ns/other");
+        cr_assert_eq(a, b);
+        cr_assert_neq(a, other);
+        cr_assert_str_eq(scene_get(b).token, "token-0", "one request for both");
+        scene_pass(61 * USEC_PER_SEC);
+        cr_assert_str_eq(scene_get(a).token, "token-1");
+        cr_assert(sent(1, "client_assertion=d.e.f&"), "the newer one is exchanged next");
+        cr_assert_str_eq(scene_get(other).token, "token-2", "another's token is never shared");
+        auth_unref(a);
+        auth_unref(b);
+        auth_unref(other);
+}
+
+Test(auth, a_new_token_ends_the_wait_after_a_failure)
+{
+        struct auth *a = open_handed("a.b.c", "ns/sa");
+        _cleanup_sec_ struct sec *fresh = NULL, *bad = NULL;
+
+        test_server_handle(scene.server, NULL, NULL);
+        test_server_say(scene.server, &(struct test_answer){.status = 401, .body = "{}"});
+        test_server_say(scene.server,
+                &(struct test_answer){.body = "{\"access_token\":\"tok\",\"expires_in\":99}"});
+        cr_assert_str_eq(scene_get(a).token, "");
+        cr_assert_str_eq(scene_get(a).token, "");
+        cr_assert_eq(test_server_requests(scene.server), 1, "the failure is remembered");
+        cr_assert_eq(sec_new("no token", 8, &bad), 0);
+        cr_assert_eq(auth_set_assertion(a, bad), -EINVAL);
+        cr_assert_eq(sec_new("d.e.f", 5, &fresh), 0);
+        cr_assert_eq(auth_set_assertion(a, fresh), 0);
+        cr_assert_str_eq(scene_get(a).token, "tok");
+        auth_unref(a);
+        struct auth *principal = scene_open();
+        cr_assert_eq(auth_set_assertion(principal, fresh), -EINVAL);
+        auth_unref(principal);
+}

@@ -1,6 +1,7 @@
 #include "desk.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 #include "base/log.h"
@@ -70,6 +71,17 @@ void sub_at(
 void sub(struct seen *s, const char *name, usec_t interval)
 {
         sub_at(s, desk.vault, name, "", interval);
+}
+
+void sub_all(struct seen *s, unsigned n, usec_t interval)
+{
+        char name[16];
+
+        for (unsigned i = 0; i < n; i++) {
+                (void)snprintf(name, sizeof name, "n%u", i);
+                fake_set(desk.fake, name, name);
+                sub(&s[i], name, interval);
+        }
 }
 
 void unsub(struct seen *s)

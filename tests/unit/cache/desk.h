@@ -41,6 +41,8 @@ void on_state(void *userdata, const struct cache_state *state);
 void sub_at(
         struct seen *s, struct vault *at, const char *name, const char *version, usec_t interval);
 void sub(struct seen *s, const char *name, usec_t interval);
+/* Each to an object of its own, "n0" and on, whose value is its name. */
+void sub_all(struct seen *s, unsigned n, usec_t interval);
 void unsub(struct seen *s);
 /* Requests for that name (NULL: any), in any vault and by anybody. */
 unsigned requests(const char *name);

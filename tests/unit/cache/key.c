@@ -175,11 +175,7 @@ Test(key, an_unreachable_vault_fails_all_that_wait_with_the_first)
 
         fake_latency(desk.fake, NULL, 30 * SECOND);
         fake_fail(desk.fake, FAKE_URL, NULL, NULL, ERR_CONNECT, 0, FAKE_FOREVER);
-        for (unsigned i = 0; i < ELEMENTSOF(s); i++) {
-                (void)snprintf(name, sizeof name, "n%u", i);
-                fake_set(desk.fake, name, name);
-                sub(&s[i], name, INTERVAL);
-        }
+        sub_all(s, ELEMENTSOF(s), INTERVAL);
         sub_at(&elsewhere, desk.other_vault, "db", "", INTERVAL);
         run_for(desk.loop, 31 * SECOND);
         cr_assert_eq(fake_requests(desk.fake, FAKE_URL, NULL, NULL), BUDGET_WINDOW);
@@ -326,14 +322,9 @@ Test(key, a_vault_that_throttles_without_end_fails_a_first_fetch_within_the_pati
 Test(key, a_queue_that_does_not_move_ends_patience_as_well)
 {
         static struct seen s[BUDGET_WINDOW + 1];
-        char name[16];
 
         fake_latency(desk.fake, NULL, 10 * MINUTE);
-        for (unsigned i = 0; i < ELEMENTSOF(s); i++) {
-                (void)snprintf(name, sizeof name, "n%u", i);
-                fake_set(desk.fake, name, name);
-                sub(&s[i], name, INTERVAL);
-        }
+        sub_all(s, ELEMENTSOF(s), INTERVAL);
         run_for(desk.loop, CACHE_PATIENCE + SECOND);
         cr_assert_eq(s[BUDGET_WINDOW].cause, ERR_TIMEOUT);
         cr_assert(strstr(s[BUDGET_WINDOW].error, "busy"), "%s", s[BUDGET_WINDOW].error);
@@ -349,13 +340,8 @@ Test(key, a_queue_that_does_not_move_ends_patience_as_well)
 Test(key, a_refresh_sits_out_a_short_pause_and_is_told_of_a_long_one)
 {
         struct seen s[BUDGET_WINDOW + 8] = {0};
-        char name[16];
 
-        for (unsigned i = 0; i < ELEMENTSOF(s); i++) {
-                (void)snprintf(name, sizeof name, "n%u", i);
-                fake_set(desk.fake, name, name);
-                sub_at(&s[i], desk.vault, name, "", 24 * 60 * MINUTE);
-        }
+        sub_all(s, ELEMENTSOF(s), DAY);
         run_for(desk.loop, SECOND);
         fake_fail(desk.fake, NULL, NULL, "n0", ERR_THROTTLED, 20, 1);
         for (unsigned i = 0; i < ELEMENTSOF(s); i++)
@@ -401,13 +387,8 @@ Test(key, a_pause_outlives_the_last_subscriber)
 Test(key, after_a_pause_a_thousand_objects_come_back_gently)
 {
         static struct seen s[1000];
-        char name[16];
 
-        for (unsigned i = 0; i < ELEMENTSOF(s); i++) {
-                (void)snprintf(name, sizeof name, "n%u", i);
-                fake_set(desk.fake, name, name);
-                sub(&s[i], name, INTERVAL);
-        }
+        sub_all(s, ELEMENTSOF(s), INTERVAL);
         run_for(desk.loop, 10 * SECOND);
         fake_fail(desk.fake, NULL, NULL, "n0", ERR_THROTTLED, 600, 1);
         cache_refresh(s[0].sub);
@@ -471,13 +452,8 @@ Test(key, a_first_fetch_that_fails_is_told_to_its_subscriber_alone)
 Test(key, an_outage_of_a_thousand_objects_is_a_handful_of_lines)
 {
         static struct seen s[1000];
-        char name[16];
 
-        for (unsigned i = 0; i < ELEMENTSOF(s); i++) {
-                (void)snprintf(name, sizeof name, "n%u", i);
-                fake_set(desk.fake, name, name);
-                sub(&s[i], name, INTERVAL);
-        }
+        sub_all(s, ELEMENTSOF(s), INTERVAL);
         run_for(desk.loop, 10 * SECOND);
         fake_latency(desk.fake, NULL, 10 * SECOND);
         fake_fail(desk.fake, NULL, NULL, NULL, ERR_CONNECT, 0, FAKE_FOREVER);

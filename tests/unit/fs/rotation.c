@@ -304,67 +304,6 @@ Test(rotation, a_removal_makes_a_generation)
         cr_assert_not(data_shows("g", "old"));
 }
 
-Test(rotation, goes_on_for_a_worker_that_had_planned_data)
-{
-        struct tree_plan plan;
-
-        cr_assert_eq(tree_make_generation(rig.tree, NULL, 0), 0);
-        cr_assert_eq(tree_stage_data(rig.tree, &plan), 0);
-        rotation_resume(rotation, NULL);
-        cr_assert(rotation_busy(rotation));
-        cr_assert_eq(keeper.asked, 1, "it may never have been asked for");
-        cr_assert_str_eq(keeper.plan.staged, plan.staged, "and it may be under way");
-        rename_data();
-        cr_assert_eq(generation(), 2);
-        rotation_ended(rotation, keeper.seq, -ENOENT, "the other one was first");
-        cr_assert_not(rotation_busy(rotation));
-}
-
-/* What the last worker had asked for is on its way; what this one asks for finds nothing. */
-Test(rotation, goes_on_for_a_worker_that_had_planned_a_file)
-{
-        _cleanup_(view_file_unrefp) struct view_file *f = make_file("f", "new");
-        struct tree_plan plan;
-
-        cr_assert_eq(tree_stage(rig.tree, f, &plan), 0);
-        rotation_resume(rotation, f);
-        cr_assert_eq(keeper.asked, 1);
-        cr_assert_str_eq(keeper.plan.staged, plan.staged);
-        cr_assert_str_eq(keeper.name, "f");
-        cr_assert_str_empty(keeper.plan.folder);
-        cr_assert_eq(kernel_renames(), 0);
-        rotation_ended(rotation, keeper.seq, -ENOENT, "the other one was first");
-        cr_assert(shows("f", "new"));
-        cr_assert_eq(rotation_count(rotation), 1);
-}
-
-Test(rotation, a_resumed_rename_that_fails_is_tried_again)
-{
-        _cleanup_(view_file_unrefp) struct view_file *f = make_file("f", "new");
-        struct tree_plan plan;
-
-        cr_assert_eq(tree_stage(rig.tree, f, &plan), 0);
-        rotation_resume(rotation, f);
-        rotation_ended(rotation, keeper.seq, -EBUSY, "busy");
-        cr_assert(shows("f", "old"));
-        next_timer();
-        cr_assert_eq(keeper.asked, 2);
-        cr_assert_str_neq(keeper.plan.staged, plan.staged);
-        cr_assert_eq(kernel_renames(), 0);
-        rotation_applied(rotation);
-        cr_assert(shows("f", "new"));
-}
-
-Test(rotation, goes_on_for_a_worker_that_had_not_come_to_data)
-{
-        put_text(rig.tree, "f", "new");
-        rotation_resume(rotation, NULL);
-        rename_data();
-        cr_assert(data_shows("f", "new"));
-        rotation_resume(rotation, NULL);
-        cr_assert_eq(keeper.asked, 1, "nothing is left to do");
-}
-
 Test(rotation, what_waits_is_overtaken_and_what_runs_is_not)
 {
         add("f", "1");

@@ -1,23 +1,16 @@
 #include <criterion/criterion.h>
 
 #include "fs/tree_private.h"
-#include "tests/unit/fs/support.h"
-
-static struct tree *tree;
+#include "tests/unit/fs/trees.h"
 
 static void init(void)
 {
-        tree = make_tree();
+        trees_init();
         put_text(tree, "dir/f", "1");
         put_text(tree, "g", "2");
 }
 
-static void fini(void)
-{
-        tree_free(tree);
-}
-
-TestSuite(tree_deny, .init = init, .fini = fini);
+TestSuite(tree_deny, .init = init, .fini = trees_fini);
 
 static int look(uint64_t parent, const char *name, uint64_t *ret_id)
 {
