@@ -47,11 +47,6 @@ static bool skip_word(struct slice *s, const char *word)
         return true;
 }
 
-static bool is_hex(char c)
-{
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
 static bool skip_string(struct slice *s)
 {
         if (!skip_char(s, '"'))
@@ -72,7 +67,7 @@ static bool skip_string(struct slice *s)
                         if (s->end - s->at < 4)
                                 return false;
                         for (size_t i = 0; i < 4; i++)
-                                if (!is_hex(*s->at++))
+                                if (hex_digit(*s->at++) < 0)
                                         return false;
                 } else if (!escaped || !strchr("\"\\/bfnrt", escaped))
                         return false;
