@@ -19,6 +19,11 @@ usec_t view_interval(const struct view *v)
         return v->poll_interval;
 }
 
+const struct view_shape *view_shape(const struct view *v)
+{
+        return &v->shape;
+}
+
 /* What arrives in one turn of the loop is reported together: timers that are due now run before
  * this one, and the answers of the descriptors before all timers. */
 void view_report_soon(struct view *v)
@@ -130,6 +135,10 @@ int view_replace(struct entry *en, struct shown *now, size_t n, struct err *e)
         size_t old_n = en->n_shown, new_bytes = bytes_of(now, n),
                others = v->bytes - bytes_of(en->shown, old_n);
 
+        int r = entry_check_names(en, now, n, e);
+        if (r < 0)
+                return r;
+
         if (new_bytes > VIEW_BYTES_MAX - others) {
                 err_set_cause(e, ERR_USAGE, -EFBIG,
                         "its %zu bytes take the files of this class above the limit of %zu MiB",
@@ -141,7 +150,9 @@ int view_replace(struct entry *en, struct shown *now, size_t n, struct err *e)
         /* Room first: nothing below can fail. */
         /* What the policy takes away is reported by who took it. */
         bool taken = en->taken != VIEW_FINE;
-        size_t total = v->n_files - old_n + n, vanish = n < old_n && !taken ? old_n - n : 0;
+        size_t total = v->n_files - old_n + n, vanish = 0;
+        for (size_t i = 0; i < old_n && !taken; i++)
+                vanish += !shown_has(now, n, en->shown[i].file->path);
         if (total > v->files_size) {
                 struct view_file **p = realloc(
                         v->files, MAX(total, 2 * v->files_size) * sizeof(struct view_file *));
@@ -155,7 +166,9 @@ int view_replace(struct entry *en, struct shown *now, size_t n, struct err *e)
                 if (!p)
                         return err_set_cause(e, ERR_LOCAL, -ENOMEM, "memory is short");
                 v->gone = p;
-                for (size_t i = n; i < old_n; i++) {
+                for (size_t i = 0; i < old_n; i++) {
+                        if (shown_has(now, n, en->shown[i].file->path))
+                                continue;
                         char *path = strdup(en->shown[i].file->path);
                         if (!path)
                                 return err_set_cause(e, ERR_LOCAL, -ENOMEM, "memory is short");
@@ -326,6 +339,7 @@ int view_open(struct cache *c, const struct view_config *cfg, const struct view_
                 return err_set_cause(e, ERR_LOCAL, -ENOMEM, "memory is short");
         v->cache = c;
         v->poll_interval = cfg->poll_interval;
+        v->shape = cfg->shape;
         v->policy = cfg->policy;
         v->adopted = cfg->adopted;
         v->events = *events;

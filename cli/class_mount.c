@@ -407,6 +407,7 @@ int class_mount_open_view(
                 return r;
         const struct view_config config = {
                 .class = request->class,
+                .shape = request->shape,
                 .vault = cm->vault,
                 .vaults = cm->others.list,
                 .n_vaults = cm->others.n,

@@ -127,6 +127,7 @@ static int prepare(
         q->mode = o->mode;
         q->xattr = o->xattr;
         q->audit = o->audit;
+        q->shape = o->shape;
         q->policy = o->policy;
         q->secret_memory_required = o->secret_memory_required;
         return 0;

@@ -31,7 +31,8 @@ static void object(enum vault_kind kind, const char *body, size_t len)
         }
         for (size_t f = 0; f < ELEMENTSOF(formats); f++)
                 for (size_t c = 0; c < ELEMENTSOF(encodings); c++) {
-                        const struct vault_render how = {formats[f], encodings[c]};
+                        const struct vault_render how = {
+                                .format = formats[f], .encoding = encodings[c]};
                         _cleanup_err_ struct err why = {0};
                         _cleanup_sec_ struct sec *out = NULL;
                         if ((vault_render(o, &how, &out, &why) == 0) != (out != NULL))

@@ -2,6 +2,7 @@
  * the promises of spc/spc.h. The first byte says how the rest is used. */
 #include <stdio.h>
 
+#include "base/jsonpath.h"
 #include "spc/rules.h"
 
 #define CHECK(x)                          \
@@ -23,7 +24,19 @@ static void check_object(const struct spc_object *o)
         CHECK(path_clean(o->file, &clean) == 0 && streq(clean, o->file));
         CHECK(o->line >= 1 && o->column >= 1);
         CHECK(o->type == SPC_SECRET ||
-                (o->format != SPC_FORMAT_PFX && o->encoding == SPC_ENCODING_UTF8));
+                (o->format != SPC_FORMAT_PFX && o->encoding == SPC_ENCODING_UTF8 &&
+                        o->files == SPC_FILES_DEFAULT && !*o->json_path));
+        CHECK(o->files <= SPC_FILES_COMBINED ||
+                (o->format != SPC_FORMAT_PFX && o->encoding == SPC_ENCODING_UTF8 &&
+                        !*o->json_path));
+        CHECK(o->preset <= SPC_PRESET_UPPER_SNAKE);
+        CHECK(o->preset == SPC_PRESET_NONE || !*o->alias);
+        if (*o->json_path) {
+                _cleanup_jsonpath_ struct jsonpath path = {0};
+                const char *why;
+                size_t at;
+                CHECK(jsonpath_parse(o->json_path, &path, &why, &at) == 0);
+        }
 }
 
 /* Whatever the alias is, a vault's names lead to no place that it does not name. */

@@ -331,6 +331,34 @@ int vault_render(const struct vault_object *o, const struct vault_render *how, s
         return r;
 }
 
+/* Several files for what begins so, each with its own suffix before the bytes. */
+int vault_render_files(const struct vault_object *o, const struct vault_render *how,
+        struct vault_file ret[static VAULT_FILES_MAX], size_t *ret_n, struct err *e)
+{
+        static const char *const folder[] = {"/tls.crt", "/tls.key"}, *const separate[] = {
+                                                                              ".crt", ".key", ""};
+        bool several = startswith(sec_bytes(o->value), FAKE_CERTIFICATE);
+        const char *const *suffixes = how->files == VAULT_FILES_FOLDER ? folder : separate;
+        size_t n = !several || how->files == VAULT_FILES_ONE ? 1
+                   : how->files == VAULT_FILES_FOLDER        ? 2
+                                                             : 3;
+
+        *ret_n = n;
+        if (n == 1) {
+                ret[0] = (struct vault_file){.suffix = ""};
+                return vault_render(o, how, &ret[0].bytes, e);
+        }
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_free_ char *text = NULL;
+
+                ret[i] = (struct vault_file){.suffix = suffixes[i]};
+                if (xasprintf(&text, "%s:%s", suffixes[i], (const char *)sec_bytes(o->value)) < 0 ||
+                        sec_new(text, strlen(text), &ret[i].bytes) < 0)
+                        abort();
+        }
+        return 0;
+}
+
 static void finish(struct vault_call *c)
 {
         c->vault->fake->in_flight[index_of(c->vault->url)]--;
