@@ -7,7 +7,7 @@ import pytest
 import machine
 from machine import wait_until
 from services import secret
-from units import fstab, mount_unit, shown, state, systemctl, unit
+from units import fstab, journal, mount_unit, shown, state, systemctl, unit
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_an_automount(akvfs, services, spc, line):
         systemctl("start", automount)
         assert state(mount) == "inactive"
         done = subprocess.run(["cat", str(point / "pw")], capture_output=True, timeout=machine.PATIENCE)
-        assert done.stdout == value.encode(), done.stderr
+        assert done.stdout == value.encode(), f"{done.stderr}\n{journal(mount)}"
         assert state(mount) == "active"
         systemctl("stop", mount)
         done = subprocess.run(["cat", str(point / "pw")], capture_output=True, timeout=machine.PATIENCE)
