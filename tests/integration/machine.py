@@ -14,6 +14,15 @@ BUILD = TOP / os.environ.get("AKVFS_BUILD", "build")  # an absolute one stays as
 PATIENCE = float(os.environ.get("AKVFS_PATIENCE", "60"))
 
 
+def kernel():
+    return tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
+
+
+def resends():
+    """The kernel can be asked for what a dead worker had read and not answered (Linux 6.9)."""
+    return kernel() >= (6, 9)
+
+
 def wait_until(condition, what, patience=PATIENCE):
     """The first true value of condition(), asked again and again. Fails, naming `what`."""
     end = time.monotonic() + patience
