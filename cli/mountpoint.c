@@ -4,11 +4,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 
 #include "base/mountinfo.h"
 
@@ -100,21 +98,8 @@ static int check_not_mounted(const char *path, struct err *e)
         return -EBUSY;
 }
 
-/* The kernel mounts there whatever its daemon mounts, on the first look by anybody: opening the
- * folder would wait for the very mount that is being made (autofs, as x-systemd.automount has it;
- * tests/vm/test_fstab.py). O_PATH opens without a look (fs/namei.c: follow_automount). */
-static bool is_automount(const char *path)
-{
-        struct statfs fs;
-
-        _cleanup_close_ int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        return fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == AUTOFS_SUPER_MAGIC;
-}
-
 static int check_empty(const char *path, struct err *e)
 {
-        if (is_automount(path))
-                return 0;
         DIR *d = opendir(path);
         if (!d) {
                 int r = -errno;

@@ -1,4 +1,4 @@
-"""Lines of fstab as systemd mounts them: generated units, remote-fs.target, automounts."""
+"""Lines of fstab as systemd mounts them: generated units and remote-fs.target."""
 
 import subprocess
 
@@ -7,7 +7,7 @@ import pytest
 import machine
 from machine import wait_until
 from services import secret
-from units import fstab, journal, mount_unit, shown, state, systemctl, unit
+from units import fstab, shown, state, systemctl, unit
 
 
 @pytest.fixture
@@ -124,21 +124,3 @@ def test_a_service_that_needs_the_files(akvfs, services, spc, line, folder):
         assert seen.read_bytes() == value.encode()
         systemctl("stop", mount)
         assert state(user) == "inactive", "who needs a mount is stopped before it goes"
-
-
-def test_an_automount(akvfs, services, spc, line):
-    """Mounted by whoever looks first. The helper itself must not look: it would wait for itself."""
-    value = secret()
-    services.set_secret("pw", value)
-    point, text = line(spc(["pw"]), "noauto,x-systemd.automount,_netdev")
-    with fstab(text) as (mount,):
-        automount = mount_unit(point, "automount")
-        systemctl("start", automount)
-        assert state(mount) == "inactive"
-        done = subprocess.run(["cat", str(point / "pw")], capture_output=True, timeout=machine.PATIENCE)
-        assert done.stdout == value.encode(), f"{done.stderr}\n{journal(mount)}"
-        assert state(mount) == "active"
-        systemctl("stop", mount)
-        done = subprocess.run(["cat", str(point / "pw")], capture_output=True, timeout=machine.PATIENCE)
-        assert done.stdout == value.encode(), "the automount mounts it again"
-        systemctl("stop", automount, mount)
