@@ -3,6 +3,7 @@
 #include "base/wipe.h"
 #include "cli/class_file.h"
 #include "cli/cli.h"
+#include "cli/deadmount.h"
 #include "cli/hygiene.h"
 #include "cli/mount_client.h"
 #include "cli/mountpoint.h"
@@ -67,7 +68,8 @@ static const char help_helper[] =
 struct words_of_mount {
         const char *class_path, *dir;
         bool foreground;
-        bool fake; /* mount(8) -f */
+        bool helper; /* called by mount(8) */
+        bool fake;   /* mount(8) -f */
         bool help;
 };
 
@@ -95,15 +97,12 @@ static void warn_if_frequent(const struct spc_class *class, usec_t interval)
                 polled == 1 ? "object" : "objects");
 }
 
-static int prepare(
-        const struct words_of_mount *w, struct options *o, struct mount_request *q, struct err *e)
+static int prepare(struct options *o, struct mount_request *q, struct err *e)
 {
         _cleanup_credentials_ struct credentials found = {0};
 
         q->allow_other = o->allow_other < 0 ? geteuid() == 0 : o->allow_other > 0;
         int r = options_resolve_files(o, e);
-        if (r == 0)
-                r = mountpoint_resolve(w->dir, &q->mountpoint, e);
         if (r == 0)
                 r = mountpoint_check(q->mountpoint, e);
         if (r == 0)
@@ -133,6 +132,16 @@ static int prepare(
         return 0;
 }
 
+/* `mount -a` asks the helper for each line whose source mountinfo does not show, and mountinfo
+ * shows the class, not its file. A class that is there already is what the line asks for. */
+static bool is_there(const struct words_of_mount *w, const struct mount_request *q)
+{
+        _cleanup_free_ char *class = NULL;
+
+        return w->helper && mountpoint_class(q->mountpoint, &class) > 0 &&
+               streq(class, q->class->name);
+}
+
 static int mount_class(const struct words_of_mount *w, struct options *o)
 {
         _cleanup_mount_request_ struct mount_request q = {0};
@@ -150,7 +159,13 @@ static int mount_class(const struct words_of_mount *w, struct options *o)
                 return cli_fail("mount", (err_set(&e, r, "could not start: %s", strerror(-r)), &e));
         if (cli_load_class(w->class_path, o->class_name, &q.class) < 0)
                 return CLI_FAILED;
-        r = prepare(w, o, &q, &e);
+        r = mountpoint_resolve(w->dir, &q.mountpoint, &e);
+        if (r == 0 && !w->fake)
+                r = deadmount_clear(q.mountpoint, &e);
+        if (r == 0 && is_there(w, &q))
+                return CLI_DONE;
+        if (r == 0)
+                r = prepare(o, &q, &e);
         if (r < 0)
                 return cli_fail("mount", &e);
         if (w->fake)
@@ -268,7 +283,7 @@ int cli_mount_helper(int argc, char **argv)
 {
         _cleanup_(options_done) struct options o;
         _cleanup_err_ struct err e = {0};
-        struct words_of_mount w = {0};
+        struct words_of_mount w = {.helper = true};
 
         options_init(&o);
         if (parse_helper(argc, argv, &w, &o, &e) < 0)

@@ -9,6 +9,7 @@ import pytest
 import machine
 
 OPENS = int(os.environ.get("AKVFS_STRESS_OPENS", "62500"))  # of 16 reads each: a million
+INTERVAL = os.environ.get("AKVFS_STRESS_INTERVAL_US", "300")  # an emulated machine takes more
 
 
 @pytest.mark.slow
@@ -19,7 +20,7 @@ def test_no_read_of_a_million_is_torn(folder):
     point.mkdir()
     program = machine.BUILD / "tests" / "stress-rotate"
     done = subprocess.run(
-        [str(program), "--opens", str(OPENS), "--interval-us", "300"]
+        [str(program), "--opens", str(OPENS), "--interval-us", INTERVAL]
         + ["--size", "65536", "--readers", "4", str(point)],
         capture_output=True,
         text=True,
@@ -29,7 +30,7 @@ def test_no_read_of_a_million_is_torn(folder):
     seen = json.loads(done.stdout.splitlines()[-1])
     assert (seen["torn"], seen["failed"], seen["backwards"]) == (0, 0, 0)
     assert seen["reads"] == 16 * OPENS
-    assert seen["versions"] >= seen["rotations"] > 10
+    assert seen["versions"] >= seen["rotations"] > 1
     assert not machine.mounts_below(folder)
 
 
