@@ -7,7 +7,9 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "auth/helper.h"
 #include "cli/hygiene.h"
+#include "cli/log_target.h"
 #include "cli/worker_user.h"
 
 /* --- words --- */
@@ -162,6 +164,24 @@ _Noreturn static void run_keeper(int listen_fd, int door_fd, pid_t parent, int d
         _exit(127);
 }
 
+/* What a keeper starts for its worker, one that takes over is given: the credential helper too, and
+ * nobody will register with it what is mounted already. */
+static int hand_over(const struct rundir *d, const struct daemon_options *o, int socket,
+        int listen_fd, int door_fd, struct err *e)
+{
+        _cleanup_close_ int log_fd = -EBADF, helper_fd = -EBADF;
+
+        int r = log_target_is_file(o->log) ? log_target_append(o->log, &log_fd, e) : 0;
+        if (r < 0)
+                return r;
+        r = helper_start(d->fd, o->source, &helper_fd);
+        if (r < 0)
+                return err_set_cause(
+                        e, ERR_LOCAL, r, "could not start the credential helper: %s", strerror(-r));
+        const int pass_fds[] = {listen_fd, helper_fd, log_fd};
+        return restore_hand_over(o->restore, socket, pass_fds, log_fd >= 0 ? 3 : 2, door_fd, e);
+}
+
 int daemon_start(const struct rundir *d, const struct daemon_options *o, char **ret_name,
         pid_t *ret_pid, struct err *e)
 {
@@ -226,7 +246,7 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
         }
         theirs = safe_close(theirs);
         if (o->restore)
-                r = restore_hand_over(o->restore, ours, listen_fd, door_fd, o->log, e);
+                r = hand_over(d, o, ours, listen_fd, door_fd, e);
         if (r < 0) {
                 (void)kill(pid, SIGKILL);
                 while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)

@@ -16,6 +16,8 @@ struct daemon_options {
         bool foreground;   /* stays the caller's child, dies with it, and takes one mount only */
         const char *store; /* $NOTIFY_SOCKET, to keep descriptors there; NULL */
         const struct restore *restore; /* what was kept there; NULL: begins with nothing */
+        const char
+                *source; /* with that: what the credential helper knows from the start, or NULL */
 };
 
 /* Starts a keeper whose worker listens in `d`; with `restore`, one that goes on with that. Hold the
@@ -49,5 +51,7 @@ void daemon_words_format(const struct daemon_words *w, const char *command, char
 /* And its door. */
 #define KEEPER_DOOR_FD 4
 #define WORKER_LISTEN_FD 4
+/* Who reads credentials for it (auth/helper.h). */
+#define WORKER_HELPER_FD 5
 /* The log file, opened by the keeper: the worker's account could not. Only with such a log. */
-#define WORKER_LOG_FD 5
+#define WORKER_LOG_FD 6

@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
-#include "cli/log_target.h"
 #include "cli/mountpoint.h"
 #include "cli/notify.h"
 
@@ -107,15 +106,16 @@ static int give(int socket, struct keeper_msg *m, int fd, int32_t *count)
         return keeper_send(socket, m, fd);
 }
 
-static int give_what_is_inherited(int socket, int listen_fd, int door_fd, int log_fd)
+static int give_what_is_inherited(int socket, const int *pass_fds, size_t n_pass_fds, int door_fd)
 {
         struct keeper_msg m;
+        int r = 0;
 
         keeper_msg_init(&m, KEEPER_PASS, 0);
-        int r = keeper_send(socket, &m, listen_fd);
-        m.seq = 1;
-        if (r == 0 && log_fd >= 0)
-                r = keeper_send(socket, &m, log_fd);
+        for (size_t i = 0; r == 0 && i < n_pass_fds; i++) {
+                m.seq = i;
+                r = keeper_send(socket, &m, pass_fds[i]);
+        }
         keeper_msg_init(&m, KEEPER_DOOR, 0);
         if (r == 0)
                 r = keeper_send(socket, &m, door_fd);
@@ -165,22 +165,19 @@ static int hear(int socket, enum keeper_op op, struct err *e)
                                : "says what makes no sense");
 }
 
-int restore_hand_over(const struct restore *r, int socket, int listen_fd, int door_fd,
-        const char *log, struct err *e)
+int restore_hand_over(const struct restore *r, int socket, const int *pass_fds, size_t n_pass_fds,
+        int door_fd, struct err *e)
 {
         const struct timeval wait = {.tv_sec = WAIT_S};
-        _cleanup_close_ int log_fd = -EBADF;
         struct keeper_msg m;
 
         if (setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) < 0 ||
                 setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait) < 0)
                 return err_set(e, -errno, "setsockopt: %s", strerror(errno));
-        int k = log_target_is_file(log) ? log_target_append(log, &log_fd, e) : 0;
-        if (k == 0)
-                k = hear(socket, KEEPER_TAKE, e);
+        int k = hear(socket, KEEPER_TAKE, e);
         if (k < 0)
                 return k;
-        k = give_what_is_inherited(socket, listen_fd, door_fd, log_fd);
+        k = give_what_is_inherited(socket, pass_fds, n_pass_fds, door_fd);
         if (k == 0)
                 k = hear(socket, KEEPER_READY, e);
         else

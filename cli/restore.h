@@ -28,9 +28,9 @@ void restore_done(struct restore *r);
 bool restore_has(const struct restore *r, const char *path);
 
 /* Plays the keeper before for the one at the other end of `socket`; returns when that has taken
- * everything. log: for log_target_open(). */
-int restore_hand_over(const struct restore *r, int socket, int listen_fd, int door_fd,
-        const char *log, struct err *e);
+ * everything. pass_fds: as in struct keeper_options. */
+int restore_hand_over(const struct restore *r, int socket, const int *pass_fds, size_t n_pass_fds,
+        int door_fd, struct err *e);
 
 /* Nobody goes on with it: the mounts are taken away, and the manager is told to keep nothing. */
 void restore_abandon(struct restore *r);

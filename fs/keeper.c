@@ -255,6 +255,8 @@ static void on_child(struct keeper *k)
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
                 if (pid == k->worker.pid)
                         on_worker_died(k, status);
+                else if (pid == k->standby.pid)
+                        keeper_standby_died(&k->standby);
                 else if (pid == k->guardian.pid)
                         k->guardian.pid = 0;
                 else if (pid == k->spare)
@@ -362,7 +364,7 @@ static void unmount_all(struct keeper *k)
 
 int keeper_open_sources(struct keeper *k)
 {
-        sigset_t set;
+        static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
         int null;
 
         /* 0, 1 and 2 are what children keep: no connection must ever stand there. */
@@ -371,17 +373,12 @@ int keeper_open_sources(struct keeper *k)
         while (null >= 0 && null <= STDERR_FILENO);
         safe_close(null);
 
-        sigemptyset(&set);
-        sigaddset(&set, SIGCHLD);
-        sigaddset(&set, SIGTERM);
-        sigaddset(&set, SIGINT);
-        sigaddset(&set, SIGHUP);
-        sigaddset(&set, SIGUSR1);
-        sigprocmask(SIG_BLOCK, &set, NULL);
         (void)signal(SIGPIPE, SIG_IGN);
-        k->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        k->signal_fd = signals_fd(signals, ELEMENTSOF(signals));
+        if (k->signal_fd < 0)
+                return k->signal_fd;
         k->mountinfo_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-        return k->signal_fd < 0 || k->mountinfo_fd < 0 ? -errno : 0;
+        return k->mountinfo_fd < 0 ? -errno : 0;
 }
 
 /* The sooner of two, either -1 for never. */
@@ -408,6 +405,13 @@ static void guard(struct keeper *k)
                 log_warning("no guardian can be started: %s", strerror(-r));
 }
 
+/* A successor is wanted for what is mounted, and not while a worker is busy taking over. */
+static bool wants_standby(const struct keeper *k)
+{
+        return k->worker.options->standby && !k->leaving && !k->parting && k->n_volumes > 0 &&
+               k->worker.pid > 0 && k->worker.serving_at > 0 && k->swap_by == 0;
+}
+
 /* Until nothing is left to do, or until this process has become the guardian. */
 static void serve(struct keeper *k)
 {
@@ -417,6 +421,8 @@ static void serve(struct keeper *k)
                 guard(k);
                 if (k->is_guardian)
                         return;
+                if (wants_standby(k))
+                        keeper_standby_start(&k->standby, k->worker.program);
                 /* A worker that asks and does not listen is not listened to either. */
                 bool crowded = keeper_queue_length(&w->out) > ANSWERS_MAX;
                 short talk = (short)((crowded ? 0 : POLLIN) |
@@ -435,9 +441,12 @@ static void serve(struct keeper *k)
                                 (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
                 int timeout = sooner(keeper_worker_timeout(w), mountinfo_timeout(k));
                 timeout = sooner(timeout, leave_timeout(k));
+                timeout = sooner(timeout, keeper_binds_timeout(&k->binds));
                 timeout = sooner(timeout, keeper_store_timeout(k));
                 timeout =
                         sooner(timeout, sooner(keeper_swap_timeout(k), keeper_upgrade_timeout(k)));
+                if (wants_standby(k))
+                        timeout = sooner(timeout, keeper_standby_timeout(&k->standby));
                 if (poll(p, FIXED_FDS + n, timeout) < 0) {
                         if (errno == EINTR)
                                 continue;
@@ -449,6 +458,8 @@ static void serve(struct keeper *k)
                                 keeper_on_renamer(k, &k->renamers[n]);
                 if (p[4].revents)
                         keeper_binds_receive(&k->binds);
+                if (keeper_binds_timeout(&k->binds) == 0)
+                        keeper_binds_give_up(&k->binds);
                 if (p[2].revents & POLLOUT)
                         (void)keeper_queue_flush(&w->out, w->fd);
                 if (p[2].revents & ~POLLOUT && !on_worker(k))
@@ -470,6 +481,7 @@ static void serve(struct keeper *k)
                 /* Last: it may give away all that the others look at. */
                 keeper_upgrade_receive(k, p + 5);
                 keeper_store_sync(k);
+                keeper_worker_hurry(w);
                 if (w->start_at && keeper_worker_timeout(w) == 0)
                         keeper_restart_worker(k);
                 if (w->pid > 0 && leave_timeout(k) == 0 && !out_of_patience(k))
@@ -480,6 +492,7 @@ static void serve(struct keeper *k)
 static int finish(struct keeper *k)
 {
         guardian_end(&k->guardian);
+        keeper_standby_end(&k->standby);
         if (k->upgrade.over) {
                 keeper_release(k);
                 return KEEPER_HANDED_OVER;
@@ -525,6 +538,7 @@ int keeper_run(const struct keeper_options *o)
         raise_descriptor_limit();
         keeper_worker_init(&k.worker, &k.options);
         keeper_worker_init(&k.next, &k.options);
+        keeper_standby_init(&k.standby, &k.options);
         keeper_upgrade_init(&k.upgrade, o->door_fd > 0 ? o->door_fd : -EBADF);
         keeper_store_init(&k.store, o->store);
         guardian_init(&k.guardian);

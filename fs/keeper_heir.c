@@ -18,6 +18,7 @@ void keeper_release(struct keeper *k)
         k->n_volumes = 0;
         keeper_worker_done(&k->worker);
         keeper_worker_done(&k->next);
+        keeper_standby_forget(&k->standby);
         keeper_upgrade_release(&k->upgrade);
         k->swap_by = 0;
         for (size_t i = 0; i < k->n_renamers; i++)
@@ -47,7 +48,11 @@ static int take_over(struct keeper *k)
         struct keeper_msg m;
         int off = 0;
 
-        int r = keeper_recover(k->guardian.channel, !k->resend, &back);
+        int r = keeper_recover(k->guardian.channel, !k->resend, KEEPER_RECOVER_PATIENCE_MS, &back);
+        if (r == -ETIMEDOUT)
+                log_error("the worker has not answered for %d s (is it stopped?): without a keeper "
+                          "its mounts end when it runs again",
+                        KEEPER_RECOVER_PATIENCE_MS / 1000);
         if (r < 0)
                 return r;
         k->volumes = calloc(back.n + 1, sizeof *k->volumes);
@@ -100,6 +105,7 @@ int keeper_succeed(struct keeper *k)
                 keeper_worker_init(&k->worker, o);
                 k->worker.program = program;
                 keeper_worker_init(&k->next, o);
+                keeper_standby_init(&k->standby, o);
 
                 struct guardian next;
                 guardian_init(&next);

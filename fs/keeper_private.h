@@ -7,8 +7,8 @@
 #include "fs/keeper_handover.h"
 #include "fs/keeper_mount.h"
 #include "fs/keeper_rename.h"
+#include "fs/keeper_standby.h"
 #include "fs/keeper_store.h"
-#include "fs/keeper_worker.h"
 
 #define RENAMERS_MAX 64 /* at once, hanging ones included */
 
@@ -41,6 +41,7 @@ struct keeper {
                 options; /* as the caller of keeper_run() has them, or as taken over */
         int pass_fds[KEEPER_PASS_MAX]; /* those of a keeper that has taken over */
         struct keeper_worker worker;
+        struct keeper_standby standby;
         struct keeper_worker next; /* started, and waits for the one before to make way */
         int previous;              /* the program of the worker before; -EBADF: this very one */
         int64_t swap_by;           /* when patience with that ends; 0: it was not told to */

@@ -58,7 +58,8 @@ static void brief(struct keeper *k)
 
 int keeper_start_worker(struct keeper *k)
 {
-        int r = keeper_worker_start(&k->worker);
+        int r = keeper_standby_promote(&k->standby, &k->worker) ? 0
+                                                                : keeper_worker_start(&k->worker);
 
         if (r == 0)
                 brief(k);
@@ -135,6 +136,7 @@ void keeper_promote(struct keeper *k)
         /* A guardian knows the program of its own days. */
         if (k->next.program >= 0)
                 guardian_end(&k->guardian);
+        keeper_standby_end(&k->standby); /* of the program before */
         /* What a keeper that has taken over found is kept. */
         if (k->previous < 0)
                 k->previous = TAKE_FD(k->worker.program);
@@ -146,6 +148,7 @@ void keeper_promote(struct keeper *k)
 void keeper_revert(struct keeper *k)
 {
         log_error("the new worker ended before it served: the program before is used again");
+        keeper_standby_end(&k->standby);
         safe_close(k->worker.program);
         k->worker.program = TAKE_FD(k->previous);
         guardian_end(&k->guardian);

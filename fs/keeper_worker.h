@@ -14,6 +14,10 @@
 
 #define DEATHS_MAX 5
 #define HEALTHY_MS 10
+/* What a worker has to take everything over, which is a matter of milliseconds. One that hangs
+ * there (stopped, say) would keep readers waiting for ever: it is killed, and the next one tries.
+ */
+#define TAKEOVER_MS 30000
 
 struct keeper_worker {
         const struct keeper_options *options;
@@ -28,17 +32,23 @@ struct keeper_worker {
         int program;                  /* what is executed; -EBADF: this very program */
         bool ready;                   /* it has said so */
         uint32_t journal;             /* and of which version its journals are */
+        int64_t serve_by;             /* while it takes over, else 0 */
 };
 
 int64_t keeper_now_ms(void); /* of that clock */
 
 void keeper_worker_init(struct keeper_worker *w, const struct keeper_options *o);
-int keeper_worker_start(struct keeper_worker *w);
+/* A process of the worker's program (-EBADF: this very program), with the keeper's end of its
+ * socket: no worker before it is told anything. 0 or negative errno. */
+int keeper_worker_fork(const struct keeper_options *o, int program, pid_t *ret_pid, int *ret_fd);
+/* That process is the worker from now on; fd is taken over. */
+void keeper_worker_began(struct keeper_worker *w, pid_t pid, int fd);
+int keeper_worker_start(struct keeper_worker *w); /* both at once */
 /* One that a keeper before us had started; socket and pidfd (-EBADF: it is opened here) are taken
  * over, also on failure. -ESRCH: it is dead already. */
 int keeper_worker_adopt(struct keeper_worker *w, pid_t pid, int pidfd, int socket, unsigned starts);
 /* The process of `next` becomes w's own, which has none any more, and so does its program; next is
- * empty then. */
+ * empty then. It has to serve in time as any that begins. */
 void keeper_worker_succeed(struct keeper_worker *w, struct keeper_worker *next);
 /* Kills and reaps it, for one that was started and is not wanted. */
 void keeper_worker_drop(struct keeper_worker *w);
@@ -47,8 +57,10 @@ void keeper_worker_kill(const struct keeper_worker *w, int sig);
 /* waitpid() had its pid, or its pidfd is readable. Sets start_at when it is to be started again. */
 void keeper_worker_died(struct keeper_worker *w, int status, bool restart);
 void keeper_worker_serves(struct keeper_worker *w); /* it has taken everything over */
-/* Milliseconds until it is to be started; -1 when nothing waits for that. */
+/* Milliseconds until it is to be started, or is out of time; -1 when nothing waits for that. */
 int keeper_worker_timeout(const struct keeper_worker *w);
+/* Kills one that is out of time. */
+void keeper_worker_hurry(struct keeper_worker *w);
 void keeper_worker_done(struct keeper_worker *w);
 
 /* Queues and sends. What cannot be sent is logged: the worker is leaving, or will be ended. */

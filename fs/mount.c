@@ -363,8 +363,16 @@ static void on_mounted(struct fs_mount *m, const struct keeper_msg *answer, int 
         if (r == 0)
                 r = server_add(m->fs->server, m->session);
         if (r < 0) {
-                err_set_cause(&m->error, ERR_LOCAL, r, "%s cannot be served: %s", m->mountpoint,
-                        strerror(-r));
+                if (r == -EUSERS) {
+                        err_set_cause(&m->error, ERR_LOCAL, r,
+                                "%s cannot be served: this worker has as many mounts as it can "
+                                "have",
+                                m->mountpoint);
+                        err_hint(&m->error, "unmount one of them, or give this one a worker of its "
+                                            "own with akvfs mount");
+                } else
+                        err_set_cause(&m->error, ERR_LOCAL, r, "%s cannot be served: %s",
+                                m->mountpoint, strerror(-r));
                 rotation_free(m->rotation);
                 m->rotation = NULL;
                 ask_unmount(m, true);
@@ -459,7 +467,7 @@ int fs_mount_make(
 }
 
 /* Before the kernel knows anything of it. */
-static int show_generation(struct fs_mount *m)
+int fs_mount_show_generation(struct fs_mount *m)
 {
         char dropped[TREE_GENERATION_SIZE];
         struct tree_plan plan;
@@ -495,7 +503,7 @@ int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_f
                         err_set(e, r, "%s cannot be shown: %s", files[i]->path, strerror(-r));
         }
         if (r == 0) {
-                r = show_generation(m);
+                r = fs_mount_show_generation(m);
                 if (r < 0)
                         err_set(e, r, "out of memory");
         }
@@ -528,7 +536,7 @@ void fs_mount_update(struct fs_mount *m, struct view_file *const *files, size_t 
         else if (m->state == MOUNTING) {
                 for (size_t i = 0; i < n_files; i++)
                         (void)tree_put(m->tree, files[i], NULL);
-                if (show_generation(m) < 0)
+                if (fs_mount_show_generation(m) < 0)
                         log_error("%s: out of memory, ..data lags behind", m->mountpoint);
         }
 }
@@ -536,26 +544,6 @@ void fs_mount_update(struct fs_mount *m, struct view_file *const *files, size_t 
 bool fs_mount_busy(const struct fs_mount *m)
 {
         return m->rotation && rotation_busy(m->rotation);
-}
-
-void fs_mount_remove(struct fs_mount *m, const char *const *paths, size_t n)
-{
-        for (size_t i = 0; i < n; i++) {
-                const char *slash = strrchr(paths[i], '/');
-                uint64_t parent, child;
-
-                if (m->rotation)
-                        rotation_cancel(m->rotation, paths[i]);
-                if (tree_remove(m->tree, paths[i], &parent, &child) < 0 || !m->session)
-                        continue;
-                (void)notifier_delete(
-                        m->fs->notifier, m->session, parent, child, slash ? slash + 1 : paths[i]);
-                (void)notifier_inval_inode(m->fs->notifier, m->session, parent);
-        }
-        if (m->rotation)
-                rotation_removed(m->rotation);
-        else if (m->state == MOUNTING && show_generation(m) < 0)
-                log_error("%s: out of memory, ..data lags behind", m->mountpoint);
 }
 
 void fs_mount_set_state(

@@ -35,6 +35,9 @@ int fs_mount_make(
 void fs_mount_free(struct fs_mount *m);
 int fs_mount_open_session(struct fs_mount *m, int fd); /* and its rotation; takes fd over */
 
+/* All files as the next generation, before the kernel knows anything of it. */
+int fs_mount_show_generation(struct fs_mount *m);
+
 /* fs/mount_record.c */
 size_t fs_mount_record_size(const struct fs_mount *m);
 void fs_mount_write_mount(struct fs_mount *m);
