@@ -11,7 +11,7 @@ import pytest
 import machine
 from machine import wait_until
 from services import numbered, secret
-from test_crash import drop_caches, kill_worker
+from test_crash import drop_caches, kill_worker, standby_of
 from test_keeper import kill_keeper, read
 
 UPGRADES = int(os.environ.get("AKVFS_UPGRADES", "20"))
@@ -73,6 +73,24 @@ def test_the_worker_alone(akvfs, services, spc, newer):
         kill_worker(mount)
         assert program_of(ids(mount)[1]) == program
         assert mount.read("pw") == first.encode()
+
+
+@pytest.mark.parametrize("words", [(), ("--worker",)], ids=["keeper", "worker"])
+def test_the_worker_that_is_held_ready_is_of_the_new_program(akvfs, services, spc, newer, words):
+    services.set_secret("pw", value := secret())
+    with akvfs.mount(spc(["pw"])) as mount:
+        before = wait_until(lambda: standby_of(ids(mount)[0]), "a worker is held ready")
+        program = newer()
+        akvfs.ok("upgrade", "--binary", program, *words)
+        wait_until(lambda: machine.gone(before), "the one of the old program is ended")
+
+        def held_ready():
+            found = standby_of(ids(mount)[0])
+            return found and program_of(found) == program and found
+
+        standby = wait_until(held_ready, "one of the new program is held ready")
+        assert kill_worker(mount) == standby
+        assert program_of(standby) == program and mount.read("pw") == value.encode()
 
 
 def test_in_the_background_several_mounts_and_a_crash_later(akvfs, services, spc, newer, watch):
