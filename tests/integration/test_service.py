@@ -229,6 +229,27 @@ def test_everything_is_killed_at_once(services, spc, unit, who):
     service.stop()
 
 
+def test_what_the_manager_holds_is_not_dead(services, spc, unit):
+    """A mount that nobody serves is in the way of nobody else, but this one has an owner."""
+    services.set_secret("pw", value := secret())
+    service = unit(spc(["pw"]))
+    service.start()
+    wait_until(service.stored, "everything is stored")
+    service.kill_everything()
+    done = service.akvfs.run("mount", service.class_path, service.point)
+    assert done.returncode == 1 and "removing that mount" not in done.err, done.err
+    assert machine.is_mounted(service.point)
+    service.start()
+    assert service.read() == value.encode()
+    assert "removing that mount" not in service.log.read_text()
+    service.manager.drop()
+    service.kill_everything()
+    service.start()
+    assert "removing that mount" in service.log.read_text()
+    assert service.read() == value.encode()
+    service.stop()
+
+
 def test_open_files_and_the_vault_s_absence(services, spc, unit, watch):
     services.set_secret("pw", first := numbered(1))
     service = unit(spc(["pw"]), "poll_interval=1h")
