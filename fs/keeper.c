@@ -124,6 +124,7 @@ static struct renamer *free_renamer(struct keeper *k)
 static void on_renamer(struct keeper *k, struct renamer *r)
 {
         struct keeper_msg m = {.mount = r->mount, .seq = r->seq};
+        enum keeper_op op = r->op == KEEPER_WARM ? KEEPER_WARMED : KEEPER_RENAMED;
         int result = -EINTR;
         bool busy = r->busy;
 
@@ -131,7 +132,7 @@ static void on_renamer(struct keeper *k, struct renamer *r)
         if (e == -EAGAIN)
                 return;
         if (busy)
-                answer(k, &m, KEEPER_RENAMED, result, result < 0 ? strerror(-result) : "", -EBADF);
+                answer(k, &m, op, result, result < 0 ? strerror(-result) : "", -EBADF);
         if (e == 0) {
                 renamer_done(r);
                 *r = k->renamers[--k->n_renamers];
@@ -141,14 +142,16 @@ static void on_renamer(struct keeper *k, struct renamer *r)
 static void on_rename(struct keeper *k, const struct keeper_msg *request)
 {
         struct volume *v = find(k, request->mount);
+        enum keeper_op op = request->op == KEEPER_WARM ? KEEPER_WARMED : KEEPER_RENAMED;
+
         if (!v) {
-                answer(k, request, KEEPER_RENAMED, -ENOENT, "no such mount", -EBADF);
+                answer(k, request, op, -ENODEV, "no such mount", -EBADF);
                 return;
         }
         struct renamer *r = free_renamer(k);
         int e = r ? renamer_send(r, &v->mount, request) : -EAGAIN;
         if (e < 0)
-                answer(k, request, KEEPER_RENAMED, e, strerror(-e), -EBADF);
+                answer(k, request, op, e, strerror(-e), -EBADF);
 }
 
 static void on_unmount(struct keeper *k, const struct keeper_msg *request)
@@ -206,6 +209,8 @@ static bool on_worker(struct keeper *k)
                 on_mount(k, &m);
                 break;
         case KEEPER_RENAME:
+        case KEEPER_FORGET:
+        case KEEPER_WARM:
                 on_rename(k, &m);
                 break;
         case KEEPER_UNMOUNT:

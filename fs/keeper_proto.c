@@ -55,6 +55,22 @@ static bool staged_name(const char *s)
         return hex && strlen(hex) == 32 && strspn(hex, "0123456789abcdef") == 32;
 }
 
+/* One thing at a time, and only what is put in place can be read first. */
+static bool rename_flags(uint32_t flags)
+{
+        switch (flags) {
+        case 0:
+        case KEEPER_KEEP_WARM:
+        case KEEPER_EXCHANGE:
+        case KEEPER_EXCHANGE | KEEPER_KEEP_WARM:
+        case KEEPER_AWAY:
+        case KEEPER_UNLINK:
+                return true;
+        default:
+                return false;
+        }
+}
+
 int keeper_msg_valid(const struct keeper_msg *m)
 {
         if (!terminated(m->path, sizeof m->path) || !terminated(m->name, sizeof m->name) ||
@@ -70,7 +86,11 @@ int keeper_msg_valid(const struct keeper_msg *m)
         case KEEPER_RENAME:
                 if (!plain_folder(m->path) || !plain_name(m->name) || !staged_name(m->staged))
                         return -EINVAL;
-                return m->flags & ~(uint32_t)KEEPER_AWAY ? -EINVAL : 0;
+                return rename_flags(m->flags) ? 0 : -EINVAL;
+        case KEEPER_FORGET:
+                if (!plain_name(m->name) || m->node == 0)
+                        return -EINVAL;
+                return m->flags ? -EINVAL : 0;
         case KEEPER_UNMOUNT:
                 return m->flags & ~(uint32_t)KEEPER_DETACH ? -EINVAL : 0;
         case KEEPER_RETURN:
@@ -83,6 +103,7 @@ int keeper_msg_valid(const struct keeper_msg *m)
                 return m->flags ? -EINVAL : 0;
         case KEEPER_AREA:
         case KEEPER_SERVING:
+        case KEEPER_WARM:
                 return m->flags ? -EINVAL : 0;
         default:
                 return -EINVAL;

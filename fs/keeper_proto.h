@@ -7,7 +7,11 @@
  *
  *   worker -> keeper                      keeper -> worker
  *   MOUNT    mount at a folder            MOUNTED    result, and the /dev/fuse descriptor
- *   RENAME   put a staged name in place   RENAMED    how the child that did it ended
+ *   RENAME   put a staged name in place,  RENAMED    how the child that did it ended
+ *            or unlink one that is no more
+ *   FORGET   the kernel has to forget a
+ *            name                         RENAMED    the same
+ *   WARM     look at everything           WARMED     the same
  *   UNMOUNT  take the mount away          UNMOUNTED  result; 0: nothing is left of it
  *                                         GONE       somebody else unmounted it
  *   AREA     the journal, to be kept      HELLO      first of all: which start of a worker this is
@@ -28,7 +32,7 @@
 #include "base/util.h"
 
 #define KEEPER_MAGIC 0x616b7666u /* "akvf" */
-#define KEEPER_VERSION 2u
+#define KEEPER_VERSION 3u
 #define KEEPER_PATH_SIZE 4096
 #define KEEPER_NAME_SIZE 256
 
@@ -44,6 +48,8 @@ enum keeper_op {
         KEEPER_SERVING,
         KEEPER_RETURN,
         KEEPER_RETURNED,
+        KEEPER_WARM,
+        KEEPER_FORGET,
         KEEPER_MOUNTED = 101,
         KEEPER_RENAMED,
         KEEPER_UNMOUNTED,
@@ -54,6 +60,7 @@ enum keeper_op {
         KEEPER_HEIR,
         KEEPER_ATTACHED,
         KEEPER_BOUND,
+        KEEPER_WARMED,
 };
 
 enum keeper_flags {
@@ -63,20 +70,25 @@ enum keeper_flags {
         KEEPER_DETACH = 1 << 2,      /* UNMOUNT: also when files are open */
         KEEPER_AWAY = 1 << 4,        /* RENAME: the reverse, so that the kernel forgets the name */
         KEEPER_RESEND = 1 << 3,      /* HELLO: ask for requests that were not answered */
+        KEEPER_EXCHANGE = 1 << 5,    /* RENAME: of a file with a folder; then the old one goes */
+        KEEPER_UNLINK = 1 << 6,      /* RENAME: none; the name is unlinked */
+        KEEPER_KEEP_WARM = 1 << 7,   /* RENAME: what is staged is read first (fs/keeper_warm.h) */
 };
 
 struct keeper_msg {
         uint32_t magic, version, op, flags;
         uint64_t mount; /* chosen by the worker, unique while it lives */
-        uint64_t seq;   /* RENAME, RENAMED: which of them; HELLO, RETURNED: which start of a worker;
-                           ATTACHED: the keeper's pid; BOUND: st_ino */
+        uint64_t node;  /* FORGET: of the folder */
+        uint64_t seq;   /* RENAME, FORGET, WARM and their answers: which of them; HELLO, RETURNED:
+                           which start of a worker;   ATTACHED: the keeper's pid; BOUND: st_ino */
         int32_t result; /* answers: 0 or a negative errno; RETURNED: how many mounts;
                            BOUND: 1 bound, 0 not any more */
         uint32_t reserved;
-        char path[KEEPER_PATH_SIZE]; /* MOUNT, RETURN: the mount point, absolute;
-                                        RENAME: folder inside the mount, "" for its root */
-        char name[KEEPER_NAME_SIZE]; /* MOUNT: source shown in mountinfo; RENAME: the final name */
-        char staged[64];             /* RENAME: the staged name */
+        char path[KEEPER_PATH_SIZE];   /* MOUNT, RETURN: the mount point, absolute;
+                                          RENAME: folder inside the mount, "" for its root */
+        char name[KEEPER_NAME_SIZE];   /* MOUNT: source shown in mountinfo; RENAME, FORGET: the name
+                                        */
+        char staged[64];               /* RENAME: the staged name */
         char detail[KEEPER_NAME_SIZE]; /* answers: what failed, for people */
 };
 

@@ -3,10 +3,11 @@
  *
  *     stress-crash [--kills N] [--threads N] [--victim worker|keeper|both] [--no-resend] DIR
  *
- * A real keeper and worker show FILES files and rotate one of them every few milliseconds. Threads
- * look names up (there and not there), stat, list and read; one thread drops the kernel's caches,
- * so that requests keep coming. The worker is killed with SIGKILL at random moments and its
- * successor takes over. Prints one JSON line. Exit status 1 when an operation failed (with
+ * A real keeper and worker show FILES files and rotate one of them every few milliseconds; one more
+ * comes and goes, as a file and as a folder, by rename, exchange and removal. Threads look names up
+ * (there and not there), stat, list and read; one thread drops the kernel's caches, so that
+ * requests keep coming. The worker is killed with SIGKILL at random moments and its successor takes
+ * over. Prints one JSON line. Exit status 1 when an operation failed (with
  * --no-resend: ECONNABORTED is allowed), bytes were wrong, or a version went back.
  */
 #include <dirent.h>
@@ -45,6 +46,7 @@ struct worker {
         struct fs_mount *mount;
         struct loop_timer *timer;
         pid_t keeper; /* last reported */
+        unsigned steps;
 };
 
 /* Grows over all workers: tenths of a millisecond since some fixed moment of this boot. */
@@ -67,6 +69,28 @@ static void report_keeper(struct worker *w)
         dprintf(REPORT_FD, "k %d\n", (int)w->keeper);
 }
 
+/* What comes and goes. */
+#define GUEST ".guest"
+#define GUEST_BELOW GUEST "/below"
+
+static void step(struct worker *w)
+{
+        static const struct {
+                const char *path;
+                bool gone;
+        } steps[] = {{GUEST_BELOW, false}, {GUEST, false}, {GUEST_BELOW, false},
+                {GUEST_BELOW, true}, {GUEST, false}, {GUEST, true}};
+        const char *path = steps[w->steps % ELEMENTSOF(steps)].path;
+
+        if (steps[w->steps++ % ELEMENTSOF(steps)].gone) {
+                fs_mount_remove(w->mount, &path, 1);
+                return;
+        }
+        struct view_file *f = stress_file(path, version_now(), SIZE);
+        fs_mount_update(w->mount, &f, 1);
+        view_file_unref(f);
+}
+
 static void on_timer(void *userdata)
 {
         struct worker *w = userdata;
@@ -80,6 +104,7 @@ static void on_timer(void *userdata)
         struct view_file *f = stress_file(name, version_now(), SIZE);
         fs_mount_update(w->mount, &f, 1);
         view_file_unref(f);
+        step(w);
         (void)loop_timer_in(w->timer, INTERVAL);
 }
 
@@ -143,7 +168,8 @@ static int worker_main(char **argv)
                         .gid = getgid(),
                         .mode = 0644,
                         .allow_other = getuid() == 0,
-                        .privileged = getuid() == 0};
+                        .privileged = getuid() == 0,
+                        .warm = getuid() == 0};
                 struct view_file *files[FILES];
                 for (unsigned i = 0; i < FILES; i++) {
                         char name[32];
@@ -240,6 +266,26 @@ static void list(const char *sub, size_t expected)
         closedir(d);
 }
 
+/* There or not, file or folder. */
+static void look_at_guest(void)
+{
+        static const char *const names[] = {GUEST, GUEST_BELOW};
+        char path[4200];
+        struct stat st;
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+                if (stat(path, &st) < 0 && errno != ENOENT && errno != ENOTDIR)
+                        failure("look-up", names[i]);
+        }
+        snprintf(path, sizeof path, "%s/" GUEST, dir);
+        DIR *d = opendir(path);
+        if (!d && errno != ENOENT && errno != ENOTDIR)
+                failure("opendir", GUEST);
+        if (d)
+                closedir(d);
+}
+
 static void *read_loop(void *userdata)
 {
         unsigned seed = (unsigned)(uintptr_t)userdata;
@@ -264,6 +310,7 @@ static void *read_loop(void *userdata)
                                 wrong++;
                         else if (errno != ENOENT)
                                 failure("look-up", path);
+                        look_at_guest();
                         break;
                 case 3:
                         name_of(i, name);

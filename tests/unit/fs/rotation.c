@@ -17,7 +17,10 @@ static struct answer answer;
 /* The keeper, as far as a rotation sees it. */
 static struct {
         unsigned asked, away; /* away: names of generations to be forgotten */
-        uint64_t seq;
+        unsigned unlinked, forgotten, idle;
+        uint64_t forgotten_in;
+        int forget_fails; /* what asking that answers */
+        uint64_t seq, away_seq;
         struct tree_plan plan;
         char name[256];
         int fail; /* what asking answers */
@@ -28,14 +31,32 @@ static int ask_rename(void *userdata, uint64_t seq, const struct tree_plan *plan
         cr_assert_eq(userdata, &keeper);
         if (plan->away) {
                 keeper.away++;
+                keeper.away_seq = seq;
                 cr_assert(startswith(plan->name, TREE_GENERATION_PREFIX));
                 return keeper.fail;
         }
-        keeper.asked++;
+        keeper.asked += !plan->unlink;
+        keeper.unlinked += plan->unlink;
         keeper.seq = seq;
         keeper.plan = *plan;
         (void)snprintf(keeper.name, sizeof keeper.name, "%s", plan->name);
         return keeper.fail;
+}
+
+static int ask_forget(void *userdata, uint64_t seq, uint64_t parent, const char *name)
+{
+        cr_assert_eq(userdata, &keeper);
+        keeper.forgotten++;
+        keeper.seq = seq;
+        keeper.forgotten_in = parent;
+        (void)snprintf(keeper.name, sizeof keeper.name, "%s", name);
+        return keeper.forget_fails;
+}
+
+static void on_idle(void *userdata)
+{
+        cr_assert_eq(userdata, &keeper);
+        keeper.idle++;
 }
 
 static void init(void)
@@ -50,6 +71,8 @@ static void init(void)
                 .notifier = notifier,
                 .label = "/mnt/test",
                 .rename = ask_rename,
+                .forget = ask_forget,
+                .idle = on_idle,
                 .userdata = &keeper};
         cr_assert_eq(rotation_new(&cfg, &rotation), 0);
         put_text(rig.tree, "f", "old");
@@ -146,16 +169,20 @@ static void next_timer(void)
                 cr_assert_geq(loop_turn(loop, USEC_INFINITY), 0);
 }
 
-static bool notified(int32_t code, uint64_t parent, const char *name)
+static bool listing_goes(uint64_t parent)
 {
         cr_assert(get_answer(rig.kernel, &answer));
-        if (answer.h.error != code)
-                return false;
-        if (code == FUSE_NOTIFY_INVAL_INODE)
-                return ((const struct fuse_notify_inval_inode_out *)(const void *)answer.body)
-                               ->ino == parent;
-        const struct fuse_notify_inval_entry_out *e = (const void *)answer.body;
-        return e->parent == parent && streq(answer.body + sizeof *e, name);
+        const struct fuse_notify_inval_inode_out *out = (const void *)answer.body;
+        return answer.h.error == FUSE_NOTIFY_INVAL_INODE && out->ino == parent;
+}
+
+/* The kernel has been made to forget this name, which is the end of a change without a rename. */
+static void forgets(uint64_t parent, const char *name)
+{
+        cr_assert_str_eq(keeper.name, name);
+        cr_assert_eq(keeper.forgotten_in, parent);
+        rotation_ended(rotation, keeper.seq, 0, "");
+        cr_assert(listing_goes(parent));
 }
 
 /* --- as it should go --- */
@@ -286,21 +313,36 @@ Test(rotation, data_is_moved_without_a_rename_when_none_succeeds)
         }
         cr_assert_eq(generation(), 2);
         cr_assert(data_shows("f", "new"));
-        cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, TREE_ROOT, TREE_DATA));
-        cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, TREE_ROOT, NULL));
+        forgets(TREE_ROOT, TREE_DATA);
+}
+
+static void remove_path(const char *path)
+{
+        rotation_remove(rotation, &path, 1);
+}
+
+/* What the kernel does with the child's unlinkat, and its end. */
+static void unlinked(const char *folder, const char *name)
+{
+        cr_assert(keeper.plan.unlink);
+        cr_assert_str_eq(keeper.plan.folder, folder);
+        cr_assert_str_eq(keeper.name, name);
+        cr_assert_eq(tree_unlink(rig.tree, keeper.plan.parent, name), 0);
+        rotation_ended(rotation, keeper.seq, 0, "");
 }
 
 Test(rotation, a_removal_makes_a_generation)
 {
-        uint64_t parent, child;
-
-        rotation_cancel(rotation, "g");
-        cr_assert_eq(tree_remove(rig.tree, "g", &parent, &child), 0);
-        rotation_removed(rotation);
+        remove_path("g");
+        cr_assert_eq(keeper.unlinked, 1);
+        cr_assert_eq(tree_unlink(rig.tree, TREE_ROOT, "g"), 0, "gone for whoever looks it up");
+        cr_assert(listing_goes(TREE_ROOT));
+        unlinked("", "g");
         cr_assert(data_shows("g", "old"));
         rename_data();
         cr_assert(data_shows("f", "old"));
         cr_assert_not(data_shows("g", "old"));
+        cr_assert_eq(rotation_count(rotation), 0);
 }
 
 Test(rotation, goes_on_for_a_worker_that_had_planned_data)
@@ -316,6 +358,21 @@ Test(rotation, goes_on_for_a_worker_that_had_planned_data)
         cr_assert_eq(keeper.asked, 1, "it never came");
         rename_data();
         cr_assert_eq(generation(), 2);
+}
+
+/* It died between the record of a staged folder and that of what is in it. */
+Test(rotation, goes_on_for_a_worker_that_had_not_written_a_plan_to_its_end)
+{
+        struct tree_plan plan;
+        struct view_file *f = make_file("d/f", "new");
+
+        cr_assert_eq(tree_stage(rig.tree, f, &plan), 0);
+        rotation_resume(rotation, NULL);
+        rotation_add(rotation, &f, 1);
+        cr_assert_str_eq(keeper.name, "d");
+        cr_assert_str_neq(keeper.plan.staged, plan.staged);
+        cr_assert_eq(kernel_renames(), 0);
+        view_file_unref(f);
 }
 
 Test(rotation, goes_on_for_a_worker_that_had_not_come_to_data)
@@ -398,16 +455,17 @@ Test(rotation, in_the_end_readers_are_served_without_a_rename)
         unsigned tries = 0;
 
         add("f", "new");
-        while (rotation_count(rotation) == 0) {
+        while (keeper.forgotten == 0) {
                 cr_assert_eq(keeper.asked, ++tries);
                 rotation_ended(rotation, keeper.seq, -EPERM, "not permitted");
-                if (rotation_count(rotation) == 0)
+                if (keeper.forgotten == 0)
                         next_timer();
         }
         cr_assert_eq(tries, 5);
         cr_assert(shows("f", "new"));
-        cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, TREE_ROOT, "f"));
-        cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, TREE_ROOT, NULL));
+        cr_assert_eq(rotation_count(rotation), 0, "not as long as readers may see the old one");
+        forgets(TREE_ROOT, "f");
+        cr_assert_eq(rotation_count(rotation), 1);
         rename_data();
         add("g", "next");
         cr_assert_str_eq(keeper.name, "g", "and the next goes the usual way");
@@ -415,7 +473,7 @@ Test(rotation, in_the_end_readers_are_served_without_a_rename)
 
 Test(rotation, a_keeper_that_cannot_be_asked_is_a_failure_too)
 {
-        keeper.fail = -ENOTCONN;
+        keeper.fail = keeper.forget_fails = -ENOTCONN;
         add("f", "new");
         add("g", "new");
         while (rotation_count(rotation) < 2)
@@ -433,8 +491,8 @@ Test(rotation, a_rename_that_does_not_come_is_given_up)
         next_timer();
         cr_assert_eq(loop_now(loop) - start, 10 * USEC_PER_SEC);
         cr_assert(shows("f", "new"));
+        forgets(TREE_ROOT, "f");
         cr_assert_eq(rotation_count(rotation), 1);
-        cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, TREE_ROOT, "f"));
         cr_assert_eq(tree_rename(rig.tree, first.parent, first.staged, first.parent, "f"), -EROFS,
                 "too late");
         rotation_ended(rotation, seq, -EROFS, "late");
@@ -453,103 +511,189 @@ Test(rotation, a_rename_that_came_unreported_is_seen_at_the_deadline)
 
 /* --- folders --- */
 
-Test(rotation, a_new_folder_needs_no_rename)
+Test(rotation, a_new_folder_is_renamed_in_with_what_is_in_it)
 {
         add("d/e/f", "new");
-        cr_assert_eq(keeper.asked, 1);
-        rename_data();
+        cr_assert_str_empty(keeper.plan.folder);
+        cr_assert_str_eq(keeper.name, "d");
+        cr_assert_eq(kernel_renames(), 0);
+        rotation_applied(rotation);
         cr_assert_eq(rotation_count(rotation), 1);
-        cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, TREE_ROOT, "d"));
-        cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, TREE_ROOT, NULL));
+        rename_data();
+        add("d/x/f", "new");
+        cr_assert_str_eq(keeper.plan.folder, "d");
+        cr_assert_str_eq(keeper.name, "x");
+        cr_assert_eq(kernel_renames(), 0);
+        rotation_applied(rotation);
+        rename_data();
+        add("d/e/f", "newer");
+        cr_assert_str_eq(keeper.plan.folder, "d/e");
+}
+
+Test(rotation, a_new_folder_that_cannot_be_renamed_is_forgotten_as_a_whole)
+{
+        for (keeper.fail = -EPERM; keeper.forgotten == 0;)
+                if (keeper.asked == 0)
+                        add("d/e/f", "new");
+                else
+                        next_timer();
+        keeper.fail = 0;
+        forgets(TREE_ROOT, "d");
+        rename_data();
         struct stat st;
         uint64_t d;
         bool cacheable;
         cr_assert_eq(tree_lookup(rig.tree, TREE_ROOT, "d", &d, &st, &cacheable), 0);
-        add("d/x/f", "new");
-        cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, d, "x"));
-        cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, d, NULL));
+        keeper.fail = -EPERM;
+        for (add("d/x/f", "new"); keeper.forgotten == 1;)
+                next_timer();
+        keeper.fail = 0;
+        forgets(d, "x");
+}
+
+Test(rotation, a_file_and_a_folder_change_places)
+{
+        put_text(rig.tree, "dir/x", "x");
+        add("dir", "a file where a folder is");
+        cr_assert(keeper.plan.exchange);
+        cr_assert_eq(tree_exchange(rig.tree, keeper.plan.parent, keeper.plan.staged,
+                             keeper.plan.parent, keeper.name),
+                0);
+        rotation_applied(rotation);
+        cr_assert(shows("dir", "a file where a folder is"));
         rename_data();
-        cr_assert_eq(keeper.away, 1);
-        cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, TREE_ROOT, NULL), "the listing lacks ..1");
-        add("d/e/f", "newer");
-        cr_assert_eq(keeper.asked, 3, "it is there now");
-        cr_assert_str_eq(keeper.plan.folder, "d/e");
-}
-
-static void *read_until_last(void *userdata)
-{
-        struct answer *a = malloc(sizeof *a);
-        const char *name = a->body + sizeof(struct fuse_notify_inval_entry_out);
-
-        cr_assert_not_null(a);
-        do
-                cr_assert(get_answer(rig.kernel, a));
-        while (a->h.error != FUSE_NOTIFY_INVAL_ENTRY || !streq(name, userdata));
-        free(a);
-        return NULL;
-}
-
-/* Not a frame of the stack for each of them. */
-Test(rotation, thousands_of_new_folders)
-{
-        enum { N = 5000 };
-        static struct view_file *files[N];
-        pthread_t reader;
-        char path[32];
-
-        cr_assert_eq(fcntl(session_fd(rig.session), F_SETFL, 0), 0);
-        cr_assert_eq(pthread_create(&reader, NULL, read_until_last, (void *)"d4999"), 0);
-        for (int i = 0; i < N; i++) {
-                (void)snprintf(path, sizeof path, "d%d/f", i);
-                files[i] = make_file(path, "x");
-        }
-        rotation_add(rotation, files, N);
-        cr_assert_eq(rotation_count(rotation), N);
-        cr_assert_eq(pthread_join(reader, NULL), 0);
-        for (int i = 0; i < N; i++)
-                view_file_unref(files[i]);
-        cr_assert_eq(keeper.asked, 1, "..data");
+        add("dir/x", "again");
+        cr_assert(keeper.plan.exchange);
+        cr_assert_str_eq(keeper.name, "dir");
 }
 
 Test(rotation, what_cannot_be_shown_is_not_counted_and_blocks_nobody)
 {
-        put_text(rig.tree, "dir/x", "x");
-        add("dir", "a file where a folder is");
+        add("d//x", "what no path is");
         add("f", "new");
         for (int i = 0; i < 10 && keeper.asked == 0; i++)
                 next_timer();
         cr_assert_eq(rotation_count(rotation), 0);
+        cr_assert_eq(keeper.forgotten, 0);
         rename_data();
         cr_assert_str_eq(keeper.name, "f");
 }
 
+/* --- being done --- */
+
+Test(rotation, idle_when_the_kernel_is_done_too)
+{
+        add("f", "new");
+        cr_assert_eq(kernel_renames(), 0);
+        uint64_t seq = keeper.seq;
+        rotation_applied(rotation);
+        rename_data();
+        cr_assert_eq(keeper.idle, 0, "both children are on their way");
+        cr_assert(rotation_busy(rotation));
+        rotation_ended(rotation, keeper.seq, 0, "");
+        cr_assert_eq(keeper.idle, 0);
+        rotation_ended(rotation, seq, 0, "");
+        cr_assert_eq(keeper.idle, 1);
+        cr_assert_not(rotation_busy(rotation));
+        rotation_ended(rotation, seq, 0, "");
+        cr_assert_eq(keeper.idle, 1);
+}
+
+Test(rotation, a_child_that_hangs_is_waited_for_for_a_while)
+{
+        for (int i = 0; i < 2; i++) { /* the second time the first generation goes */
+                add("f", "new");
+                uint64_t file = keeper.seq;
+                cr_assert_eq(kernel_renames(), 0);
+                rotation_applied(rotation);
+                uint64_t data = keeper.seq;
+                rename_data();
+                rotation_ended(rotation, data, 0, "");
+                rotation_ended(rotation, file, 0, "");
+        }
+        cr_assert_eq(keeper.away, 1);
+        cr_assert_eq(keeper.idle, 1);
+        usec_t start = loop_now(loop);
+        next_timer();
+        cr_assert_eq(loop_now(loop) - start, 10 * USEC_PER_SEC);
+        cr_assert_eq(keeper.idle, 2);
+        cr_assert_not(rotation_busy(rotation));
+        rotation_ended(rotation, keeper.away_seq, -EINTR, "late");
+        cr_assert_eq(keeper.idle, 2);
+}
+
+/* --- forgetting --- */
+
+Test(rotation, a_name_that_is_not_forgotten_is_tried_again)
+{
+        keeper.fail = -EPERM;
+        for (add("f", "new"); keeper.forgotten == 0;)
+                next_timer();
+        keeper.fail = 0;
+        for (unsigned i = 1; i < 5; i++) {
+                cr_assert_eq(keeper.forgotten, i);
+                rotation_ended(rotation, keeper.seq, -EAGAIN, "no child is free");
+                cr_assert_eq(rotation_count(rotation), 0);
+                next_timer();
+        }
+        rotation_ended(rotation, keeper.seq, -EAGAIN, "no child is free");
+        cr_assert_eq(rotation_count(rotation), 1, "given up");
+        rename_data();
+}
+
+Test(rotation, forgetting_is_waited_for_for_a_while)
+{
+        keeper.fail = -EPERM;
+        for (add("f", "new"); keeper.forgotten == 0;)
+                next_timer();
+        keeper.fail = 0;
+        for (unsigned i = 1; rotation_count(rotation) == 0; i++)
+                next_timer();
+        cr_assert_eq(keeper.forgotten, 5);
+        rename_data();
+}
+
+Test(rotation, a_dead_keeper_s_heir_is_asked_to_forget)
+{
+        keeper.fail = -EPERM;
+        for (add("f", "new"); keeper.forgotten == 0;)
+                next_timer();
+        keeper.fail = 0;
+        rotation_lost(rotation);
+        next_timer();
+        cr_assert_eq(keeper.forgotten, 2);
+        forgets(TREE_ROOT, "f");
+        rename_data();
+}
+
 /* --- removal --- */
 
-Test(rotation, what_is_cancelled_does_not_come_back)
+Test(rotation, what_is_removed_does_not_come_back)
 {
         add("f", "1");
         add("g", "2");
         struct tree_plan first = keeper.plan;
         uint64_t seq = keeper.seq;
-        rotation_cancel(rotation, "g");
-        rotation_cancel(rotation, "f");
-        rotation_cancel(rotation, "nothing of that name");
+        static const char *const paths[] = {"g", "f", "nothing of that name"};
+        rotation_remove(rotation, paths, ELEMENTSOF(paths));
         cr_assert_eq(tree_rename(rig.tree, first.parent, first.staged, first.parent, "f"), -EROFS);
         rotation_ended(rotation, seq, -EROFS, "refused");
+        unlinked("", "g");
+        unlinked("", "f");
         rename_data();
         cr_assert_eq(loop_turn(loop, 0), 0, "nothing is tried again");
         cr_assert_eq(keeper.asked, 2);
         cr_assert_eq(rotation_count(rotation), 0);
-        cr_assert(shows("f", "old") && shows("g", "old"));
         add("g", "3");
         cr_assert_eq(keeper.asked, 3);
 }
 
-Test(rotation, cancelling_lets_the_next_one_go)
+Test(rotation, removing_one_lets_the_next_one_go)
 {
         add("f", "1");
         add("g", "2");
-        rotation_cancel(rotation, "f");
+        remove_path("f");
+        unlinked("", "f");
         rename_data();
         cr_assert_str_eq(keeper.name, "g");
         cr_assert_eq(kernel_renames(), 0);
@@ -557,23 +701,54 @@ Test(rotation, cancelling_lets_the_next_one_go)
         cr_assert(shows("g", "2"));
 }
 
-Test(rotation, cancelled_during_the_pause)
+Test(rotation, removed_during_the_pause)
 {
         add("f", "1");
         rotation_ended(rotation, keeper.seq, -EIO, "x");
-        rotation_cancel(rotation, "f");
+        remove_path("f");
+        unlinked("", "f");
         rename_data();
-        cr_assert_eq(loop_turn(loop, USEC_PER_SEC), 0);
         cr_assert_eq(keeper.asked, 2);
 }
 
-Test(rotation, cancelled_when_it_was_applied_already)
+Test(rotation, removed_when_it_was_applied_already)
 {
         add("f", "1");
         cr_assert_eq(kernel_renames(), 0);
-        rotation_cancel(rotation, "f");
+        remove_path("f");
         cr_assert_eq(rotation_count(rotation), 1);
-        cr_assert(shows("f", "1"), "the caller removes it");
+        unlinked("", "f");
+}
+
+Test(rotation, a_removal_that_fails_is_tried_again_and_then_forgotten)
+{
+        remove_path("f");
+        for (unsigned i = 1; i <= 5; i++) {
+                cr_assert_eq(keeper.unlinked, i);
+                rotation_ended(rotation, keeper.seq, -EBUSY, "something is mounted there");
+                if (i < 5)
+                        next_timer();
+        }
+        cr_assert_eq(keeper.forgotten, 1);
+        cr_assert(listing_goes(TREE_ROOT));
+        forgets(TREE_ROOT, "f");
+        cr_assert_not(tree_has_removals(rig.tree));
+        rename_data();
+}
+
+Test(rotation, a_removal_whose_folder_is_no_more_is_done)
+{
+        remove_path("f");
+        rotation_ended(rotation, keeper.seq, -ENOTDIR, "no folder");
+        cr_assert_not(tree_has_removals(rig.tree));
+        rename_data();
+}
+
+Test(rotation, a_removal_that_does_not_come_is_given_up)
+{
+        remove_path("f");
+        next_timer();
+        cr_assert_eq(keeper.forgotten, 1);
 }
 
 Test(rotation, freed_with_all_that_waits)

@@ -61,7 +61,7 @@ void put_text(struct tree *t, const char *path, const char *text)
 {
         struct view_file *f = make_file(path, text);
 
-        cr_assert_eq(tree_put(t, f, NULL), 0);
+        cr_assert_eq(tree_put(t, f), 0);
         view_file_unref(f);
 }
 
