@@ -1,12 +1,8 @@
 /* `akvfs unmount DIR` */
-#include <spawn.h>
-#include <sys/mount.h>
-#include <sys/wait.h>
-
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/deadmount.h"
 #include "cli/mountpoint.h"
-#include "cli/words.h"
 
 static const char help[] =
         "akvfs unmount DIR\n"
@@ -38,31 +34,6 @@ static int on_answer(void *userdata, const struct control_hello *hello, const cJ
         return 0;
 }
 
-static int fusermount(const char *path, bool lazy, struct err *e)
-{
-        _cleanup_free_ char *program = NULL;
-        const char *const words[] = {"fusermount3", "-u", lazy ? "-z" : "-u", "--", path, NULL};
-        pid_t pid;
-        int status;
-
-        int r = mountpoint_fusermount(&program);
-        if (r < 0)
-                return err_set_cause(e, ERR_LOCAL, r, "fusermount3 is not installed");
-        r = -posix_spawn(&pid, program, NULL, NULL, (char *const *)(uintptr_t)words, environ);
-        if (r < 0)
-                return err_set_cause(
-                        e, ERR_LOCAL, r, "could not run %s: %s", program, strerror(-r));
-        while (waitpid(pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        return err_set(e, -errno, "waitpid: %s", strerror(errno));
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-                err_set_cause(e, ERR_LOCAL, -EBUSY, "fusermount3 could not unmount %s", path);
-                err_hint(e, "if another user mounted it, unmount it as that user or as root");
-                return -EBUSY;
-        }
-        return 0;
-}
-
 /* Nobody answers for it: a mount whose processes are dead, or of another user. */
 static int remove_dead(const char *path, struct err *e)
 {
@@ -77,13 +48,7 @@ static int remove_dead(const char *path, struct err *e)
                 return -EINVAL;
         }
         cli_warn("unmount", "no worker answers for %s: removing the mount itself", path);
-        if (geteuid() != 0)
-                return fusermount(path, false, NULL) == 0 ? 0 : fusermount(path, true, e);
-        if (umount2(path, UMOUNT_NOFOLLOW) == 0 ||
-                (errno == EBUSY && umount2(path, UMOUNT_NOFOLLOW | MNT_DETACH) == 0))
-                return 0;
-        r = -errno;
-        return err_set_cause(e, ERR_LOCAL, r, "could not unmount %s: %s", path, strerror(-r));
+        return deadmount_remove(path, e);
 }
 
 static int unmount(const char *dir)
@@ -111,25 +76,14 @@ static int unmount(const char *dir)
 
 int cli_unmount(int argc, char **argv)
 {
-        static const struct word table[] = {{"help", 'h', false, 'h'}};
         _cleanup_err_ struct err e = {0};
-        const char *dir = NULL, *value = NULL;
-        struct words words;
-        int id = 0, r;
+        const char *dir;
+        int r = client_words("unmount", help, argc, argv, &dir, NULL);
 
-        words_init(&words, argc, argv);
-        while ((r = words_next(&words, table, ELEMENTSOF(table), &id, &value, &e)) > 0) {
-                if (id == 'h') {
-                        fputs(help, stdout);
-                        return cli_finish_output("unmount");
-                }
-                if (dir) {
-                        err_set_cause(&e, ERR_USAGE, -EINVAL, "one DIR at a time: %s", value);
-                        return cli_usage("unmount", &e);
-                }
-                dir = value;
-        }
-        if (r == 0 && !dir)
-                r = err_set_cause(&e, ERR_USAGE, -EINVAL, "which DIR?");
-        return r < 0 ? cli_usage("unmount", &e) : unmount(dir);
+        if (r >= 0)
+                return r;
+        if (dir)
+                return unmount(dir);
+        err_set_cause(&e, ERR_USAGE, -EINVAL, "which DIR?");
+        return cli_usage("unmount", &e);
 }

@@ -411,9 +411,9 @@ int keeper_mount_make(const struct keeper_msg *request, struct keeper_mount *ret
 
 int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail)
 {
-        /* Somebody may have mounted over it: what is on top must be ours. */
-        _cleanup_close_ int top =
-                open(m->mountpoint, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        /* Somebody may have mounted over it: what is on top must be ours. Without O_DIRECTORY,
+         * which has an automount below it begin a new mount, and us wait for it. */
+        _cleanup_close_ int top = open(m->mountpoint, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         int error = errno, id;
         unsigned minor;
         if (top < 0 || mount_of(top, &id, &minor) < 0 || id != m->mnt_id || minor != m->dev_minor) {

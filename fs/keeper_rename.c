@@ -30,12 +30,12 @@ static void put_away(int dir, const char *staged)
 }
 
 /* dir is the private mount's root, or -EBADF: an ordinary user's mount is reached by its path. */
-static int rename_in(int dir, const struct keeper_msg *request)
+static int rename_in(int dir, const char *mountpoint, const struct keeper_msg *request)
 {
         _cleanup_close_ int root = -EBADF, sub = -EBADF;
 
         if (dir < 0) {
-                root = open(request->detail, O_PATH | O_DIRECTORY | O_CLOEXEC);
+                root = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
                 if (root < 0)
                         return errno;
                 /* What is mounted on top, or was mounted there before, is none of ours. */
@@ -85,7 +85,7 @@ static int forget(int fuse_fd, const struct keeper_msg *request)
         return writev(fuse_fd, parts, ELEMENTSOF(parts)) < 0 ? errno : 0;
 }
 
-static int do_request(int fd, const struct keeper_msg *request)
+static int do_request(int fd, const char *mountpoint, const struct keeper_msg *request)
 {
         switch (request->op) {
         case KEEPER_FORGET:
@@ -93,12 +93,13 @@ static int do_request(int fd, const struct keeper_msg *request)
         case KEEPER_WARM:
                 return -keeper_warm_all(fd);
         default:
-                return rename_in(fd, request);
+                return rename_in(fd, mountpoint, request);
         }
 }
 
 static _Noreturn void renamer_main(int socket)
 {
+        char mountpoint[KEEPER_PATH_SIZE] = "";
         struct keeper_msg m;
         sigset_t none;
 
@@ -116,7 +117,11 @@ static _Noreturn void renamer_main(int socket)
                 int dir = -EBADF;
                 if (keeper_recv(SOCKET_FD, &m, &dir) <= 0)
                         _exit(0);
-                m.result = -do_request(dir, &m);
+                if (m.op == KEEPER_MOUNT) {
+                        memcpy(mountpoint, m.path, sizeof mountpoint);
+                        continue;
+                }
+                m.result = -do_request(dir, mountpoint, &m);
                 safe_close(dir); /* before the answer: an idle renamer pins no mount */
                 if (keeper_send(SOCKET_FD, &m, -EBADF) < 0)
                         _exit(0);
@@ -143,14 +148,21 @@ int renamer_start(struct renamer *ret)
 
 int renamer_send(struct renamer *r, const struct keeper_mount *m, const struct keeper_msg *request)
 {
-        struct keeper_msg msg = *request;
+        struct keeper_msg msg;
+        int e = 0;
 
-        /* Fields that a request has no use for carry what only the keeper knows. */
-        msg.result = m->mnt_id;
-        int e = keeper_msg_set(msg.detail, sizeof msg.detail, m->privileged ? "" : m->mountpoint);
-        if (e == 0 && request->op != KEEPER_RENAME &&
+        if (request->op != KEEPER_RENAME &&
                 (request->op == KEEPER_WARM ? m->private_fd : m->fuse_fd) < 0)
-                e = -EBADF;
+                return -EBADF;
+        if (!m->privileged) {
+                /* Both may be as long as a path gets: a message of its own. */
+                keeper_msg_init(&msg, KEEPER_MOUNT, request->mount);
+                e = keeper_msg_set(msg.path, sizeof msg.path, m->mountpoint);
+                if (e == 0)
+                        e = keeper_send(r->fd, &msg, -EBADF);
+        }
+        msg = *request;
+        msg.result = m->mnt_id; /* a field that a request has no use for */
         if (e == 0)
                 e = keeper_send(
                         r->fd, &msg, request->op == KEEPER_FORGET ? m->fuse_fd : m->private_fd);

@@ -85,17 +85,3 @@ bool fs_mount_busy(const struct fs_mount *m)
 {
         return (m->rotation && rotation_busy(m->rotation)) || m->warm.running || m->warm.wanted;
 }
-
-void fs_mount_remove(struct fs_mount *m, const char *const *paths, size_t n)
-{
-        uint64_t parent;
-
-        if (m->rotation) {
-                rotation_remove(m->rotation, paths, n);
-                return;
-        }
-        for (size_t i = 0; i < n; i++)
-                (void)tree_remove(m->tree, paths[i], &parent);
-        if (m->state == MOUNTING && fs_mount_show_generation(m) < 0)
-                log_error("%s: out of memory, ..data lags behind", m->mountpoint);
-}

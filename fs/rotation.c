@@ -7,9 +7,6 @@
 #define RENAME_TIMEOUT (10 * USEC_PER_SEC)
 #define RETRY_DELAY (100 * USEC_PER_MSEC)
 #define TRIES 5
-/* How long a rename that an earlier worker planned is waited for: it is under way, or was never
- * asked for. */
-#define RESUME_TIMEOUT USEC_PER_SEC
 #define SUSPECTS_MAX 256 /* asked about at once */
 
 struct rotation {
@@ -26,7 +23,6 @@ struct rotation {
         bool stale;         /* `..data` does not show all that was handed in */
         size_t before_data; /* files that may still go first */
         bool renaming;
-        bool resumed;    /* asked for by an earlier worker, perhaps */
         bool forgetting; /* done in the table alone, and the kernel is to forget this name: */
         uint64_t forget_parent;
         char forget_name[SPC_NAME_MAX + 1];
@@ -101,7 +97,7 @@ static void drop(struct rotation *r)
         if (r->current && r->before_data > 0)
                 r->before_data--;
         r->current = view_file_unref(r->current);
-        r->data = r->removing = r->renaming = r->resumed = r->forgetting = false;
+        r->data = r->removing = r->renaming = r->forgetting = false;
         r->tries = 0;
         loop_timer_off(r->timer);
 }
@@ -248,6 +244,16 @@ static bool not_done(struct rotation *r)
         return r->removing || r->forgetting || tree_unstage(r->cfg.tree);
 }
 
+static void begin(struct rotation *r, const struct tree_plan *plan)
+{
+        r->renaming = true;
+        int e = ask(r, plan);
+        if (e == 0)
+                e = loop_timer_in(r->timer, RENAME_TIMEOUT);
+        if (e < 0 && not_done(r))
+                try_again(r, strerror(-e));
+}
+
 static void start(struct rotation *r)
 {
         struct tree_plan plan;
@@ -263,12 +269,10 @@ static void start(struct rotation *r)
                 snprintf(r->removed, sizeof r->removed, "%s", plan.name);
                 r->removed_from = plan.parent;
         }
-        r->renaming = true;
-        e = ask(r, &plan);
-        if (e == 0)
-                e = loop_timer_in(r->timer, RENAME_TIMEOUT);
-        if (e < 0 && not_done(r))
-                try_again(r, strerror(-e));
+        if (plan.forget)
+                finish_directly(r);
+        else
+                begin(r, &plan);
 }
 
 static void start_data(struct rotation *r)
@@ -329,10 +333,7 @@ static void on_timer(void *userdata)
                 start(r);
         else if (r->forgetting)
                 forgotten(r, -ETIMEDOUT, "no answer within 10 s");
-        else if (r->resumed && tree_unstage(r->cfg.tree)) {
-                r->resumed = false;
-                start(r);
-        } else if (not_done(r))
+        else if (not_done(r))
                 give_up(r, "it did not come within 10 s");
         else
                 finish(r); /* applied at this very moment */
@@ -413,12 +414,15 @@ static void cancel(struct rotation *r, const char *path)
                 drop(r);
 }
 
-void rotation_remove(struct rotation *r, const char *const *paths, size_t n)
+void rotation_remove(struct rotation *r, const char *const *paths, size_t n, bool deny)
 {
         for (size_t i = 0; i < n; i++) {
                 uint64_t parent;
 
                 cancel(r, paths[i]);
+                /* First: an absence that is asked for in between must not be remembered. */
+                if (tree_deny(r->cfg.tree, paths[i], deny) == -ENOMEM)
+                        log_error("%s: %s is not there instead of refused", r->cfg.label, paths[i]);
                 if (tree_remove(r->cfg.tree, paths[i], &parent) < 0)
                         continue;
                 /* The listing. */
@@ -437,6 +441,8 @@ void rotation_applied(struct rotation *r)
 
 void rotation_resume(struct rotation *r, struct view_file *file)
 {
+        struct tree_plan plan;
+
         r->stale = tree_generation_is_stale(r->cfg.tree);
         r->data = !file && tree_pending_data(r->cfg.tree);
         if (!file && !r->data) {
@@ -445,8 +451,20 @@ void rotation_resume(struct rotation *r, struct view_file *file)
                 return;
         }
         r->current = view_file_ref(file);
-        r->renaming = r->resumed = true;
-        (void)loop_timer_in(r->timer, RESUME_TIMEOUT);
+        int e = tree_pending_plan(r->cfg.tree, &plan);
+        if (e == 0 && !plan.exchange)
+                begin(r, &plan);
+        else if (tree_unstage(r->cfg.tree)) /* if it is under way, it is refused */
+                start(r);
+        else
+                finish(r);
+        next(r);
+}
+
+/* Also when its folder is no more, or when the kernel asked for the name and was refused. */
+static bool is_removed(int result)
+{
+        return result == 0 || result == -ENOENT || result == -ENOTDIR || result == -EACCES;
 }
 
 void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *detail)
@@ -459,8 +477,8 @@ void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *de
         }
         if (r->forgetting)
                 forgotten(r, result, detail);
-        else if (r->removing && (result == 0 || result == -ENOENT || result == -ENOTDIR))
-                finish(r); /* also when its folder is no more */
+        else if (r->removing && is_removed(result))
+                finish(r);
         else if (!r->removing && (tree_applied(r->cfg.tree) || !tree_unstage(r->cfg.tree)))
                 finish(r);
         else if (result < 0)

@@ -42,12 +42,13 @@ int rotation_new(const struct rotation_config *cfg, struct rotation **ret);
 void rotation_free(struct rotation *r);
 
 void rotation_add(struct rotation *r, struct view_file *const *files, size_t n);
-/* Files that are no longer wanted are taken out of the table, and what waits of them is dropped. */
-void rotation_remove(struct rotation *r, const char *const *paths, size_t n);
+/* Files that are no longer wanted are taken out of the table, and what waits of them is dropped.
+ * Their names are refused from then on, or not any more: see tree_deny(). */
+void rotation_remove(struct rotation *r, const char *const *paths, size_t n, bool deny);
 /* Bind mounts of superseded versions show what their names show now: done after each change. */
 void rotation_adopt(struct rotation *r);
-/* Goes on for an earlier worker: it planned this file's rename (or that of `..data`, or none), and
- * whether it will come is not known. */
+/* Goes on for an earlier worker: it planned this file's rename (or that of `..data`, or none). It
+ * may have asked for it or not, so it is asked for (again) at once: see tree_pending_plan(). */
 void rotation_resume(struct rotation *r, struct view_file *file);
 /* The table applied the planned rename. */
 void rotation_applied(struct rotation *r);

@@ -31,6 +31,7 @@ void tree_free(struct tree *t)
         if (!t)
                 return;
         tree_drop_removals(t);
+        tree_deny_done(t);
         node_table_done(&t->nodes);
         pthread_mutex_destroy(&t->lock);
         free(t);
@@ -81,10 +82,16 @@ int tree_lookup(struct tree *t, uint64_t parent, const char *name, uint64_t *ret
                 return -ESTALE;
         struct entry *e = node_entry(dir, name);
         if (!e) {
+                bool denied = tree_is_denied(t, dir, name);
+                /* Who is about to put something there looks the name up. */
+                if (denied &&
+                        !(t->plan.pending && t->plan.parent == parent && streq(t->plan.name, name)))
+                        return -EACCES;
                 /* A staged name that one reader's stat had made "known absent" would make the
                  * rename fail (tests/unit/fs/tree.c, staged_absence_is_not_cached); a generation
-                 * that is looked for before it is made must be found after. */
-                *ret_cacheable = !startswith(name, KEEPER_STAGE_PREFIX) &&
+                 * that is looked for before it is made must be found after; and one that is denied
+                 * is refused again when nothing is put there after all. */
+                *ret_cacheable = !denied && !startswith(name, KEEPER_STAGE_PREFIX) &&
                                  !startswith(name, TREE_GENERATION_PREFIX);
                 return -ENOENT;
         }

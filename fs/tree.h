@@ -53,7 +53,8 @@ DEFINE_CLEANUP(struct tree *, tree_free)
 /* --- for the kernel: any thread --- */
 
 /* 0 and one look-up counted for *ret_id; -ENOENT, with *ret_cacheable telling whether the kernel
- * may remember the absence; -ESTALE for a parent that is unknown; -EIO once withdrawn. */
+ * may remember the absence; -EACCES for a name that is denied; -ESTALE for a parent that is
+ * unknown; -EIO once withdrawn. */
 int tree_lookup(struct tree *t, uint64_t parent, const char *name, uint64_t *ret_id,
         struct stat *ret_st, bool *ret_cacheable);
 void tree_forget(struct tree *t, uint64_t id, uint64_t n);
@@ -89,6 +90,13 @@ int tree_replace(struct tree *t, struct view_file *file, uint64_t *ret_parent);
  * forget the name: see tree_plan_removal(). */
 int tree_remove(struct tree *t, const char *path, uint64_t *ret_parent);
 
+/* Whether a look-up of this name is refused (EACCES) while nothing has it and no plan is about to,
+ * instead of finding nothing; the kernel remembers no refusal. An absence that it may remember,
+ * when nothing has the name, is put among the removals. Only the plain name: a generation that
+ * lacks it has nothing there. -ENOENT when there is no such folder. Not written down: a successor
+ * is told anew by who decides it. */
+int tree_deny(struct tree *t, const char *path, bool deny);
+
 /* What a child of the keeper is to do, in `folder` ("" for the root), whose node is `parent`. */
 struct tree_plan {
         uint64_t parent;
@@ -98,6 +106,7 @@ struct tree_plan {
         bool exchange; /* of a file with a folder: the staged name then leads to the old one */
         bool away;     /* the reverse: from the name to the staged one */
         bool unlink;   /* none: the name, which is no more, is unlinked */
+        bool forget;   /* none: the kernel is to forget that the name was not there */
 };
 /* Plans the one rename that may come next (fs/tree_plan.c). The name is the file's, or that of the
  * first folder of its path that does not exist, which then comes with all below it. -EBUSY while
@@ -105,7 +114,8 @@ struct tree_plan {
 int tree_stage(struct tree *t, struct view_file *file, struct tree_plan *ret);
 
 /* Removed names that the kernel may still know, for a later worker too (fs/tree_removal.c).
- * unlink(2) succeeds on such a name, makes the kernel forget it and tells watchers. */
+ * unlink(2) succeeds on such a name, makes the kernel forget it and tells watchers. On one that the
+ * kernel knows to be absent it fails without asking anybody: see tree_deny(). */
 bool tree_has_removals(struct tree *t);
 int tree_plan_removal(struct tree *t, struct tree_plan *ret); /* of the first; -ENOENT */
 void tree_removed(struct tree *t);                            /* the first is done */
@@ -186,6 +196,10 @@ int tree_restore(struct tree *t, const struct journal_record *record);
 /* The file whose rename was planned and neither came nor was given up; a reference, or NULL. */
 struct view_file *tree_pending(struct tree *t);
 bool tree_pending_data(struct tree *t); /* it is TREE_DATA's */
+/* The plan of that rename, so that the keeper can be asked for it once more: whichever of two comes
+ * first is done, the other one finds nothing. Not so when it is an exchange: the second would undo
+ * the first. -ENOENT when there is none. */
+int tree_pending_plan(struct tree *t, struct tree_plan *ret);
 /* What is shown under a name; a reference, or NULL. */
 struct view_file *tree_shown(struct tree *t, const char *path);
 /* Every file under its name: a list that the caller frees, of references that it drops. 0 also when

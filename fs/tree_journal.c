@@ -383,26 +383,6 @@ int tree_restore(struct tree *t, const struct journal_record *record)
         }
 }
 
-struct view_file *tree_pending(struct tree *t)
-{
-        LOCKED(t);
-        struct node *dir = node_find(&t->nodes, t->plan.parent);
-        struct entry *staged = t->plan.pending && dir ? node_entry(dir, t->plan.staged) : NULL;
-
-        struct node *n = staged ? staged->node : NULL;
-        while (n && n->dir) /* a new folder: it has one name, and that one, down to the file */
-                n = n->n_entries > 0 ? n->entries[0].node : NULL;
-        return n && n->file ? view_file_ref(n->file) : NULL;
-}
-
-bool tree_pending_data(struct tree *t)
-{
-        LOCKED(t);
-        const struct entry *staged = t->plan.pending ? node_entry(t->root, t->plan.staged) : NULL;
-
-        return staged && staged->node->target;
-}
-
 struct view_file *tree_shown(struct tree *t, const char *path)
 {
         LOCKED(t);

@@ -252,3 +252,64 @@ bool tree_unstage(struct tree *t)
         tree_record_event(t, RECORD_UNSTAGED, id);
         return true;
 }
+
+/* --- for a successor --- */
+
+static const struct entry *find_staged(struct tree *t, struct node **ret_dir)
+{
+        *ret_dir = t->plan.pending ? node_find(&t->nodes, t->plan.parent) : NULL;
+        return *ret_dir ? node_entry(*ret_dir, t->plan.staged) : NULL;
+}
+
+/* The file that is staged, by itself or in a new folder: that has one name, and that one, down to
+ * the file. NULL when it was not written down to its end. */
+static struct view_file *staged_file(const struct entry *staged)
+{
+        const struct node *n = staged ? staged->node : NULL;
+
+        while (n && n->dir)
+                n = n->n_entries > 0 ? n->entries[0].node : NULL;
+        return n ? n->file : NULL;
+}
+
+struct view_file *tree_pending(struct tree *t)
+{
+        LOCKED(t);
+        struct node *dir;
+        struct view_file *f = staged_file(find_staged(t, &dir));
+
+        return f ? view_file_ref(f) : NULL;
+}
+
+bool tree_pending_data(struct tree *t)
+{
+        LOCKED(t);
+        struct node *dir;
+        const struct entry *staged = find_staged(t, &dir);
+
+        return staged && staged->node->target;
+}
+
+int tree_pending_plan(struct tree *t, struct tree_plan *ret)
+{
+        LOCKED(t);
+        struct node *dir;
+        const struct entry *staged = find_staged(t, &dir);
+        const struct view_file *f = staged_file(staged);
+
+        if (!staged || (!f && !staged->node->target))
+                return -ENOENT;
+        struct tree_plan plan = {
+                .parent = dir->id, .exchange = needs_exchange(dir, t->plan.name, staged->node)};
+        memcpy(plan.staged, t->plan.staged, sizeof plan.staged);
+        memcpy(plan.name, t->plan.name, sizeof plan.name);
+        const char *below = f ? f->path : "";
+        for (const struct node *n = dir; n->parent && *below; n = n->parent)
+                below += strcspn(below, "/") + (strchr(below, '/') != NULL);
+        size_t folder = f && below > f->path ? (size_t)(below - f->path - 1) : 0;
+        if (folder >= sizeof plan.folder)
+                return -ENAMETOOLONG;
+        memcpy(plan.folder, f ? f->path : "", folder);
+        *ret = plan;
+        return 0;
+}

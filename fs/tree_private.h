@@ -21,6 +21,8 @@ struct tree {
         struct shared *shared;    /* while the table is written down: see fs/tree_journal.c */
         struct removal *removals; /* oldest first: see fs/tree_removal.c */
         struct snapshot_mount *snapshot; /* NULL: nothing is written down */
+        struct denied *denied;           /* names without an entry that are refused: tree_deny.c */
+        size_t n_denied;
 
         struct {
                 bool pending, applied;
@@ -44,6 +46,9 @@ bool tree_path_is_valid(const char *path);
 /* Walks to the folder of path; see fs/tree.c. Under the lock. */
 int tree_walk(struct tree *t, const char *path, bool make, struct node **ret_dir,
         const char **ret_name, uint64_t *ret_deepest);
+/* Is this name, which has no entry, one to be refused? Under the lock. */
+bool tree_is_denied(const struct tree *t, const struct node *dir, const char *name);
+void tree_deny_done(struct tree *t);
 /* Frees a node that neither a name nor the kernel holds, and tells a successor. Under the lock. */
 void tree_release(struct tree *t, struct node *n);
 /* A name is chosen and a plan made for a node that nothing holds yet. Under the lock. On failure
@@ -68,7 +73,10 @@ void tree_unlink_entry(struct tree *t, struct node *dir, const char *name);
 /* Takes the staged entry away again. Returns its node, which may be freed by now, for its id. */
 uint64_t tree_drop_plan(struct tree *t);
 
-/* fs/tree_removal.c, under the lock. LEAVING and LEFT are its records. */
+/* fs/tree_removal.c, under the lock. LEAVING and LEFT are its records, for which there is room. */
+#define TREE_REMOVAL_SIZE ((size_t)(2 * RECORD_REMOVED_SIZE + SPC_PATH_MAX))
+/* absent: the name was not there. A successor takes it for one that was, which is harmless. */
+int tree_add_removal(struct tree *t, const char *path, uint64_t parent, bool absent);
 void tree_dump_removals(struct tree *t);
 void tree_drop_removals(struct tree *t);
 int tree_restore_removal(struct tree *t, const struct journal_record *record);

@@ -10,6 +10,7 @@
 struct removal {
         struct removal *next;
         uint64_t parent;
+        bool absent;
         char path[];
 };
 
@@ -21,14 +22,15 @@ int tree_unlink(struct tree *t, uint64_t parent, const char *name)
         return dir && dir->dir && !node_entry(dir, name) ? 0 : -EROFS;
 }
 
-static int add(struct tree *t, const char *path, uint64_t parent)
+/* Not written down yet. */
+static int add(struct tree *t, const char *path, uint64_t parent, bool absent)
 {
         size_t n = strlen(path) + 1;
         struct removal *r = malloc(sizeof *r + n), **last = &t->removals;
 
         if (!r)
                 return -ENOMEM;
-        *r = (struct removal){.parent = parent};
+        *r = (struct removal){.parent = parent, .absent = absent};
         memcpy(r->path, path, n);
         while (*last)
                 last = &(*last)->next;
@@ -55,9 +57,21 @@ static void record(struct tree *t, const struct removal *r)
                 snapshot_put_raw(t->snapshot, RECORD_LEAVING, parts, ELEMENTSOF(parts));
 }
 
+int tree_add_removal(struct tree *t, const char *path, uint64_t parent, bool absent)
+{
+        int r = add(t, path, parent, absent);
+        if (r < 0)
+                return r;
+        const struct removal *last = t->removals;
+        while (last->next)
+                last = last->next;
+        record(t, last);
+        return 0;
+}
+
 int tree_remove(struct tree *t, const char *path, uint64_t *ret_parent)
 {
-        tree_make_room(t, 2 * RECORD_REMOVED_SIZE + SPC_PATH_MAX);
+        tree_make_room(t, TREE_REMOVAL_SIZE);
         LOCKED(t);
         struct node *dir;
         const char *name;
@@ -68,14 +82,10 @@ int tree_remove(struct tree *t, const char *path, uint64_t *ret_parent)
         const struct entry *e = node_entry(dir, name);
         if (!e || e->node->dir)
                 return -ENOENT;
-        r = add(t, path, dir->id);
+        r = tree_add_removal(t, path, dir->id, false);
         if (r < 0)
                 return r;
         *ret_parent = dir->id;
-        const struct removal *last = t->removals;
-        while (last->next)
-                last = last->next;
-        record(t, last);
         tree_unlink_entry(t, dir, name);
         dir->mtime = time(NULL);
         return 0;
@@ -90,7 +100,7 @@ bool tree_has_removals(struct tree *t)
 
 int tree_plan_removal(struct tree *t, struct tree_plan *ret)
 {
-        struct tree_plan plan = {.unlink = true};
+        struct tree_plan plan = {0};
 
         int r = tree_staged_name(plan.staged);
         if (r < 0)
@@ -104,6 +114,8 @@ int tree_plan_removal(struct tree *t, struct tree_plan *ret)
         if (folder >= sizeof plan.folder || strlen(name) >= sizeof plan.name)
                 return -ENAMETOOLONG;
         plan.parent = t->removals->parent;
+        plan.forget = t->removals->absent;
+        plan.unlink = !plan.forget;
         memcpy(plan.folder, path, folder);
         memcpy(plan.name, name, strlen(name));
         *ret = plan;
@@ -145,5 +157,5 @@ int tree_restore_removal(struct tree *t, const struct journal_record *record)
                         (const char *)record->data + record->len - 1)
                 return -EBADMSG;
         memcpy(&parent, record->data, sizeof parent);
-        return add(t, path, parent);
+        return add(t, path, parent, false);
 }

@@ -24,6 +24,14 @@ enum spc_type { SPC_SECRET, SPC_KEY, SPC_CERT };
 enum spc_format { SPC_FORMAT_DEFAULT, SPC_FORMAT_PEM, SPC_FORMAT_PFX };
 enum spc_encoding { SPC_ENCODING_UTF8, SPC_ENCODING_BASE64, SPC_ENCODING_HEX };
 
+/* What files the secret of a certificate gives (certificateFiles): as the mount says, one, FILE.crt
+ * and FILE.key beside it, or a folder FILE. */
+enum spc_files { SPC_FILES_DEFAULT, SPC_FILES_COMBINED, SPC_FILES_SEPARATE, SPC_FILES_FOLDER };
+/* Of what is in such a folder, with NULL behind the last. */
+extern const char *const spc_folder_files[];
+
+enum spc_preset { SPC_PRESET_NONE, SPC_PRESET_FOLDERS, SPC_PRESET_UPPER_SNAKE }; /* spc/preset.h */
+
 /* How the class wants to be authenticated (reference section 1.4); SPC_IDENTITY_DEFAULT is
  * workload identity when there are clientID and a token, else the service principal. */
 enum spc_identity {
@@ -37,27 +45,56 @@ struct spc_object {
         char *name;    /* objectName, never empty */
         char *alias;   /* objectAlias, "" when not given */
         char *version; /* objectVersion, "" for the latest */
+        char *vault;   /* keyvaultName of its own, "" for the class's */
         char *file;    /* where it is shown: alias or name; clean relative path, may hold '/' */
         enum spc_type type;
         enum spc_format format;
         enum spc_encoding encoding;
-        int mode;    /* filePermission, 0..0777; -1 when not given */
-        int history; /* objectVersionHistory: 1 is a plain file, N > 1 a folder of N versions */
+        enum spc_files files;
+        enum spc_preset preset;
+        char *json_path; /* jsonPath (base/jsonpath.h), "" for the whole value */
+        int mode;        /* filePermission, 0..0777; -1 when not given */
+        int history;     /* objectVersionHistory: 1 is a plain file, N > 1 a folder of N versions */
+        bool optional;   /* may be missing */
         unsigned line, column; /* of the element in the file */
 };
 
+/* Objects that are chosen from a vault's list instead of being named: an element of the parameter
+ * objectSelector. All conditions that are given have to hold; at least one is. */
+struct spc_selector {
+        struct spc_object like; /* what each of them is shown as; name, version and file are "" and
+                                   alias holds one '*' for the name, or is "" */
+        char *prefix, *glob;    /* "" when not given; letters of both cases are the same */
+        char *tag;              /* "NAME" or "NAME=VALUE", exactly; "" when not given */
+        unsigned max;           /* more than that is an error */
+};
+#define SPC_SELECTED_DEFAULT 100 /* objects of one selector, unless `max` says otherwise */
+
 struct spc_class {
-        char *name, *namespace; /* metadata; "" when absent */
-        char *vault;            /* keyvaultName */
-        char *tenant;           /* tenantID, else tenantId */
-        char *client_id;        /* clientID, "" */
-        char *user_assigned_id; /* userAssignedIdentityID, "" */
-        char *cloud;            /* cloudName, "" for the public cloud */
-        char *cloud_env_file;   /* cloudEnvFileName, "" */
+        char *name, *namespace;        /* metadata; "" when absent */
+        char *vault;                   /* keyvaultName */
+        char *tenant;                  /* tenantID, else tenantId */
+        char *client_id;               /* clientID, "" */
+        char *user_assigned_id;        /* userAssignedIdentityID, "" */
+        char *user_assigned_object_id; /* userAssignedIdentityObjectID, "" */
+        char *cloud;                   /* cloudName, "" for the public cloud */
+        char *cloud_env_file;          /* cloudEnvFileName, "" */
         enum spc_identity identity;
         struct spc_object *objects;
         size_t n_objects;
+        struct spc_selector *selectors; /* at most SPC_OBJECTS_MAX */
+        size_t n_selectors;
 };
+
+/* Does it choose an object of this name? Tags are not looked at. */
+bool spc_selector_takes(const struct spc_selector *s, const char *name);
+/* Is this one of an object's tags the one that it wants? Always, when it wants none. */
+bool spc_selector_takes_tag(const struct spc_selector *s, const char *name, const char *value);
+/* The path an object of that name is shown at; caller frees. -EINVAL when there can be no such file
+ * (spc/paths.c), -ENOMEM. */
+int spc_selector_path(const struct spc_selector *s, const char *name, char **ret);
+/* "secrets like app-*, tagged env=prod", for messages. Caller frees. */
+int spc_selector_describe(const struct spc_selector *s, char **ret);
 
 /* One finding. Line and column are 1-based and point into the file (inside `objects` text: at the
  * real place in the file); 0 where the finding is about the whole document. */

@@ -53,28 +53,51 @@ DEFINE_CLEANUP(struct vault_object *, vault_object_unref)
 
 enum vault_format { VAULT_FORMAT_DEFAULT, VAULT_FORMAT_PEM, VAULT_FORMAT_PFX };
 enum vault_encoding { VAULT_ENCODING_UTF8, VAULT_ENCODING_BASE64, VAULT_ENCODING_HEX };
+/* What files the secret of a certificate gives. Others give one whatever is asked for, but for a
+ * folder, which is an error then. */
+enum vault_files {
+        VAULT_FILES_ONE,
+        VAULT_FILES_SEPARATE, /* .crt, .key, and the whole */
+        VAULT_FILES_FOLDER,   /* vault/folder.h */
+};
 struct vault_render {
         enum vault_format format;
         enum vault_encoding encoding;
+        enum vault_files files;
+        bool keep_order;       /* of a PFX's certificates: no chain is made of them */
+        const char *json_path; /* secrets: one value of JSON (vault/jsonpick.h); NULL or "": all */
 };
-/* The bytes of the file, to the letter as the Azure provider writes them (reference section 2).
- * Pure. -EINVAL (encoding does not decode), -EOPNOTSUPP (what this version cannot render, never
- * wrong bytes instead), -EBADMSG, -ENOMEM. */
+/* The bytes of the one file, to the letter as the Azure provider writes them (reference section 2);
+ * `files` is not looked at. Pure. -EINVAL (encoding does not decode, nothing at the path),
+ * -EOPNOTSUPP (what this version cannot render, never wrong bytes instead), -EBADMSG, -ENOENT (the
+ * path leads nowhere), -ENOMEM. */
 int vault_render(const struct vault_object *o, const struct vault_render *how, struct sec **ret,
         struct err *e);
+
+#define VAULT_FILES_MAX 6
+struct vault_file {
+        const char *suffix; /* behind the object's own name: "", ".crt", "/tls.key"; static */
+        struct sec *bytes;
+};
+/* All files of it, *ret_n of them; the bytes are the caller's references. Errors as vault_render().
+ */
+int vault_render_files(const struct vault_object *o, const struct vault_render *how,
+        struct vault_file ret[static VAULT_FILES_MAX], size_t *ret_n, struct err *e);
 
 /* --- errors (vault/vault_error.c) --- */
 
 struct vault_error_info {
         enum vault_kind kind;
-        const char *name, *version; /* of the object asked for; name "" for lists */
+        const char *name, *version; /* of the object asked for; name "" for the list of all */
         const char *vault_url;
         const char *identity; /* auth_describe() */
         bool listing;
 };
 /* Turns any answer but 200, or no answer, into an error: what, which object, vault and identity,
  * status with the service's own code, inner code and text as sent, and the next step as hint. The
- * text begins "failed to get objectType:secret, objectName:NAME, objectVersion:VERSION: ". */
+ * text begins "failed to get objectType:secret, objectName:NAME, objectVersion:VERSION: ". The code
+ * tells apart what the cause does not: -ENETUNREACH is a 403 for where the request came from (the
+ * vault's firewall) instead of who sent it; with ERR_DISABLED -EKEYEXPIRED is an expired object. */
 int vault_error(
         const struct vault_error_info *info, const struct http_response *resp, struct err *e);
 
@@ -136,6 +159,34 @@ typedef void (*vault_versions_fn)(
         void *userdata, const struct vault_version *versions, size_t n, const struct err *error);
 int vault_list_versions(struct vault *v, enum vault_kind kind, const char *name,
         vault_versions_fn done, void *userdata, struct vault_call **ret);
+
+/* What a vault lists of one kind: names with their tags, disabled ones left out, in the service's
+ * order. Immutable and reference-counted; loop thread only. */
+#define VAULT_NAMES_MAX 5000                    /* objects of one kind, disabled ones counted */
+#define VAULT_NAMES_BYTES_MAX ((size_t)8 << 20) /* of names and tags together */
+struct vault_tag {
+        char *name, *value;
+};
+struct vault_listed {
+        char *name;
+        struct vault_tag *tags;
+        size_t n_tags;
+};
+struct vault_names {
+        struct vault_listed *list;
+        size_t n;
+        unsigned refs;
+};
+struct vault_names *vault_names_ref(struct vault_names *n);
+struct vault_names *vault_names_unref(struct vault_names *n);
+DEFINE_CLEANUP(struct vault_names *, vault_names_unref)
+
+/* All pages followed; more than the limits above is an error. names is borrowed (ref to keep), NULL
+ * on failure. The vault has to allow `list`. */
+typedef void (*vault_names_fn)(
+        void *userdata, struct vault_names *names, const struct err *error, unsigned retry_after);
+int vault_list_names(struct vault *v, enum vault_kind kind, vault_names_fn done, void *userdata,
+        struct vault_call **ret);
 
 /* No callback after this; returns NULL. Calls are to be cancelled before the HTTP client goes. */
 struct vault_call *vault_cancel(struct vault_call *c);

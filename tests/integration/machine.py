@@ -10,7 +10,17 @@ import time
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = TOP / os.environ.get("AKVFS_BUILD", "build")  # an absolute one stays as it is
 
-PATIENCE = 60.0  # seconds; how long a condition may take on a slow machine before it counts as never
+# Seconds; how long a condition may take on a slow machine before it counts as never.
+PATIENCE = float(os.environ.get("AKVFS_PATIENCE", "60"))
+
+
+def kernel():
+    return tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
+
+
+def resends():
+    """The kernel can be asked for what a dead worker had read and not answered (Linux 6.9)."""
+    return kernel() >= (6, 9)
 
 
 def wait_until(condition, what, patience=PATIENCE):
@@ -116,3 +126,23 @@ def plain_names(folder):
 def sanitized(binary):
     """Whether it was built with the address sanitizer."""
     return b"__asan_init" in binary.read_bytes()
+
+
+def caches_dropped():
+    """How often somebody on this machine had the kernel drop its caches (proc_vmstat(5))."""
+    with open("/proc/vmstat", encoding="ascii") as f:
+        return [line for line in f if line.startswith("drop_")]
+
+
+def requests_during(mount, warm, work):
+    """What work() makes the kernel ask of a mount that warm(mount) has warmed. When a neighbour has
+    all caches dropped meanwhile, the kernel asks again, which says nothing of ours: then once more.
+    """
+    while True:
+        dropped = caches_dropped()
+        warm(mount)
+        before = mount.status()["fuse_requests"]
+        work()
+        asked = mount.status()["fuse_requests"] - before
+        if caches_dropped() == dropped:
+            return asked

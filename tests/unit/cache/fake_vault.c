@@ -17,6 +17,7 @@ struct fake_secret {
         size_t n;
         usec_t latency;
         bool slow;
+        const char *tag, *tag_value;
 };
 
 struct fake_fault {
@@ -61,6 +62,7 @@ struct vault_call {
         enum vault_kind kind;
         vault_get_fn got;
         vault_versions_fn listed;
+        vault_names_fn named;
         void *userdata;
         struct loop_timer *timer;
 };
@@ -168,6 +170,12 @@ void fake_expires(struct fake *f, const char *name, int64_t expires)
 void fake_touch(struct fake *f, const char *name, int64_t updated)
 {
         newest(f, name)->updated = updated;
+}
+
+void fake_tag(struct fake *f, const char *name, const char *tag, const char *value)
+{
+        find(f, name)->tag = tag;
+        find(f, name)->tag_value = value;
 }
 
 void fake_latency(struct fake *f, const char *name, usec_t latency)
@@ -323,6 +331,34 @@ int vault_render(const struct vault_object *o, const struct vault_render *how, s
         return r;
 }
 
+/* Several files for what begins so, each with its own suffix before the bytes. */
+int vault_render_files(const struct vault_object *o, const struct vault_render *how,
+        struct vault_file ret[static VAULT_FILES_MAX], size_t *ret_n, struct err *e)
+{
+        static const char *const folder[] = {"/tls.crt", "/tls.key"}, *const separate[] = {
+                                                                              ".crt", ".key", ""};
+        bool several = startswith(sec_bytes(o->value), FAKE_CERTIFICATE);
+        const char *const *suffixes = how->files == VAULT_FILES_FOLDER ? folder : separate;
+        size_t n = !several || how->files == VAULT_FILES_ONE ? 1
+                   : how->files == VAULT_FILES_FOLDER        ? 2
+                                                             : 3;
+
+        *ret_n = n;
+        if (n == 1) {
+                ret[0] = (struct vault_file){.suffix = ""};
+                return vault_render(o, how, &ret[0].bytes, e);
+        }
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_free_ char *text = NULL;
+
+                ret[i] = (struct vault_file){.suffix = suffixes[i]};
+                if (xasprintf(&text, "%s:%s", suffixes[i], (const char *)sec_bytes(o->value)) < 0 ||
+                        sec_new(text, strlen(text), &ret[i].bytes) < 0)
+                        abort();
+        }
+        return 0;
+}
+
 static void finish(struct vault_call *c)
 {
         c->vault->fake->in_flight[index_of(c->vault->url)]--;
@@ -348,8 +384,8 @@ static bool fault(const struct vault_call *c, const char *name, struct err *e, u
                         continue;
                 if (f->times != FAKE_FOREVER)
                         f->times--;
-                err_set_cause(
-                        e, f->cause, -EIO, "%s says %s", c->vault->url, err_cause_name(f->cause));
+                err_set_cause(e, f->cause, f->cause == ERR_FORBIDDEN ? -EACCES : -EIO, "%s says %s",
+                        c->vault->url, err_cause_name(f->cause));
                 *retry = f->retry_after;
                 return true;
         }
@@ -510,30 +546,46 @@ int vault_list_versions(struct vault *v, enum vault_kind kind, const char *name,
         return start(v, c, what, on_list, ret);
 }
 
-/* --- time --- */
-
-static void on_end(void *userdata)
+/* Newest secret last, as the list is kept; those whose newest version is disabled are left out. */
+static void on_names(void *userdata)
 {
-        *(bool *)userdata = true;
+        struct vault_call *c = userdata;
+        struct fake_secret *s;
+        struct err e = {0};
+        unsigned retry = 0;
+        struct vault_names *names = calloc(1, sizeof *names);
+
+        names->refs = 1;
+        names->list = calloc(2000, sizeof *names->list);
+        bool failed = fault(c, "names", &e, &retry);
+        SLIST_FOREACH (s, &c->vault->fake->secrets, link) {
+                if (s->n == 0 || !s->versions[s->n - 1].enabled)
+                        continue;
+                struct vault_listed *o = &names->list[names->n++];
+                o->name = strdup(s->name);
+                if (s->tag) {
+                        o->tags = calloc(1, sizeof *o->tags);
+                        o->tags[0] = (struct vault_tag){(char *)s->tag, (char *)s->tag_value};
+                        o->n_tags = 1;
+                }
+        }
+        vault_names_fn named = c->named;
+        void *data = c->userdata;
+        finish(c);
+        named(data, failed ? NULL : names, failed ? &e : NULL, retry);
+        vault_names_unref(names);
+        err_done(&e);
 }
 
-void run_for(struct loop *l, usec_t span)
+int vault_list_names(struct vault *v, enum vault_kind kind, vault_names_fn done, void *userdata,
+        struct vault_call **ret)
 {
-        struct loop_timer *end;
-        bool over = false;
+        if (v->fake->no_memory)
+                return -ENOMEM;
 
-        cr_assert_eq(loop_timer_new(l, on_end, &over, &end), 0);
-        cr_assert_eq(loop_timer_in(end, span), 0);
-        while (!over)
-                cr_assert_geq(loop_turn(l, USEC_INFINITY), 0);
-        loop_timer_free(end);
-}
-
-struct loop *simulated_loop(void)
-{
-        struct loop *l;
-
-        cr_assert_eq(loop_new(&l), 0);
-        loop_simulate(l, 1000 * USEC_PER_SEC, 1700000000);
-        return l;
+        struct vault_call *c = calloc(1, sizeof *c);
+        c->kind = kind;
+        c->named = done;
+        c->userdata = userdata;
+        return start(v, c, "names", on_names, ret);
 }

@@ -1,4 +1,4 @@
-/* Binds of a tmpfs, in a mount namespace of the test's own. */
+/* Bind mounts in a mount namespace of the test's own; what a child sees there is the test's too. */
 #include "fs/keeper_bind.h"
 
 #include <criterion/criterion.h>
@@ -8,49 +8,25 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 
 #include "tests/unit/fs/support.h"
 
-#define VOLUME ((uint64_t)7)
+#define FILES 3
+#define VOLUME 7
 
 static char at[] = "/tmp/akvfs-unit-XXXXXX";
 static bool have_root;
-static unsigned minor_number;
+static unsigned minor_here;
 static struct keeper_binds binds;
 static struct {
         unsigned bound, unbound;
-        uint64_t ino; /* of the last */
+        uint64_t ino[8];
 } told;
 
-static uint64_t volume_of(void *userdata, int mnt_id, unsigned dev_minor, const char *fstype)
+static void path_of(char *buf, size_t size, const char *what, unsigned i)
 {
-        return streq(fstype, "tmpfs") && dev_minor == minor_number ? VOLUME : 0;
-}
-
-static void note(void *userdata, uint64_t volume, uint64_t ino, bool bound)
-{
-        cr_assert_eq(volume, VOLUME);
-        told.bound += bound;
-        told.unbound += !bound;
-        told.ino = ino;
-}
-
-static const char *path_of(const char *name)
-{
-        static char paths[2][96];
-        static unsigned next;
-        char *path = paths[next++ % 2];
-
-        (void)snprintf(path, sizeof paths[0], "%s/%s", at, name);
-        return path;
-}
-
-static void make(const char *name)
-{
-        int fd = open(path_of(name), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
-
-        cr_assert_geq(fd, 0, "%s", strerror(errno));
-        safe_close(fd);
+        (void)snprintf(buf, size, "%s/%s%u", at, what, i);
 }
 
 static void init(void)
@@ -59,97 +35,200 @@ static void init(void)
 
         cr_assert_not_null(mkdtemp(at));
         have_root = private_namespace();
-        keeper_binds_init(&binds, volume_of, note, NULL);
         if (!have_root)
                 return;
-        cr_assert_eq(mount("volume", at, "tmpfs", 0, NULL), 0);
+        cr_assert_eq(mount("unit", at, "tmpfs", 0, NULL), 0);
         cr_assert_eq(stat(at, &st), 0);
-        minor_number = minor(st.st_dev);
-        make("file");
-        make("other");
-        make("target");
-        cr_assert_eq(mkdir(path_of("folder"), 0700), 0);
-        cr_assert_eq(mkdir(path_of("below"), 0700), 0);
+        minor_here = minor(st.st_dev);
+        for (unsigned i = 0; i < FILES; i++) {
+                char path[64];
+                for (int target = 0; target < 2; target++) {
+                        path_of(path, sizeof path, target ? "target" : "file", i);
+                        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+                        cr_assert_geq(fd, 0);
+                        close(fd);
+                }
+        }
 }
 
 static void fini(void)
 {
         keeper_binds_done(&binds);
-        while (umount2(at, MNT_DETACH | UMOUNT_NOFOLLOW) == 0)
-                ;
+        (void)umount2(at, MNT_DETACH);
         cr_expect_eq(rmdir(at), 0);
 }
 
 TestSuite(keeper_bind, .init = init, .fini = fini, .timeout = 60);
 
-static uint64_t ino_of(const char *name)
+static uint64_t volume_of(void *userdata, int mnt_id, unsigned dev_minor, const char *fstype)
 {
+        return dev_minor == minor_here && streq(fstype, "tmpfs") ? VOLUME : 0;
+}
+
+static void on_told(void *userdata, uint64_t volume, uint64_t ino, bool bound)
+{
+        cr_assert_eq(volume, VOLUME);
+        if (bound)
+                told.ino[told.bound++] = ino;
+        else
+                told.unbound++;
+}
+
+static void bind_file(unsigned i)
+{
+        char from[64], to[64];
+
+        path_of(from, sizeof from, "file", i);
+        path_of(to, sizeof to, "target", i);
+        cr_assert_eq(mount(from, to, NULL, MS_BIND, NULL), 0);
+}
+
+static uint64_t ino_of(unsigned i)
+{
+        char path[64];
         struct stat st;
 
-        cr_assert_eq(stat(path_of(name), &st), 0);
+        path_of(path, sizeof path, "file", i);
+        cr_assert_eq(stat(path, &st), 0);
         return st.st_ino;
 }
 
-static void bind_file(const char *from, const char *to)
+/* As the keeper's loop does, until no child is at work. */
+static void settle(void)
 {
-        cr_assert_eq(
-                mount(path_of(from), path_of(to), NULL, MS_BIND, NULL), 0, "%s", strerror(errno));
-}
-
-/* Until no child is at work. */
-static void look(void)
-{
-        keeper_binds_read(&binds);
         while (binds.fd >= 0) {
                 struct pollfd p = {.fd = binds.fd, .events = POLLIN};
-                cr_assert_eq(poll(&p, 1, 20000), 1, "the child does not end");
-                keeper_binds_receive(&binds);
+                cr_assert_geq(poll(&p, 1, keeper_binds_timeout(&binds)), 0);
+                if (p.revents)
+                        keeper_binds_receive(&binds);
+                if (keeper_binds_timeout(&binds) == 0)
+                        keeper_binds_give_up(&binds);
         }
 }
 
-Test(keeper_bind, tells_which_inode_is_bound_and_when_it_is_not_any_more)
+static bool was_told(uint64_t ino)
+{
+        for (unsigned i = 0; i < told.bound; i++)
+                if (told.ino[i] == ino)
+                        return true;
+        return false;
+}
+
+Test(keeper_bind, learns_which_inode_each_shows_and_when_it_goes)
+{
+        char path[64];
+
+        if (!have_root)
+                return;
+        keeper_binds_init(&binds, volume_of, on_told, NULL);
+        cr_assert_eq(keeper_binds_timeout(&binds), -1);
+        keeper_binds_read(&binds);
+        settle();
+        cr_assert_eq(told.bound, 0, "the volume's own mount is none");
+        bind_file(0);
+        bind_file(1);
+        keeper_binds_read(&binds);
+        settle();
+        cr_assert_eq(told.bound, 2);
+        cr_assert(was_told(ino_of(0)) && was_told(ino_of(1)));
+        keeper_binds_tell(&binds);
+        cr_assert_eq(told.bound, 4, "a new worker hears of all");
+        path_of(path, sizeof path, "target", 0);
+        cr_assert_eq(umount2(path, MNT_DETACH), 0);
+        keeper_binds_read(&binds);
+        settle();
+        cr_assert_eq(told.unbound, 1);
+        cr_assert_eq(told.bound, 4, "nobody asks twice");
+}
+
+/* The way to the second one hangs. */
+static uint64_t hang_at_target1(const char *path, int mnt_id)
+{
+        struct stat st;
+
+        while (strstr(path, "target1"))
+                (void)poll(NULL, 0, -1);
+        return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+Test(keeper_bind, one_that_hangs_does_not_keep_the_others)
 {
         if (!have_root)
                 return;
-        look();
-        cr_assert_eq(told.bound, 0);
-        uint64_t ino = ino_of("file");
-        bind_file("file", "target");
-        look();
-        look();
-        cr_assert_eq(told.bound, 1, "once");
-        cr_assert_eq(told.ino, ino);
-        keeper_binds_tell(&binds);
-        cr_assert_eq(told.bound, 2, "a new worker is told as well");
-        cr_assert_eq(umount(path_of("target")), 0);
-        look();
-        cr_assert_eq(told.unbound, 1);
-        cr_assert_eq(told.ino, ino);
-        keeper_binds_tell(&binds);
+        keeper_binds_init(&binds, volume_of, on_told, NULL);
+        binds.look = hang_at_target1;
+        binds.patience_ms = 200;
+        for (unsigned i = 0; i < FILES; i++)
+                bind_file(i);
+        keeper_binds_read(&binds);
+        cr_assert_gt(binds.child, 0);
+        pid_t child = binds.child;
+        settle();
         cr_assert_eq(told.bound, 2);
+        cr_assert(was_told(ino_of(0)) && was_told(ino_of(2)));
+        cr_assert_neq(waitpid(child, NULL, 0), -1, "it was killed");
+        /* What hung is not asked for again. */
+        keeper_binds_read(&binds);
+        cr_assert_eq(binds.fd, -EBADF);
+}
+
+static void look(void)
+{
+        keeper_binds_read(&binds);
+        settle();
+}
+
+static void begin(void)
+{
+        keeper_binds_init(&binds, volume_of, on_told, NULL);
+}
+
+static void bind_path(const char *from, const char *to)
+{
+        char paths[2][96];
+
+        (void)snprintf(paths[0], sizeof paths[0], "%s/%s", at, from);
+        (void)snprintf(paths[1], sizeof paths[1], "%s/%s", at, to);
+        cr_assert_eq(mount(paths[0], paths[1], NULL, MS_BIND, NULL), 0, "%s", strerror(errno));
+}
+
+static void unbind_path(const char *at_name)
+{
+        char path[96];
+
+        (void)snprintf(path, sizeof path, "%s/%s", at, at_name);
+        cr_assert_eq(umount(path), 0);
 }
 
 Test(keeper_bind, each_bind_of_a_file_counts)
 {
         if (!have_root)
                 return;
-        bind_file("file", "target");
-        bind_file("file", "other");
+        begin();
+        bind_path("file0", "target0");
+        bind_path("file0", "target1");
         look();
         cr_assert_eq(told.bound, 2);
-        cr_assert_eq(umount(path_of("other")), 0);
+        unbind_path("target1");
         look();
         cr_assert_eq(told.unbound, 1);
 }
 
 Test(keeper_bind, what_is_no_file_is_not_told)
 {
+        char path[96];
+
         if (!have_root)
                 return;
-        bind_file("folder", "below");
+        for (int i = 0; i < 2; i++) {
+                (void)snprintf(path, sizeof path, "%s/folder%d", at, i);
+                cr_assert_eq(mkdir(path, 0700), 0);
+        }
+        begin();
+        bind_path("folder0", "folder1");
         look();
         cr_assert_eq(told.bound, 0);
-        cr_assert_eq(umount(path_of("below")), 0);
+        unbind_path("folder1");
         look();
         cr_assert_eq(told.unbound, 0, "of what was never told");
 }
@@ -159,20 +238,22 @@ Test(keeper_bind, what_is_covered_is_not_taken_for_what_covers_it)
 {
         if (!have_root)
                 return;
-        uint64_t top = ino_of("other");
-        bind_file("file", "target");
-        bind_file("other", "target");
+        begin();
+        uint64_t top = ino_of(1);
+        bind_path("file0", "target0");
+        bind_path("file1", "target0");
         look();
         cr_assert_eq(told.bound, 1);
-        cr_assert_eq(told.ino, top);
+        cr_assert_eq(told.ino[0], top);
 }
 
 Test(keeper_bind, other_file_systems_are_not_looked_at)
 {
         if (!have_root)
                 return;
-        minor_number++;
-        bind_file("file", "target");
+        begin();
+        minor_here++;
+        bind_file(0);
         look();
         cr_assert_eq(told.bound, 0);
         cr_assert_eq(binds.n, 0);

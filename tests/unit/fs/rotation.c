@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
-#include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 
 static struct rig rig;
 static struct loop *loop;
@@ -318,7 +318,7 @@ Test(rotation, data_is_moved_without_a_rename_when_none_succeeds)
 
 static void remove_path(const char *path)
 {
-        rotation_remove(rotation, &path, 1);
+        rotation_remove(rotation, &path, 1, false);
 }
 
 /* What the kernel does with the child's unlinkat, and its end. */
@@ -343,46 +343,6 @@ Test(rotation, a_removal_makes_a_generation)
         cr_assert(data_shows("f", "old"));
         cr_assert_not(data_shows("g", "old"));
         cr_assert_eq(rotation_count(rotation), 0);
-}
-
-Test(rotation, goes_on_for_a_worker_that_had_planned_data)
-{
-        struct tree_plan plan;
-
-        cr_assert_eq(tree_make_generation(rig.tree, NULL, 0), 0);
-        cr_assert_eq(tree_stage_data(rig.tree, &plan), 0);
-        rotation_resume(rotation, NULL);
-        cr_assert(rotation_busy(rotation));
-        cr_assert_eq(keeper.asked, 0, "it is under way, perhaps");
-        next_timer();
-        cr_assert_eq(keeper.asked, 1, "it never came");
-        rename_data();
-        cr_assert_eq(generation(), 2);
-}
-
-/* It died between the record of a staged folder and that of what is in it. */
-Test(rotation, goes_on_for_a_worker_that_had_not_written_a_plan_to_its_end)
-{
-        struct tree_plan plan;
-        struct view_file *f = make_file("d/f", "new");
-
-        cr_assert_eq(tree_stage(rig.tree, f, &plan), 0);
-        rotation_resume(rotation, NULL);
-        rotation_add(rotation, &f, 1);
-        cr_assert_str_eq(keeper.name, "d");
-        cr_assert_str_neq(keeper.plan.staged, plan.staged);
-        cr_assert_eq(kernel_renames(), 0);
-        view_file_unref(f);
-}
-
-Test(rotation, goes_on_for_a_worker_that_had_not_come_to_data)
-{
-        put_text(rig.tree, "f", "new");
-        rotation_resume(rotation, NULL);
-        rename_data();
-        cr_assert(data_shows("f", "new"));
-        rotation_resume(rotation, NULL);
-        cr_assert_eq(keeper.asked, 1, "nothing is left to do");
 }
 
 Test(rotation, what_waits_is_overtaken_and_what_runs_is_not)
@@ -675,7 +635,7 @@ Test(rotation, what_is_removed_does_not_come_back)
         struct tree_plan first = keeper.plan;
         uint64_t seq = keeper.seq;
         static const char *const paths[] = {"g", "f", "nothing of that name"};
-        rotation_remove(rotation, paths, ELEMENTSOF(paths));
+        rotation_remove(rotation, paths, ELEMENTSOF(paths), false);
         cr_assert_eq(tree_rename(rig.tree, first.parent, first.staged, first.parent, "f"), -EROFS);
         rotation_ended(rotation, seq, -EROFS, "refused");
         unlinked("", "g");
@@ -742,6 +702,37 @@ Test(rotation, a_removal_whose_folder_is_no_more_is_done)
         rotation_ended(rotation, keeper.seq, -ENOTDIR, "no folder");
         cr_assert_not(tree_has_removals(rig.tree));
         rename_data();
+}
+
+/* An unlink of what the kernel knows to be absent would not reach it. */
+Test(rotation, what_was_not_there_and_is_refused_is_forgotten)
+{
+        const char *path = "h";
+
+        rotation_remove(rotation, &path, 1, true);
+        cr_assert_eq(keeper.unlinked, 0);
+        cr_assert_eq(keeper.forgotten, 1);
+        forgets(TREE_ROOT, "h");
+        cr_assert_not(tree_has_removals(rig.tree));
+        rename_data();
+        rotation_remove(rotation, &path, 1, true);
+        cr_assert_eq(keeper.forgotten, 1, "the kernel remembers no refusal");
+}
+
+Test(rotation, what_is_refused_from_now_on_is_unlinked)
+{
+        const char *path = "f";
+
+        rotation_remove(rotation, &path, 1, true);
+        cr_assert_eq(keeper.unlinked, 1);
+        cr_assert_eq(absent(rig.tree, TREE_ROOT, "f"), -EACCES);
+        rotation_ended(rotation, keeper.seq, -EACCES, "the kernel asked");
+        cr_assert_not(tree_has_removals(rig.tree));
+        rename_data();
+        add("f", "again");
+        cr_assert_eq(kernel_renames(), 0);
+        rotation_applied(rotation);
+        cr_assert(shows("f", "again"));
 }
 
 Test(rotation, a_removal_that_does_not_come_is_given_up)

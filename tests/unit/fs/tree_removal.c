@@ -2,7 +2,7 @@
 
 #include <criterion/criterion.h>
 
-#include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 #include "tests/unit/fs/twin.h"
 
 static struct twin twin;
