@@ -351,16 +351,6 @@ static void send_plan(const struct tree_plan *p, uint32_t flags, int expected)
         cr_assert_eq(r, expected, "%d", r);
 }
 
-static struct tree_plan stage_text(const char *path, const char *text)
-{
-        struct view_file *f = make_file(path, text);
-        struct tree_plan p;
-
-        cr_assert_eq(tree_stage(rig.tree, f, &p), 0);
-        view_file_unref(f);
-        return p;
-}
-
 static bool is_there(const char *name)
 {
         char path[PATH_MAX + 256];
@@ -385,7 +375,7 @@ Test(keeper_rename, a_file_and_a_folder_are_exchanged)
         begin(KEEPER_PRIVILEGED);
         serve();
         int file = open_below("f");
-        struct tree_plan p = stage_text("f/below", "inner");
+        struct tree_plan p = stage(rig.tree, "f/below", "inner");
         cr_assert(p.exchange);
         send_plan(&p, 0, -ENOTDIR);
         send_plan(&p, KEEPER_EXCHANGE, 0);
@@ -395,7 +385,7 @@ Test(keeper_rename, a_file_and_a_folder_are_exchanged)
 
         expect_file("d/g", "old");
         int folder = open_below("d");
-        p = stage_text("d", "a file now");
+        p = stage(rig.tree, "d", "a file now");
         cr_assert(p.exchange);
         send_plan(&p, KEEPER_EXCHANGE | KEEPER_KEEP_WARM, 0);
         expect_file("d", "a file now");
@@ -490,7 +480,7 @@ static void costs_nothing(void (*warm)(void), void (*look)(void))
 
 static void rotate_warm(void)
 {
-        struct tree_plan p = stage_text("d/g", "newer");
+        struct tree_plan p = stage(rig.tree, "d/g", "newer");
 
         expect_file("f", "old"); /* the way there is warm */
         send_plan(&p, KEEPER_KEEP_WARM, 0);
