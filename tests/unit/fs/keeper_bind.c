@@ -214,6 +214,45 @@ Test(keeper_bind, each_bind_of_a_file_counts)
         cr_assert_eq(told.unbound, 1);
 }
 
+/* Linux gives the next mount the number that was last set free. */
+Test(keeper_bind, one_in_the_place_of_another_is_a_new_one)
+{
+        if (!have_root)
+                return;
+        begin();
+        bind_path("file0", "target0");
+        look();
+        unbind_path("target0");
+        bind_path("file1", "target1");
+        look();
+        cr_assert_eq(told.unbound, 1);
+        cr_assert_eq(told.bound, 2);
+        cr_assert_eq(told.ino[1], ino_of(1));
+        unbind_path("target1");
+        bind_path("file2", "target1");
+        look();
+        cr_assert_eq(told.unbound, 2);
+        cr_assert_eq(told.ino[2], ino_of(2));
+}
+
+/* What it shows loses its name with each rotation. */
+Test(keeper_bind, one_whose_file_has_lost_its_name_is_the_same)
+{
+        char path[64];
+
+        if (!have_root)
+                return;
+        begin();
+        bind_path("file0", "target0");
+        look();
+        path_of(path, sizeof path, "file", 0);
+        cr_assert_eq(unlink(path), 0);
+        for (int i = 0; i < 2; i++)
+                look();
+        cr_assert_eq(told.bound, 1);
+        cr_assert_eq(told.unbound, 0);
+}
+
 Test(keeper_bind, what_is_no_file_is_not_told)
 {
         char path[96];
