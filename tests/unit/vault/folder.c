@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "pki.h"
+#include "support/signer.h"
 #include "vault/pem.h"
 
 enum { RSA2048, P256, ED, STRANGER, KEYS };
@@ -257,12 +258,9 @@ Test(folder, keys_keep_their_form)
         _cleanup_(folder_done) struct folder f = {0};
         _cleanup_free_ char *cert = pem_of(NONE, chain), *text = NULL, *key = NULL;
         BIO *bio = BIO_new(BIO_s_mem());
-        char *p;
 
         cr_assert(PEM_write_bio_PrivateKey_traditional(bio, keys[P256], NULL, NULL, 0, NULL, NULL));
-        long n = BIO_get_mem_data(bio, &p);
-        key = strndup(p, (size_t)n);
-        BIO_free(bio);
+        key = test_bio_text(bio);
         cr_assert(strstr(key, "BEGIN EC PRIVATE KEY"));
         cr_assert_eq(xasprintf(&text, "%s%s", cert, key), 0);
         cr_assert_eq(render(text, NULL, &f, NULL), 0);
