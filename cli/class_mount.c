@@ -197,6 +197,7 @@ static void begin_mount(struct class_mount *cm)
                 .privileged = cm->parts.privileged,
                 .xattr = cm->request.xattr,
                 .audit = cm->request.audit,
+                .warm = cm->parts.privileged && !cm->request.audit,
                 .state = state,
         };
         cm->state = MOUNTING;

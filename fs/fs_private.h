@@ -16,6 +16,8 @@ struct fs {
         uint64_t last_id;
         uint32_t epoch; /* in node ids and in the numbers of renames: differs between workers */
         uint64_t worker_starts; /* which one this worker is, as the keeper counts */
+        unsigned n_warming;     /* looks under way: fs/mount_warm.c */
+        uint32_t last_warm;
         bool keeper_gone;
         bool resend;
         struct snapshot *snapshot;

@@ -157,6 +157,8 @@ static bool on_worker(struct keeper *k)
                 on_mount(k, &m);
                 break;
         case KEEPER_RENAME:
+        case KEEPER_FORGET:
+        case KEEPER_WARM:
                 keeper_on_rename(k, &m);
                 break;
         case KEEPER_UNMOUNT:

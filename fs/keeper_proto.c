@@ -82,6 +82,22 @@ int keeper_visit_valid(const struct keeper_msg *m)
         }
 }
 
+/* One thing at a time, and only what is put in place can be read first. */
+static bool rename_flags(uint32_t flags)
+{
+        switch (flags) {
+        case 0:
+        case KEEPER_KEEP_WARM:
+        case KEEPER_EXCHANGE:
+        case KEEPER_EXCHANGE | KEEPER_KEEP_WARM:
+        case KEEPER_AWAY:
+        case KEEPER_UNLINK:
+                return true;
+        default:
+                return false;
+        }
+}
+
 int keeper_msg_valid(const struct keeper_msg *m)
 {
         if (!all_terminated(m))
@@ -95,7 +111,11 @@ int keeper_msg_valid(const struct keeper_msg *m)
         case KEEPER_RENAME:
                 if (!plain_folder(m->path) || !plain_name(m->name) || !staged_name(m->staged))
                         return -EINVAL;
-                return m->flags & ~(uint32_t)KEEPER_AWAY ? -EINVAL : 0;
+                return rename_flags(m->flags) ? 0 : -EINVAL;
+        case KEEPER_FORGET:
+                if (!plain_name(m->name) || m->node == 0)
+                        return -EINVAL;
+                return m->flags ? -EINVAL : 0;
         case KEEPER_UNMOUNT:
                 return m->flags & ~(uint32_t)KEEPER_DETACH ? -EINVAL : 0;
         case KEEPER_RETURN:
@@ -109,6 +129,7 @@ int keeper_msg_valid(const struct keeper_msg *m)
         case KEEPER_AREA:
         case KEEPER_SERVING:
         case KEEPER_READY:
+        case KEEPER_WARM:
                 return m->flags ? -EINVAL : 0;
         default:
                 return -EINVAL;

@@ -7,7 +7,11 @@
  *
  *   worker -> keeper                      keeper -> worker
  *   MOUNT    mount at a folder            MOUNTED    result, and the /dev/fuse descriptor
- *   RENAME   put a staged name in place   RENAMED    how the child that did it ended
+ *   RENAME   put a staged name in place,  RENAMED    how the child that did it ended
+ *            or unlink one that is no more
+ *   FORGET   the kernel has to forget a
+ *            name                         RENAMED    the same
+ *   WARM     look at everything           WARMED     the same
  *   UNMOUNT  take the mount away          UNMOUNTED  result; 0: nothing is left of it
  *                                         GONE       somebody else unmounted it
  *   AREA     the journal, to be kept      HELLO      first of all: which start of a worker this is
@@ -68,6 +72,8 @@ enum keeper_op {
         KEEPER_RETURN,
         KEEPER_RETURNED,
         KEEPER_READY,
+        KEEPER_WARM,
+        KEEPER_FORGET,
         KEEPER_MOUNTED = 101,
         KEEPER_RENAMED,
         KEEPER_UNMOUNTED,
@@ -79,6 +85,7 @@ enum keeper_op {
         KEEPER_ATTACHED,
         KEEPER_BOUND,
         KEEPER_LEAVE,
+        KEEPER_WARMED,
         KEEPER_UPGRADE = 201,
         KEEPER_UPGRADED,
         KEEPER_TAKE,
@@ -101,28 +108,32 @@ enum keeper_flags {
                 1 << 0, /* MOUNT, RETURN: mount(2) with a private mount beside; else fusermount3 */
         KEEPER_ALLOW_OTHER = 1 << 1,  /* MOUNT */
         KEEPER_DETACH = 1 << 2,       /* UNMOUNT: also when files are open */
-        KEEPER_AWAY = 1 << 4,         /* RENAME: the reverse, so that the kernel forgets the name */
         KEEPER_RESEND = 1 << 3,       /* HELLO: ask for requests that were not answered */
-        KEEPER_WORKER_ALONE = 1 << 5, /* UPGRADE: this keeper stays */
+        KEEPER_AWAY = 1 << 4,         /* RENAME: the reverse, so that the kernel forgets the name */
+        KEEPER_EXCHANGE = 1 << 5,     /* RENAME: of a file with a folder; then the old one goes */
+        KEEPER_UNLINK = 1 << 6,       /* RENAME: none; the name is unlinked */
+        KEEPER_KEEP_WARM = 1 << 7,    /* RENAME: what is staged is read first (fs/keeper_warm.h) */
+        KEEPER_WORKER_ALONE = 1 << 8, /* UPGRADE: this keeper stays */
 };
 
 struct keeper_msg {
         uint32_t magic, version, op, flags;
         uint64_t mount; /* chosen by the worker, unique while it lives */
-        uint64_t seq;   /* RENAME, RENAMED: which of them; HELLO, RETURNED: which start of a worker;
-                           ATTACHED: the keeper's pid; BOUND: st_ino; READY: the version of its
-                           journals;   AREA: of this one; PASS: which of them, from 0; GIVE: the   minor
-                           number of the superblock's device */
+        uint64_t node;  /* FORGET: of the folder */
+        uint64_t seq;   /* RENAME, FORGET, WARM and their answers: which of them; HELLO, RETURNED:
+                           which start of a worker; ATTACHED: the keeper's pid; BOUND: st_ino; READY:
+                           the version of its journals; AREA: of this one; PASS: which of them, from
+                           0; GIVE: the minor number of the superblock's device */
         int32_t result; /* answers: 0 or a negative errno; RETURNED: how many mounts; GIVEN, TAKEN:
                            how many descriptors; GIVE: the visible mount's id; LEAVE of a keeper: 1,
                            it ends now; BOUND: 1 bound, 0 not any more */
         uint32_t reserved;
-        char path[KEEPER_PATH_SIZE];   /* MOUNT, RETURN, GIVE: the mount point, absolute;
-                                          RENAME: folder inside the mount, "" for its root */
-        char name[KEEPER_NAME_SIZE];   /* MOUNT: source shown in mountinfo; RENAME: the final name;
-                                          READY, TAKE: the program's version; AREA, STORE: its name in
-                                          the service manager's store */
-        char staged[64];               /* RENAME: the staged name */
+        char path[KEEPER_PATH_SIZE]; /* MOUNT, RETURN, GIVE: the mount point, absolute;
+                                        RENAME: folder inside the mount, "" for its root */
+        char name[KEEPER_NAME_SIZE]; /* MOUNT: source shown in mountinfo; RENAME, FORGET: the name;
+                                        READY, TAKE: the program's version; AREA, STORE: its name in
+                                        the service manager's store */
+        char staged[64];             /* RENAME: the staged name */
         char detail[KEEPER_NAME_SIZE]; /* answers: what failed, for people */
 };
 

@@ -1,4 +1,5 @@
-/* Renames as the worker asks for them: which renamer makes one, and what becomes of it. */
+/* What the worker asks to be done within a mount (RENAME, FORGET, WARM): which renamer does it, and
+ * what becomes of it. */
 #include <poll.h>
 #include <string.h>
 
@@ -14,9 +15,15 @@ static struct renamer *free_renamer(struct keeper *k)
         return &k->renamers[k->n_renamers++];
 }
 
+static enum keeper_op answer_to(enum keeper_op op)
+{
+        return op == KEEPER_WARM ? KEEPER_WARMED : KEEPER_RENAMED;
+}
+
 void keeper_on_renamer(struct keeper *k, struct renamer *r)
 {
         struct keeper_msg m = {.mount = r->mount, .seq = r->seq};
+        enum keeper_op op = answer_to(r->op);
         int result = -EINTR;
         bool busy = r->busy;
 
@@ -24,8 +31,7 @@ void keeper_on_renamer(struct keeper *k, struct renamer *r)
         if (e == -EAGAIN)
                 return;
         if (busy)
-                keeper_answer(
-                        k, &m, KEEPER_RENAMED, result, result < 0 ? strerror(-result) : "", -EBADF);
+                keeper_answer(k, &m, op, result, result < 0 ? strerror(-result) : "", -EBADF);
         if (e == 0) {
                 renamer_done(r);
                 *r = k->renamers[--k->n_renamers];
@@ -35,14 +41,16 @@ void keeper_on_renamer(struct keeper *k, struct renamer *r)
 void keeper_on_rename(struct keeper *k, const struct keeper_msg *request)
 {
         struct volume *v = keeper_find(k, request->mount);
+        enum keeper_op op = answer_to(request->op);
+
         if (!v) {
-                keeper_answer(k, request, KEEPER_RENAMED, -ENOENT, "no such mount", -EBADF);
+                keeper_answer(k, request, op, -ENODEV, "no such mount", -EBADF);
                 return;
         }
         struct renamer *r = free_renamer(k);
         int e = r ? renamer_send(r, &v->mount, request) : -EAGAIN;
         if (e < 0)
-                keeper_answer(k, request, KEEPER_RENAMED, e, strerror(-e), -EBADF);
+                keeper_answer(k, request, op, e, strerror(-e), -EBADF);
 }
 
 void keeper_settle_renames(struct keeper *k, int timeout_ms)
@@ -67,7 +75,7 @@ void keeper_settle_renames(struct keeper *k, int timeout_ms)
                 const struct keeper_msg m = {.mount = r->mount, .seq = r->seq};
                 if (!r->busy)
                         continue;
-                keeper_answer(k, &m, KEEPER_RENAMED, -EINTR, strerror(EINTR), -EBADF);
+                keeper_answer(k, &m, answer_to(r->op), -EINTR, strerror(EINTR), -EBADF);
                 renamer_done(r);
                 *r = k->renamers[--k->n_renamers];
         }

@@ -189,7 +189,8 @@ int stress_mount(struct stress *s, const char *point, struct view_file *const *f
                 .gid = getgid(),
                 .mode = 0644,
                 .allow_other = getuid() == 0,
-                .privileged = getuid() == 0};
+                .privileged = getuid() == 0,
+                .warm = s->warm};
 
         int r = fs_mount_new(s->fs, &cfg, files, n, &events, s, room(s), &e);
         for (size_t i = 0; i < n; i++)

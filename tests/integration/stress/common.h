@@ -41,6 +41,7 @@ struct stress {
         struct fs_mount **mounts;
         unsigned n, n_mounted, n_gone;
         bool failed;
+        bool warm; /* mounts are kept so */
         void (*tick)(struct stress *s);
         void (*mounted)(struct stress *s); /* when all are */
         void (*refused)(struct stress *s); /* the one mount that was under way; without this the

@@ -4,14 +4,15 @@
  *     stress-crash [--kills N] [--threads N] [--victim worker|keeper|both|upgrade|upgrade-worker]
  *         [--no-resend] [--no-standby] DIR
  *
- * A real keeper and worker show FILES files and rotate one of them every few milliseconds. Threads
- * look names up (there and not there), stat, list and read; one thread drops the kernel's caches,
- * so that requests keep coming. The worker is killed with SIGKILL at random moments and its
- * successor takes over, or worker and keeper are replaced. Prints one JSON line: for each time the
- * longest that anybody waited for anything until the next one (wait_ms) and what passed until a
- * worker served again (takeover_ms), as the middle one, the 99th of a hundred and the worst. Exit
- * status 1 when an operation failed (with --no-resend and a kill: ECONNABORTED is allowed), bytes
- * were wrong, or a version went back.
+ * A real keeper and worker show FILES files and rotate one of them every few milliseconds; one more
+ * comes and goes, as a file and as a folder, by rename, exchange and removal. Threads look names up
+ * (there and not there), stat, list and read; one thread drops the kernel's caches, so that
+ * requests keep coming. The worker is killed with SIGKILL at random moments and its successor takes
+ * over, or worker and keeper are replaced. Prints one JSON line: for each time the longest that
+ * anybody waited for anything until the next one (wait_ms) and what passed until a worker served
+ * again (takeover_ms), as the middle one, the 99th of a hundred and the worst. Exit status 1 when
+ * an operation failed (with --no-resend and a kill: ECONNABORTED is allowed), bytes were wrong, or
+ * a version went back.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -46,6 +47,7 @@ static void name_of(unsigned i, char out[32])
 struct worker {
         struct stress s;
         pid_t keeper; /* last reported */
+        unsigned steps;
 };
 
 /* Grows over all workers: tenths of a millisecond since some fixed moment of this boot. */
@@ -68,6 +70,28 @@ static void report_keeper(struct worker *w)
         dprintf(REPORT_FD, "k %d\n", (int)w->keeper);
 }
 
+/* What comes and goes. */
+#define GUEST ".guest"
+#define GUEST_BELOW GUEST "/below"
+
+static void step(struct worker *w)
+{
+        static const struct {
+                const char *path;
+                bool gone;
+        } steps[] = {{GUEST_BELOW, false}, {GUEST, false}, {GUEST_BELOW, false},
+                {GUEST_BELOW, true}, {GUEST, false}, {GUEST, true}};
+        const char *path = steps[w->steps % ELEMENTSOF(steps)].path;
+
+        if (steps[w->steps++ % ELEMENTSOF(steps)].gone) {
+                fs_mount_remove(w->s.mounts[0], &path, 1);
+                return;
+        }
+        struct view_file *f = stress_file(path, version_now(), SIZE);
+        fs_mount_update(w->s.mounts[0], &f, 1);
+        view_file_unref(f);
+}
+
 static void tick(struct stress *s)
 {
         char name[32];
@@ -80,6 +104,7 @@ static void tick(struct stress *s)
         struct view_file *f = stress_file(name, version_now(), SIZE);
         fs_mount_update(s->mounts[0], &f, 1);
         view_file_unref(f);
+        step((struct worker *)s);
         (void)loop_timer_in(s->timer, INTERVAL);
 }
 
@@ -97,7 +122,7 @@ static void on_leave(void *userdata)
 
 static int worker_main(char **argv)
 {
-        struct worker w = {.s = {.tick = tick, .mounted = mounted}};
+        struct worker w = {.s = {.warm = getuid() == 0, .tick = tick, .mounted = mounted}};
 
         if (stress_begin(&w.s) < 0)
                 return 1;
@@ -200,6 +225,26 @@ static void list(const char *sub, size_t expected)
         closedir(d);
 }
 
+/* There or not, file or folder. */
+static void look_at_guest(void)
+{
+        static const char *const names[] = {GUEST, GUEST_BELOW};
+        char path[4200];
+        struct stat st;
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+                if (stat(path, &st) < 0 && errno != ENOENT && errno != ENOTDIR)
+                        failure("look-up", names[i]);
+        }
+        snprintf(path, sizeof path, "%s/" GUEST, dir);
+        DIR *d = opendir(path);
+        if (!d && errno != ENOENT && errno != ENOTDIR)
+                failure("opendir", GUEST);
+        if (d)
+                closedir(d);
+}
+
 static void *read_loop(void *userdata)
 {
         unsigned seed = (unsigned)(uintptr_t)userdata;
@@ -223,6 +268,7 @@ static void *read_loop(void *userdata)
                                 wrong++;
                         else if (errno != ENOENT)
                                 failure("look-up", path);
+                        look_at_guest();
                         break;
                 case 3:
                         name_of(i, name);

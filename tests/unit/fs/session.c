@@ -272,22 +272,6 @@ Test(session, notifications_have_the_kernel_s_form)
         cr_assert_eq(inode->ino, 5);
         cr_assert_eq(inode->off, 0);
         cr_assert_leq(inode->len, 0, "to the end");
-
-        cr_assert_eq(session_inval_entry(rig.session, 1, "name"), 0);
-        cr_assert(get_answer(rig.kernel, &answer));
-        cr_assert_eq(answer.h.error, FUSE_NOTIFY_INVAL_ENTRY);
-        const struct fuse_notify_inval_entry_out *entry = (const void *)answer.body;
-        cr_assert_eq(entry->parent, 1);
-        cr_assert_eq(entry->namelen, 4);
-        cr_assert_str_eq(answer.body + sizeof *entry, "name");
-
-        cr_assert_eq(session_delete(rig.session, 1, 7, "gone"), 0);
-        cr_assert(get_answer(rig.kernel, &answer));
-        cr_assert_eq(answer.h.error, FUSE_NOTIFY_DELETE);
-        const struct fuse_notify_delete_out *gone = (const void *)answer.body;
-        cr_assert_eq(gone->parent, 1);
-        cr_assert_eq(gone->child, 7);
-        cr_assert_str_eq(answer.body + sizeof *gone, "gone");
         rig_done(&rig);
 }
 

@@ -104,6 +104,7 @@ void stage_mount(struct stage *s)
                 .mode = 0644,
                 .allow_other = true,
                 .privileged = true,
+                .warm = s->warm,
                 .xattr = true};
         struct view_file *files[] = {make_file("f", "old"), make_file("d/g", "deep")};
 
