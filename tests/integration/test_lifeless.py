@@ -94,10 +94,10 @@ def settled(mount):
     return seen[-1]
 
 
-def look_without_worker(mount):
+def look_without_worker(mount, before):
     """What is there, while the worker stands still: not one request was sent. None when that cannot be
-    told, for what was warm was taken from the kernel by somebody else."""
-    before = dropped()
+    told, for what was warm was taken from the kernel by somebody else; `before` it was warm, so much
+    was dropped()."""
     status = settled(mount)
     worker = status["worker_pid"]
     os.kill(worker, signal.SIGSTOP)
@@ -121,8 +121,9 @@ def undisturbed(scene):
 
 def test_from_the_first_moment(akvfs, services, spc):
     def scene():
+        before = dropped()
         with shown(akvfs, services, spc) as (mount, _, files):
-            seen = look_without_worker(mount)
+            seen = look_without_worker(mount, before)
             return seen and shows_both_ways(seen, files)
 
     undisturbed(scene)
@@ -133,9 +134,10 @@ def test_after_each_rotation(akvfs, services, spc):
     with shown(akvfs, services, spc) as (mount, change, _):
 
         def scene():
+            before = dropped()
             files = change(next(numbers))
             akvfs.ok("refresh", mount.point)
-            seen = look_without_worker(mount)
+            seen = look_without_worker(mount, before)
             return seen and shows_both_ways(seen, files)
 
         for _ in range(3):
@@ -147,13 +149,14 @@ def test_after_a_change_of_worker(akvfs, services, spc):
     with shown(akvfs, services, spc) as (mount, change, _):
 
         def scene():
+            before = dropped()
             worker = mount.status()["worker_pid"]
             os.kill(worker, signal.SIGKILL)
             wait_until(lambda: mount.status()["worker_pid"] != worker, "another worker has taken over")
             wait_until(lambda: akvfs.run("refresh", mount.point).returncode == 0, "all was fetched")
             files = change(next(numbers))
             akvfs.ok("refresh", mount.point)
-            seen = look_without_worker(mount)
+            seen = look_without_worker(mount, before)
             return seen and shows_both_ways(seen, files)
 
         undisturbed(scene)
@@ -175,11 +178,11 @@ def test_with_no_process_at_all(akvfs, services, spc):
     """The connection is over with them; what the kernel knows it goes on showing."""
 
     def scene():
+        before = dropped()
         with shown(akvfs, services, spc, status=1) as (mount, change, _):
             files = change(1)
             akvfs.ok("refresh", mount.point)
             settled(mount)
-            before = dropped()
             end_all(mount)
             try:
                 return shows_both_ways(look(mount.point), files)
