@@ -16,6 +16,11 @@ from services import secret
 from test_keeper import guardian_of
 
 LOOKER = pathlib.Path(__file__).parent / "looker.py"
+SCENES = 8
+
+
+class Cold(Exception):
+    """Something had to be asked."""
 
 
 def look(point):
@@ -23,7 +28,8 @@ def look(point):
     done = subprocess.run(
         [sys.executable, str(LOOKER), str(point)], capture_output=True, text=True, timeout=5
     )
-    assert done.returncode == 0, done.stderr
+    if done.returncode != 0:
+        raise Cold(done.stderr)
     return json.loads(done.stdout)
 
 
@@ -96,8 +102,7 @@ def settled(mount):
 
 def look_without_worker(mount, before):
     """What is there, while the worker stands still: not one request was sent. None when that cannot be
-    told, for what was warm was taken from the kernel by somebody else; `before` it was warm, so much
-    was dropped()."""
+    told, for what was warm was taken from the kernel; `before` it was warm, so much was dropped()."""
     status = settled(mount)
     worker = status["worker_pid"]
     os.kill(worker, signal.SIGSTOP)
@@ -105,8 +110,6 @@ def look_without_worker(mount, before):
         wait_until(lambda: machine.state_of(worker) == "T", "it is stopped")
         seen = look(mount.point)
     except subprocess.TimeoutExpired:
-        if dropped() == before:
-            raise
         return None
     finally:
         os.kill(worker, signal.SIGCONT)
@@ -115,8 +118,9 @@ def look_without_worker(mount, before):
 
 
 def undisturbed(scene):
-    """scene() again and again, until nobody has disturbed it."""
-    wait_until(scene, "nobody empties the kernel's caches", patience=10 * machine.PATIENCE)
+    """scene() again, when it was cold. The kernel may forget anything at any time, so one that was is
+    no failure; that it is the rule would be."""
+    assert any(scene() for _ in range(SCENES)), f"something was cold in each of {SCENES} scenes"
 
 
 def test_from_the_first_moment(akvfs, services, spc):
@@ -186,9 +190,7 @@ def test_with_no_process_at_all(akvfs, services, spc):
             end_all(mount)
             try:
                 return shows_both_ways(look(mount.point), files)
-            except AssertionError:
-                if dropped() == before:
-                    raise
+            except Cold:
                 return None
             finally:
                 subprocess.run(["umount", "-l", str(mount.point)], check=True)
