@@ -467,6 +467,13 @@ static bool is_removed(int result)
         return result == 0 || result == -ENOENT || result == -ENOTDIR || result == -EACCES;
 }
 
+static bool is_done(struct rotation *r, int result)
+{
+        if (r->removing)
+                return is_removed(result);
+        return tree_applied(r->cfg.tree) || !tree_unstage(r->cfg.tree);
+}
+
 void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *detail)
 {
         if (seq > r->abandoned && seq <= r->seq && r->outstanding > 0)
@@ -477,9 +484,7 @@ void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *de
         }
         if (r->forgetting)
                 forgotten(r, result, detail);
-        else if (r->removing && is_removed(result))
-                finish(r);
-        else if (!r->removing && (tree_applied(r->cfg.tree) || !tree_unstage(r->cfg.tree)))
+        else if (is_done(r, result))
                 finish(r);
         else if (result < 0)
                 try_again(r, detail);
