@@ -36,7 +36,7 @@ void fs_mount_free(struct fs_mount *m)
 {
         if (m->tree)
                 tree_drop_snapshot(m->tree);
-        fs_mount_warm_end(m);
+        loop_timer_free(m->warm.timer);
         rotation_free(m->rotation);
         tree_free(m->tree);
         err_done(&m->error);
@@ -59,6 +59,7 @@ static void finish(void *userdata)
                         *p = m->next;
                         break;
                 }
+        fs_mount_warm_end(m);
         if (was_ready) {
                 if (m->events.gone)
                         m->events.gone(m->userdata, m->error.code ? &m->error : NULL);

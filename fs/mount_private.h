@@ -50,7 +50,7 @@ int fs_mount_show_generation(struct fs_mount *m); /* before the kernel knows any
 void fs_mount_warm(struct fs_mount *m); /* something has changed */
 void fs_mount_warmed(struct fs_mount *m, uint64_t seq, int result);
 void fs_mount_warm_lost(struct fs_mount *m); /* the keeper died: asks the next one */
-void fs_mount_warm_end(struct fs_mount *m);
+void fs_mount_warm_end(struct fs_mount *m);  /* before the last event: uses m->fs */
 
 /* fs/mount_record.c */
 size_t fs_mount_record_size(const struct fs_mount *m);
