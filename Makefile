@@ -51,7 +51,7 @@ test-integration:
 test-sandbox:
 	$(deps) test
 	@cmake --preset dev --log-level=NOTICE >/dev/null
-	@cmake --build --preset dev -j $(JOBS) --target akvfs akv-emulator stress-rotate stress-crash stress-many stress-pair
+	@cmake --build --preset dev -j $(JOBS) --target akvfs akv-emulator stress
 	@AKVFS_BUILD=build/dev tests/tools/test-integration
 
 # Linux 6.1 and a systemd of its own, where this machine may have another kernel and no init at all.
