@@ -1,6 +1,7 @@
 #include "tests/integration/stress/common.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -91,6 +92,13 @@ const char *stress_told(FILE *report, const char *what)
         if (!rest)
                 (void)fprintf(stderr, "the worker did not say \"%s\"\n", what);
         return rest;
+}
+
+bool stress_silent(FILE *report, unsigned ms)
+{
+        struct pollfd p = {.fd = fileno(report), .events = POLLIN};
+
+        return poll(&p, 1, (int)ms) == 0;
 }
 
 /* --- the worker --- */

@@ -29,6 +29,9 @@ double stress_now_ms(void);
 /* Reads one line, which has to begin with `what`, and returns what follows it, at most until the
  * next call; else says that the worker did not say it, and returns NULL. */
 const char *stress_told(FILE *report, const char *what);
+/* Lets that much time pass in which nothing is to be told. False at once when something is, or when
+ * no worker is left. */
+bool stress_silent(FILE *report, unsigned ms);
 
 /* --- the worker --- */
 
