@@ -109,7 +109,8 @@ enum keeper_flags {
         KEEPER_ALLOW_OTHER = 1 << 1,  /* MOUNT */
         KEEPER_DETACH = 1 << 2,       /* UNMOUNT: also when files are open */
         KEEPER_RESEND = 1 << 3,       /* HELLO: ask for requests that were not answered */
-        KEEPER_AWAY = 1 << 4,         /* RENAME: the reverse, so that the kernel forgets the name */
+        KEEPER_AWAY = 1 << 4,         /* RENAME: the reverse, so that the kernel forgets the name:
+                                         it has when the answer to it is EINTR, which is result 0 */
         KEEPER_EXCHANGE = 1 << 5,     /* RENAME: of a file with a folder; then the old one goes */
         KEEPER_UNLINK = 1 << 6,       /* RENAME: none; the name is unlinked */
         KEEPER_KEEP_WARM = 1 << 7,    /* RENAME: what is staged is read first (fs/keeper_warm.h) */

@@ -16,7 +16,7 @@
 
 /* After an exchange the old file or folder is under the staged name, which the table does not have:
  * a file can be unlinked; a folder must not be removed from under those who are in it, so the
- * kernel is only made to forget it (see tree_drop_generation). */
+ * kernel is only made to forget it, as with KEEPER_AWAY. */
 static void put_away(int dir, const char *staged)
 {
         char other[KEEPER_STAGE_LEN + 1];
@@ -65,7 +65,7 @@ static int rename_in(int dir, const char *mountpoint, const struct keeper_msg *r
                         return errno;
                 put_away(dir, from);
         } else if (renameat(dir, from, dir, to) < 0)
-                return errno;
+                return (request->flags & KEEPER_AWAY) && errno == EINTR ? 0 : errno;
         if (request->flags & KEEPER_KEEP_WARM)
                 keeper_warm_stat(dir, to);
         return 0;

@@ -433,6 +433,8 @@ int fs_mount_make(
         m->cfg = *cfg;
         m->cfg.mountpoint = m->mountpoint;
         m->cfg.fsname = NULL;
+        if (cfg->grace == 0 || cfg->grace > FS_GRACE_MAX)
+                m->cfg.grace = FS_GRACE_MAX;
         m->state_blob = sec_ref(cfg->state);
         m->cfg.state = NULL;
 

@@ -434,6 +434,44 @@ Test(keeper_rename, a_removed_name_is_unlinked_and_watchers_see_it)
         end();
 }
 
+static void make_generation(void)
+{
+        cr_assert_eq(tree_make_generation(rig.tree, NULL, 0), 0);
+        cr_assert_eq(tree_put_data(rig.tree), 0);
+}
+
+Test(keeper_rename, a_generation_goes_and_who_is_in_it_stays)
+{
+        struct tree_plan p;
+
+        if (!have_root)
+                return;
+        begin(KEEPER_PRIVILEGED);
+        make_generation();
+        make_generation();
+        serve();
+        int folder = open_below("..1/d"), file = open_below("..1/f");
+        cr_assert_eq(tree_drop_generation(rig.tree, 0), 0);
+        cr_assert(is_there("..1/d/g"), "the kernel knows it still");
+        cr_assert_eq(tree_plan_removal(rig.tree, &p), 0);
+        send_plan(&p, KEEPER_AWAY, 0);
+        cr_assert_not(is_there("..1"));
+        cr_assert(is_there("..2/d/g"));
+        expect_text(file, "old");
+        int inside = openat(folder, "g", O_RDONLY | O_CLOEXEC);
+        cr_assert_geq(inside, 0, "%s", strerror(errno));
+        expect_text(inside, "old");
+        send_plan(&p, KEEPER_AWAY, -ENOENT);
+        cr_assert_eq(rig.refused, 0);
+        (void)snprintf(p.name, sizeof p.name, "..2");
+        send_plan(&p, KEEPER_AWAY, -EROFS);
+        cr_assert_eq(rig.refused, 1, "what is there");
+        safe_close(inside);
+        safe_close(folder);
+        safe_close(file);
+        end();
+}
+
 Test(keeper_rename, a_name_is_forgotten_when_nothing_else_helps)
 {
         struct view_file *f = make_file("f", "put at once");

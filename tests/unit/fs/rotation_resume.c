@@ -18,7 +18,6 @@ static struct {
 
 static int ask_rename(void *userdata, uint64_t seq, const struct tree_plan *plan)
 {
-        cr_assert_not(plan->away);
         keeper.asked++;
         keeper.seq = seq;
         keeper.plan = *plan;
@@ -49,7 +48,8 @@ static void init(void)
                 .label = "/mnt/test",
                 .rename = ask_rename,
                 .forget = ask_forget,
-                .idle = on_idle};
+                .idle = on_idle,
+                .grace = USEC_PER_SEC};
         cr_assert_eq(rotation_new(&cfg, &rotation), 0);
         put_text(rig.tree, "d/f", "old");
         cr_assert_eq(tree_make_generation(rig.tree, NULL, 0), 0);
@@ -217,4 +217,34 @@ Test(rotation_resume, goes_on_with_removals)
         cr_assert_eq(apply(rig.tree, &keeper.plan), 0);
         rotation_ended(rotation, keeper.seq, 0, "");
         cr_assert_eq(keeper.idle, 1, "and is warmed");
+}
+
+Test(rotation_resume, goes_on_with_a_generation)
+{
+        cr_assert_eq(tree_make_generation(rig.tree, NULL, 0), 0);
+        cr_assert_eq(tree_put_data(rig.tree), 0);
+        cr_assert_eq(tree_drop_generation(rig.tree, 0), 0);
+        rotation_resume(rotation, NULL);
+        cr_assert_eq(keeper.asked, 1);
+        cr_assert(keeper.plan.away);
+        cr_assert_str_eq(keeper.plan.name, "..1");
+        rotation_ended(rotation, keeper.seq, 0, "");
+        cr_assert_not(tree_has_removals(rig.tree));
+        cr_assert_not(rotation_busy(rotation));
+}
+
+/* Since when the last worker had it, nobody knows. */
+Test(rotation_resume, begins_the_time_of_the_generation_before_anew)
+{
+        cr_assert_eq(tree_make_generation(rig.tree, NULL, 0), 0);
+        cr_assert_eq(tree_put_data(rig.tree), 0);
+        usec_t start = loop_now(loop);
+        rotation_resume(rotation, NULL);
+        cr_assert_not(rotation_busy(rotation));
+        cr_assert_eq(keeper.asked, 0);
+        while (keeper.asked == 0)
+                cr_assert_geq(loop_turn(loop, USEC_INFINITY), 0);
+        cr_assert_eq(loop_now(loop) - start, USEC_PER_SEC);
+        cr_assert(keeper.plan.away);
+        cr_assert_str_eq(keeper.plan.name, "..1");
 }

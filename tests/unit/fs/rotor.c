@@ -14,13 +14,8 @@ static struct answer answer;
 static int ask_rename(void *userdata, uint64_t seq, const struct tree_plan *plan)
 {
         cr_assert_eq(userdata, &keeper);
-        if (plan->away) {
-                keeper.away++;
-                keeper.away_seq = seq;
-                cr_assert(startswith(plan->name, TREE_GENERATION_PREFIX));
-                return keeper.fail;
-        }
-        keeper.asked += !plan->unlink;
+        keeper.asked += !plan->unlink && !plan->away;
+        keeper.away += plan->away;
         keeper.unlinked += plan->unlink;
         keeper.seq = seq;
         keeper.plan = *plan;
@@ -58,7 +53,8 @@ void rotor_init(void)
                 .rename = ask_rename,
                 .forget = ask_forget,
                 .idle = on_idle,
-                .userdata = &keeper};
+                .userdata = &keeper,
+                .grace = GRACE};
         cr_assert_eq(rotation_new(&cfg, &rotation), 0);
         put_text(rig.tree, "f", "old");
         put_text(rig.tree, "g", "old");
@@ -94,6 +90,15 @@ void rename_data(void)
         cr_assert_str_empty(keeper.plan.folder);
         cr_assert_eq(kernel_renames(), 0);
         rotation_applied(rotation);
+}
+
+void generation_goes(const char *name)
+{
+        cr_assert(keeper.plan.away);
+        cr_assert_str_eq(keeper.name, name);
+        cr_assert_eq(absent(rig.tree, TREE_ROOT, name), -ENOENT);
+        cr_assert_eq(tree_rename(rig.tree, TREE_ROOT, name, TREE_ROOT, keeper.plan.staged), -EINTR);
+        rotation_ended(rotation, keeper.seq, 0, "");
 }
 
 static bool shows_in(uint64_t folder, const char *name, const char *text)
