@@ -116,6 +116,10 @@ int keeper_msg_valid(const struct keeper_msg *m)
                 if (!plain_name(m->name) || m->node == 0)
                         return -EINVAL;
                 return m->flags ? -EINVAL : 0;
+        case KEEPER_INVALIDATE:
+                if (m->node == 0)
+                        return -EINVAL;
+                return m->flags & ~(uint32_t)KEEPER_ATTRIBUTES ? -EINVAL : 0;
         case KEEPER_UNMOUNT:
                 return m->flags & ~(uint32_t)KEEPER_DETACH ? -EINVAL : 0;
         case KEEPER_RETURN:

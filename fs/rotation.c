@@ -132,17 +132,14 @@ static void abandon(struct rotation *r)
 
 static void drop_generations(struct rotation *r, unsigned keep)
 {
-        bool dropped = false;
         int e;
 
-        while ((e = tree_drop_generation(r->cfg.tree, keep)) == 0)
-                dropped = true;
+        do
+                e = tree_drop_generation(r->cfg.tree, keep);
+        while (e == 0);
         if (e != -ENOENT)
                 log_error("%s: an old generation stays until the next change: %s", r->cfg.label,
                         strerror(-e));
-        /* The listing. */
-        if (dropped)
-                (void)notifier_inval_inode(r->cfg.notifier, r->cfg.session, TREE_ROOT);
 }
 
 /* Whoever walks to the generation before still arrives, for a while. */
@@ -165,8 +162,11 @@ static void finish(struct rotation *r)
 {
         bool data = r->data, file = r->current != NULL;
 
-        if (r->removing)
+        if (r->removing) {
                 tree_removed(r->cfg.tree);
+                /* The listing, which a name that is renamed away stays in. */
+                (void)notifier_inval_inode(r->cfg.notifier, r->cfg.session, r->removed_from);
+        }
         drop(r);
         r->changed = true;
         if (data)

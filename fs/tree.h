@@ -144,8 +144,9 @@ int tree_drop_generation(struct tree *t, unsigned keep);
 /* What is shown under plain names is not what the generation pointed to has. */
 bool tree_generation_is_stale(struct tree *t);
 
-/* A bind mount has this inode as its root, or one has not any more. */
-void tree_bind(struct tree *t, uint64_t ino, bool bound);
+/* A bind mount has this inode as its root, or one has not any more. Its id when an earlier worker
+ * may have given it other bytes and died before the kernel was told, else 0. */
+uint64_t tree_bind(struct tree *t, uint64_t ino, bool bound);
 /* None is known of any more: another keeper will tell of those there are. */
 void tree_unbind(struct tree *t);
 /* Versions that are the root of a bind mount take the bytes that their name has now. At most n of

@@ -242,6 +242,38 @@ static void part_rename(const char *path)
 }
 
 /* Renames that hang for ever must not keep the keeper from anything else. */
+static int invalidate(uint64_t node, int fuse_fd)
+{
+        struct keeper_msg m;
+        int fd;
+
+        keeper_msg_init(&m, KEEPER_INVALIDATE, 0);
+        m.node = node;
+        CHECK(keeper_send(KEEPER_WORKER_FD, &m, fuse_fd) == 0);
+        do
+                CHECK(keeper_recv(KEEPER_WORKER_FD, &m, &fd) == 1);
+        while (m.op != KEEPER_INVALIDATED);
+        return m.result;
+}
+
+/* Through no other than a connection, for the child that writes to it is root. */
+static void part_invalidate(const char *path)
+{
+        int fd = do_mount(1, path), no_connection = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+        FILE *regular = tmpfile();
+
+        CHECK(regular);
+        CHECK(invalidate(1, fd) == 0);
+        CHECK(invalidate(4711, fd) == -ENOENT);
+        CHECK(invalidate(1, -EBADF) == -EBADF);
+        CHECK(invalidate(1, no_connection) == -EBADF);
+        CHECK(invalidate(1, fileno(regular)) == -EBADF);
+        CHECK(lseek(fileno(regular), 0, SEEK_END) == 0);
+        say(KEEPER_UNMOUNT, 1, KEEPER_DETACH, "");
+        CHECK(hear(KEEPER_UNMOUNTED, 1, NULL).result == 0);
+        _exit(0);
+}
+
 static void part_hang(const char *path)
 {
         static const char staged[] = KEEPER_STAGE_PREFIX "0123456789abcdef0123456789abcdef";
@@ -321,6 +353,7 @@ static const struct part {
         {"gone", part_gone},
         {"covered", part_covered},
         {"rename", part_rename},
+        {"invalidate", part_invalidate},
         {"hang", part_hang},
         {"signal", part_signal},
         {"descriptors", part_descriptors},
@@ -482,6 +515,14 @@ Test(keeper, renames)
         if (!have_root)
                 return;
         cr_assert_eq(run("rename"), 0);
+        cr_assert_not(mounted());
+}
+
+Test(keeper, invalidates_inodes_of_connections)
+{
+        if (!have_root)
+                return;
+        cr_assert_eq(run("invalidate"), 0);
         cr_assert_not(mounted());
 }
 

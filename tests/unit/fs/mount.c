@@ -287,7 +287,7 @@ Test(mount, a_refused_change_is_counted_and_its_pages_go)
         ask(stage.kernel, FUSE_SETATTR, f, &in, sizeof in, NULL, NULL);
         bool refused = false, invalidated = false;
         while (!refused || !invalidated) {
-                cr_assert(get_answer(stage.kernel, &answer));
+                stage_hear(&stage, &answer);
                 refused |= answer.h.unique != 0 && answer.h.error == -EROFS;
                 invalidated |= answer.h.unique == 0 && answer.h.error == FUSE_NOTIFY_INVAL_INODE;
         }

@@ -35,12 +35,18 @@ static void on_idle(void *userdata)
         keeper.idle++;
 }
 
+static int no_keeper(void *userdata, struct session *s, uint64_t seq, uint64_t id, bool attributes)
+{
+        return -ENOTCONN;
+}
+
 static void init(void)
 {
         rig_start(&rig, true, false);
         cr_assert_eq(loop_new(&loop), 0);
         loop_simulate(loop, USEC_PER_SEC, 1700000000);
-        cr_assert_eq(notifier_new(loop, &notifier), 0);
+        struct notifier_config to_kernel = {.loop = loop, .ask = no_keeper};
+        cr_assert_eq(notifier_new(&to_kernel, &notifier), 0);
         struct rotation_config cfg = {.loop = loop,
                 .tree = rig.tree,
                 .session = rig.session,
