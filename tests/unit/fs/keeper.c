@@ -169,6 +169,30 @@ static void part_covered(const char *path)
         _exit(0);
 }
 
+/* The next worker has nothing to serve it with, and serves what else there is. */
+static void part_left_covered(const char *path)
+{
+        struct keeper_msg m;
+        bool first = mountinfo_walk(is_there, (void *)(uintptr_t)path) == 0;
+        unsigned volumes = 0;
+        int fd;
+
+        if (first) {
+                do_mount(1, path);
+                CHECK(mount("other", path, "tmpfs", 0, NULL) == 0);
+                say(KEEPER_UNMOUNT, 1, KEEPER_DETACH, "");
+                CHECK(hear(KEEPER_UNMOUNTED, 1, NULL).result == -EBUSY);
+                (void)raise(SIGKILL);
+        }
+        do {
+                CHECK(keeper_recv(KEEPER_WORKER_FD, &m, &fd) == 1);
+                volumes += m.op == KEEPER_VOLUME;
+        } while (m.op != KEEPER_START);
+        CHECK(volumes == 0);
+        CHECK(umount(path) == 0);
+        _exit(0);
+}
+
 static void nothing(void *userdata)
 {
 }
@@ -352,6 +376,7 @@ static const struct part {
         {"life", part_life},
         {"gone", part_gone},
         {"covered", part_covered},
+        {"left_covered", part_left_covered},
         {"rename", part_rename},
         {"invalidate", part_invalidate},
         {"hang", part_hang},
@@ -507,6 +532,14 @@ Test(keeper, what_cannot_be_detached_hangs_nobody)
         if (!have_root)
                 return;
         cr_assert_eq(run("covered"), 0);
+        cr_assert_not(mounted());
+}
+
+Test(keeper, what_could_not_be_detached_is_no_next_worker_s)
+{
+        if (!have_root)
+                return;
+        cr_assert_eq(run("left_covered"), 0);
         cr_assert_not(mounted());
 }
 
