@@ -137,3 +137,19 @@ Test(tree_removal, a_generation_that_the_kernel_never_knew_is_wiped)
                 tree_unknown(twin.tree, ids[i]);
         cr_assert_eq(sec_total(), held - strlen("secret"));
 }
+
+/* What went with its folder does not come back with the journal. */
+Test(tree_removal, a_wiped_generation_stays_wiped_for_a_later_worker)
+{
+        put_text(twin.tree, "d/f", "secret");
+        cr_assert_eq(tree_make_generation(twin.tree, NULL, 0), 0);
+        cr_assert_eq(tree_put_data(twin.tree), 0);
+        put_text(twin.tree, "d/f", "");
+        cr_assert_eq(tree_make_generation(twin.tree, NULL, 0), 0);
+        cr_assert_eq(tree_put_data(twin.tree), 0);
+        cr_assert_eq(tree_drop_generation(twin.tree, 0), 0);
+        size_t held = sec_total();
+        struct tree *t = twin_restore(&twin);
+        cr_assert_eq(sec_total(), held);
+        tree_free(t);
+}
