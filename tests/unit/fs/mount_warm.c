@@ -22,16 +22,6 @@ static void fini(void)
 
 TestSuite(mount_warm, .init = init, .fini = fini, .timeout = 120);
 
-static void leave(void)
-{
-        fs_mount_end(stage.mount);
-        struct keeper_msg m = stage_take(&stage, KEEPER_UNMOUNT);
-        stage_answer(&stage, KEEPER_UNMOUNTED, &m, 0, -EBADF);
-        m = stage_take(&stage, KEEPER_UNMOUNT);
-        stage_answer(&stage, KEEPER_UNMOUNTED, &m, 0, -EBADF);
-        wait_for_count(stage.loop, &stage.gone, 1);
-}
-
 /* INIT has been answered by then. */
 static struct keeper_msg first_look(void)
 {
@@ -87,7 +77,7 @@ Test(mount_warm, is_ready_when_everything_was_looked_at)
         wait_for_count(stage.loop, &stage.mounted, 1);
         cr_assert_eq(stage.mounted_code, 0);
         cr_assert_not(fs_mount_busy(stage.mount));
-        leave();
+        stage_leave(&stage);
 }
 
 Test(mount_warm, is_ready_when_that_fails_too)
@@ -97,7 +87,7 @@ Test(mount_warm, is_ready_when_that_fails_too)
         stage_answer(&stage, KEEPER_WARMED, &m, -EIO, -EBADF);
         wait_for_count(stage.loop, &stage.mounted, 1);
         cr_assert_eq(stage.mounted_code, 0);
-        leave();
+        stage_leave(&stage);
 }
 
 Test(mount_warm, each_set_of_changes_is_looked_at_when_it_is_done)
@@ -119,7 +109,7 @@ Test(mount_warm, each_set_of_changes_is_looked_at_when_it_is_done)
                 cr_assert(stage_quiet(&stage));
                 cr_assert_not(fs_mount_busy(stage.mount));
         }
-        leave();
+        stage_leave(&stage);
 }
 
 Test(mount_warm, what_changes_during_a_look_is_looked_at_again)
@@ -136,7 +126,7 @@ Test(mount_warm, what_changes_during_a_look_is_looked_at_again)
         wait_for_count(stage.loop, &stage.mounted, 1);
         stage_answer(&stage, KEEPER_WARMED, &m, 0, -EBADF);
         cr_assert(stage_quiet(&stage));
-        leave();
+        stage_leave(&stage);
 }
 
 Test(mount_warm, one_that_ends_meanwhile_never_was_ready)
@@ -144,11 +134,8 @@ Test(mount_warm, one_that_ends_meanwhile_never_was_ready)
         struct keeper_msg m = first_look();
 
         fs_mount_end(stage.mount);
-        struct keeper_msg u = stage_take(&stage, KEEPER_UNMOUNT);
         stage_answer(&stage, KEEPER_WARMED, &m, 0, -EBADF);
-        stage_answer(&stage, KEEPER_UNMOUNTED, &u, 0, -EBADF);
-        u = stage_take(&stage, KEEPER_UNMOUNT);
-        stage_answer(&stage, KEEPER_UNMOUNTED, &u, 0, -EBADF);
+        stage_unmount(&stage);
         wait_for_count(stage.loop, &stage.mounted, 1);
         cr_assert_eq(stage.mounted_code, -ECANCELED);
         cr_assert_eq(stage.gone, 0);
