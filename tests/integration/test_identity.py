@@ -14,6 +14,7 @@ import pytest
 
 from machine import wait_until
 from services import CANARY, secret
+from test_keeper import read
 from test_service import Unit
 
 ISSUER = "https://oidc.example/cluster/"
@@ -34,11 +35,6 @@ def federated_token(audience=AUDIENCE, subject=SUBJECT, lifetime=3600):
 
 def openssl(*words):
     subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
-
-
-def as_seen_by(who, path):
-    """A user's mount shows root nothing."""
-    return subprocess.run(who.words(["cat", str(path)]), capture_output=True, check=True).stdout.decode()
 
 
 @pytest.fixture
@@ -97,7 +93,7 @@ def test_a_client_certificate(akvfs, services, spc, sent, certificate, who):
     services.set_secret("pw", secret())
     env = {"AZURE_CLIENT_SECRET": None, "AZURE_CLIENT_CERTIFICATE_PATH": path}
     with akvfs.mount(spc(["pw"]), who=who, env=env) as mount:
-        assert CANARY in as_seen_by(who, mount / "pw")
+        assert CANARY in read(mount, who).decode()
     (row,) = sent()
     assert form_of(row) == {
         "grant_type": "client_credentials",
@@ -204,7 +200,7 @@ def workload(services, folder):
 def test_workload_identity(akvfs, services, spc, sent, workload, who):
     services.set_secret("pw", secret())
     with akvfs.mount(spc(["pw"]), who=who, env=workload) as mount:
-        assert CANARY in as_seen_by(who, mount / "pw")
+        assert CANARY in read(mount, who).decode()
     (row,) = sent()
     assert row["path"] == f"/{services.tenant}/oauth2/v2.0/token"
     assert form_of(row) == {
@@ -513,7 +509,7 @@ def test_the_login_of_the_azure_cli(akvfs, services, spc, az, who):
     env = az(f"cat <<'E'\n{answer}\nE", who)
     services.set_secret("pw", secret())
     with akvfs.mount(spc(["pw"]), who=who, env=env, words=["--azure-cli"]) as mount:
-        assert CANARY in as_seen_by(who, mount / "pw")
+        assert CANARY in read(mount, who).decode()
     assert az.called.read_text().splitlines() == [
         "account get-access-token --output json --resource https://vault.azure.net "
         f"--tenant {services.tenant}",

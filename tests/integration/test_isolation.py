@@ -139,7 +139,7 @@ def test_a_log_file_that_only_root_can_write(akvfs, services, spc, folder):
     with akvfs.background(spc(["pw"]), words=["--log", log]) as mount:
         akvfs.ok("refresh", mount.point)
     text = log.read_text()
-    assert "worker of uid" in text and f"mounted class" in text
+    assert "worker of uid" in text and "mounted class" in text
 
 
 # --- memory ---
@@ -159,7 +159,7 @@ def forms(text):
     return [text.encode(), text.encode().hex().encode()]
 
 
-def assert_nowhere(pid, texts, patience=10):
+def assert_nowhere(pid, texts):
     """None of {what: text} is in readable memory; what the loop has just done may take a moment."""
     needles = {needle: what for what, text in texts.items() for needle in forms(text)}
     last = {}
@@ -171,7 +171,7 @@ def assert_nowhere(pid, texts, patience=10):
         return not last
 
     try:
-        wait_until(clean, "memory is clean", patience)
+        wait_until(clean, "memory is clean")
     except AssertionError:
         raise AssertionError(f"found in memory: {last}") from None
 
@@ -276,7 +276,7 @@ def test_an_expired_token_is_in_no_memory_at_all(akvfs, services, spc):
         worker = mount.status()["worker_pid"]
         found, _ = memory.scan(worker, [b"eyJ0eXAi"])
         assert found[b"eyJ0eXAi"], "it is not held while it is good"
-        assert_nowhere(worker, {"an expired token": "eyJ0eXAi"}, patience=machine.PATIENCE)
+        assert_nowhere(worker, {"an expired token": "eyJ0eXAi"})
 
 
 def test_nobody_may_look_and_no_core_is_left(akvfs, services, spc):

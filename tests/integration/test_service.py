@@ -2,7 +2,6 @@
 take no mount away. Here the manager is this test, which does what systemd.service(5) and
 sd_notify(3) say; a machine with systemd is another test's (make test-vm)."""
 
-import array
 import contextlib
 import os
 import pathlib
@@ -19,7 +18,7 @@ import machine
 from machine import wait_until
 from services import numbered, secret
 from test_crash import children, drop_caches
-from test_keeper import kill_keeper, name_of
+from test_keeper import kill_keeper
 
 
 class Manager:
