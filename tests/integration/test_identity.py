@@ -67,6 +67,17 @@ def form_of(row):
     return row["sent"]["form"]
 
 
+def assertion_form(services):
+    """What is sent by who has signed something, or has it signed."""
+    return {
+        "grant_type": "client_credentials",
+        "client_id": services.client_id,
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": "***",
+        "scope": "https://vault.azure.net/.default",
+    }
+
+
 # --- service principals ---
 
 
@@ -95,13 +106,7 @@ def test_a_client_certificate(akvfs, services, spc, sent, certificate, who):
     with akvfs.mount(spc(["pw"]), who=who, env=env) as mount:
         assert CANARY in read(mount, who).decode()
     (row,) = sent()
-    assert form_of(row) == {
-        "grant_type": "client_credentials",
-        "client_id": services.client_id,
-        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        "client_assertion": "***",
-        "scope": "https://vault.azure.net/.default",
-    }
+    assert form_of(row) == assertion_form(services)
     header, claims = (row["sent"]["assertion"][it] for it in ("header", "claims"))
     assert set(header) == {"alg", "typ", "x5t#S256"} and header["alg"] == "PS256"
     assert claims["iss"] == claims["sub"] == services.client_id
@@ -203,13 +208,7 @@ def test_workload_identity(akvfs, services, spc, sent, workload, who):
         assert CANARY in read(mount, who).decode()
     (row,) = sent()
     assert row["path"] == f"/{services.tenant}/oauth2/v2.0/token"
-    assert form_of(row) == {
-        "grant_type": "client_credentials",
-        "client_id": services.client_id,
-        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        "client_assertion": "***",
-        "scope": "https://vault.azure.net/.default",
-    }
+    assert form_of(row) == assertion_form(services)
     assert row["sent"]["assertion"]["claims"]["sub"] == SUBJECT
 
 
