@@ -6,7 +6,6 @@ import re
 import subprocess
 import time
 
-
 import machine
 from classes import element
 from machine import plain_names, wait_until

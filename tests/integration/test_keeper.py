@@ -1,6 +1,5 @@
 """The keeper is killed: its heir takes over, nothing is lost, and rotation goes on."""
 
-import json
 import os
 import pathlib
 import signal
@@ -11,6 +10,7 @@ import pytest
 import machine
 from machine import wait_until
 from services import secret
+from test_stress import stress
 from warmth import Cold, look, settled, undisturbed
 
 KILLS = int(os.environ.get("AKVFS_KEEPER_KILLS", "50"))
@@ -147,21 +147,10 @@ def test_the_heir_unmounts_when_it_is_told_to(akvfs, services, spc, who):
 @pytest.mark.parametrize("victim", ["keeper", "both"])
 def test_no_operation_fails_while_keepers_are_killed(folder, victim):
     """Eight threads of look-ups, reads and listings of uncached names, with rotation running."""
-    point = folder / "mnt"
-    point.mkdir()
     # A worker's end, not a keeper's, costs the requests in its hands where nothing can be sent again.
     aborts = victim == "both" and not machine.resends()
-    done = subprocess.run(
-        [str(machine.BUILD / "tests" / "stress-crash"), "--victim", victim]
-        + (["--no-resend"] if aborts else [])
-        + ["--kills", str(KILLS), str(point)],
-        capture_output=True,
-        text=True,
-    )
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr
-    seen = json.loads(done.stdout.splitlines()[-1])
+    words = ["--no-resend"] if aborts else []
+    seen = stress(folder, "crash", "--victim", victim, "--kills", KILLS, *words)
     assert (seen["failed"], seen["wrong"]) == (0, 0)
     assert aborts or seen["aborted"] == 0
     assert seen["kills"] == KILLS and seen["rotates"] and seen["operations"] > 0
-    assert not machine.mounts_below(folder)
