@@ -10,6 +10,7 @@ import pytest
 from classes import element
 from machine import plain_names, wait_until
 from services import secret
+from test_crash import kill_worker
 
 
 def selector(**fields):
@@ -249,9 +250,7 @@ def test_what_was_taken_away_is_away_for_the_next_worker(akvfs, services, spc):
     with akvfs.mount(text, "poll_interval=300ms,on_forbidden=remove") as mount:
         forbid(services, "pw")
         wait_until(lambda: error_of(mount / "pw") == errno.EACCES, "it is refused")
-        before = mount.status()["worker_pid"]
-        os.kill(before, 9)
-        wait_until(lambda: mount.status()["worker_pid"] not in (0, before), "another worker")
+        kill_worker(mount)
         wait_until(lambda: object_of(mount, "pw")["shown"] is False, "it has looked")
         wait_until(lambda: error_of(mount / "pw") == errno.EACCES, "it is refused again")
         assert mount.read("key").startswith(b"-----BEGIN PUBLIC KEY")

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import time
 import uuid
@@ -14,6 +13,7 @@ import pytest
 
 from machine import wait_until
 from services import CANARY, secret
+from test_crash import kill_worker
 from test_keeper import read
 from test_service import Unit
 
@@ -238,19 +238,10 @@ def test_the_token_file_is_read_again(akvfs, services, spc, sent, workload, fold
         mount.wait_for("pw", value)
 
 
-def another(akvfs, mount, before):
-    """Between two workers nobody answers."""
-    done = akvfs.run("status", "--json", mount.point)
-    rows = json.loads(done.out)["mounts"] if done.returncode == 0 else []
-    return rows and rows[0]["worker_pid"] != before
-
-
 def test_a_worker_that_was_killed_reads_it_again(akvfs, services, spc, sent, workload):
     services.set_secret("pw", secret("one"))
     with akvfs.mount(spc(["pw"]), env=workload) as mount:
-        before = mount.status()["worker_pid"]
-        os.kill(before, signal.SIGKILL)
-        wait_until(lambda: another(akvfs, mount, before), "another worker serves")
+        kill_worker(mount)
         value = secret("two")
         services.set_secret("pw", value)
         mount.wait_for("pw", value)

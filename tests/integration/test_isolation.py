@@ -14,6 +14,7 @@ import memory
 from classes import element
 from machine import wait_until
 from services import numbered, secret
+from test_crash import kill_worker
 
 CAP_IPC_LOCK = 1 << 14
 
@@ -73,14 +74,8 @@ def test_every_thread_of_the_worker_is_bound(akvfs, services, spc):
 def test_a_worker_that_follows_is_bound_as_well(akvfs, services, spc):
     services.set_secret("pw", secret())
     with akvfs.mount(spc(["pw"])) as mount:
-        first = mount.status()["worker_pid"]
-        before = status_of(first)
-        os.kill(first, 9)
-        wait_until(lambda: akvfs.run("status", "--json", mount.point).returncode == 0, "it answers")
-        second = wait_until(
-            lambda: (pid := mount.status()["worker_pid"]) != first and pid, "another worker serves"
-        )
-        after = status_of(second)
+        before = status_of(mount.status()["worker_pid"])
+        after = status_of(kill_worker(mount))
         for which in ("Uid", "Gid", "Groups", "CapPrm", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp"):
             assert after[which] == before[which], which
 

@@ -10,7 +10,7 @@ import pytest
 import machine
 from machine import wait_until
 from services import secret
-from test_crash import crash
+from test_crash import crash, kill_worker
 from warmth import Cold, look, settled, undisturbed
 
 KILLS = int(os.environ.get("AKVFS_KEEPER_KILLS", "50"))
@@ -83,9 +83,7 @@ def test_keeper_and_worker_killed_in_turn(akvfs, services, spc):
     with akvfs.mount(spc(["pw"])) as mount:
         for _ in range(3):
             kill_keeper(mount)
-            before = mount.status()["worker_pid"]
-            os.kill(before, signal.SIGKILL)
-            wait_until(lambda: (s := mount.status()) and s["worker_pid"] != before, "a new worker")
+            kill_worker(mount)
             assert mount.read("pw") == first.encode()
 
 

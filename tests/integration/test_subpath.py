@@ -10,7 +10,7 @@ import pytest
 from classes import element
 from machine import wait_until
 from services import secret
-from test_crash import drop_caches
+from test_crash import drop_caches, kill_worker, wait_for_worker
 
 
 @contextlib.contextmanager
@@ -94,11 +94,7 @@ def test_a_new_worker_goes_on_with_it(mount, services, akvfs, folder):
     with bound(mount / "pw", folder / "bound") as file:
         first = rotate(mount, services, akvfs, "1")
         wait_until(lambda: file.read_bytes() == first, "the bind mount shows the new value")
-        worker = mount.status()["worker_pid"]
-        os.kill(worker, signal.SIGKILL)
-        wait_until(
-            lambda: mount.status()["worker_pid"] != worker, "another worker has taken over"
-        )
+        kill_worker(mount)
         assert file.read_bytes() == first
 
         services.set_secret("pw", secret("2"))
@@ -121,7 +117,7 @@ def test_a_new_worker_does_not_go_back(mount, services, akvfs, folder):
             os.kill(worker, signal.SIGKILL)
             drop_caches()
             assert file.read_bytes() == first != before, "asked of whoever comes next"
-            wait_until(lambda: mount.status()["worker_pid"] != worker, "another worker has taken over")
+            wait_for_worker(mount, worker)
             assert file.read_bytes() == first
 
 
