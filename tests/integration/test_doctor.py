@@ -11,6 +11,7 @@ import pytest
 
 from classes import element
 from services import secret
+from test_errors import closed_port
 
 STATUS = {
     name: 10 + i
@@ -112,16 +113,11 @@ def test_a_name_that_does_not_resolve(doctor, services, spc):
     assert said.of("token", "ok"), "the token has a way of its own"
 
 
-def closed_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def test_nobody_listens(doctor, services, spc):
     words = services.words()
-    words[1] = f"https://127.0.0.1:{closed_port()}/{{vault}}"
-    assert "refused" in doctor(spc(["pw"]), words=words).fails("tcp")
+    with closed_port() as port:
+        words[1] = f"https://127.0.0.1:{port}/{{vault}}"
+        assert "refused" in doctor(spc(["pw"]), words=words).fails("tcp")
 
 
 def test_a_proxy_that_refuses(doctor, services, spc):
