@@ -21,6 +21,7 @@ import machine
 from classes import element
 from machine import wait_until
 from services import numbered, secret
+from warmth import look_without_worker, undisturbed
 
 KILLS = int(os.environ.get("AKVFS_KILLS", "25"))
 
@@ -392,27 +393,14 @@ def test_workers_that_keep_dying(akvfs, services, spc):
 def test_warm_reads_need_no_running_worker(akvfs, services, spc):
     value = secret("w" * 4000)
     services.set_secret("a", value)
-    with akvfs.mount(spc(["a", element("a", alias="d/b")]), "poll_interval=1h") as mount:
-        def look():
-            for name in ("a", "d/b"):
-                fd = os.open(mount / name, os.O_RDONLY)  # open() of python would ask with an ioctl
-                assert os.read(fd, 8192) == value.encode()
-                os.close(fd)
-                os.stat(mount / name)
-            assert sorted(os.listdir(mount.point)) == ["..1", "..data", "a", "d"]
-            assert not os.path.exists(mount / "none")
 
-        look()
-        look()
-        worker = mount.status()["worker_pid"]
-        os.kill(worker, signal.SIGSTOP)
-        try:
-            wait_until(lambda: machine.state_of(worker) == "T", "it is stopped")
-            until = time.monotonic() + 5
-            while time.monotonic() < until:
-                look()
-        finally:
-            os.kill(worker, signal.SIGCONT)
+    def scene():
+        with akvfs.mount(spc(["a", element("a", alias="d/b")]), "poll_interval=1h") as mount:
+            return look_without_worker(mount, seconds=5)
+
+    seen = undisturbed(scene)
+    assert seen["./a"] == seen["./d/b"] == value
+    assert seen["."] == ["..1", "..data", "a", "d"]
 
 
 # --- every way to read ---
