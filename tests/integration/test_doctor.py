@@ -1,5 +1,6 @@
 """akvfs doctor: each step of the way, green and red, with the status of the first red line."""
 
+import base64
 import json
 import socket
 import socketserver
@@ -180,6 +181,14 @@ def test_something_else_answers(doctor, services, spc):
         path="/secrets", status=200, body="<html>sign in</html>", content_type="text/html"
     )
     assert "captive portal" in doctor(spc(["pw"])).fails("vault")
+
+
+def test_a_token_that_says_little(doctor, services, spc):
+    claims = base64.urlsafe_b64encode(b'{"aud":["https://vault.azure.net"]}').decode().rstrip("=")
+    body = {"token_type": "Bearer", "expires_in": 3599, "access_token": f"e30.{claims}.c2ln"}
+    services.fault("*/oauth2/v2.0/token", status=200, body=json.dumps(body), content_type="application/json")
+    text = doctor(spc(["pw"])).of("token", "ok")[0]["text"]
+    assert text == "audience https://vault.azure.net, good for 59 minutes"
 
 
 def test_no_token(doctor, services, spc):
