@@ -13,7 +13,6 @@ import signal
 import subprocess
 import termios
 import threading
-import time
 
 import pytest
 
@@ -21,6 +20,7 @@ import machine
 from classes import element
 from machine import wait_until
 from services import numbered, secret
+from test_stress import stress
 from warmth import look_without_worker, undisturbed
 
 KILLS = int(os.environ.get("AKVFS_KILLS", "25"))
@@ -73,19 +73,7 @@ def drop_caches():
 
 
 def crash(folder, *words, kills=KILLS):
-    point = folder / "mnt"
-    point.mkdir()
-    program = machine.BUILD / "tests" / "stress-crash"
-    done = subprocess.run(
-        [str(program), "--kills", str(kills), *words, str(point)],
-        capture_output=True,
-        text=True,
-        timeout=100 + 2 * kills,
-    )
-    print(done.stdout)
-    assert not machine.mounts_below(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    seen = json.loads(done.stdout.splitlines()[-1])
+    seen = stress(folder, "crash", "--kills", kills, *words)
     assert seen["kills"] == kills and seen["operations"] > 0, seen
     assert (seen["failed"], seen["wrong"]) == (0, 0), seen
     return seen

@@ -163,7 +163,7 @@ Test(rotation_removal, a_removal_that_does_not_come_is_given_up)
 /* --- generations --- */
 
 /* One set of changes, up to where nothing is asked any more but for what goes by it. */
-static void rotate(const char *text)
+static void change(const char *text)
 {
         add("f", text);
         cr_assert_eq(kernel_renames(), 0);
@@ -175,7 +175,7 @@ static void rotate(const char *text)
 
 Test(rotation_removal, the_generation_before_goes_when_its_time_is_up)
 {
-        rotate("new");
+        change("new");
         cr_assert_not(rotation_busy(rotation));
         cr_assert_eq(keeper.idle, 1);
         cr_assert_eq(absent(rig.tree, TREE_ROOT, "..1"), 0);
@@ -194,10 +194,10 @@ Test(rotation_removal, the_generation_before_goes_when_its_time_is_up)
 /* The one between has its time from then on. */
 Test(rotation_removal, a_rotation_meanwhile_takes_the_generation_before)
 {
-        rotate("2");
+        change("2");
         pass(GRACE / 2);
         usec_t second = loop_now(loop);
-        rotate("3");
+        change("3");
         generation_goes("..1");
         rotation_ended(rotation, keeper.seq - 1, 0, "");
         next_timer();
@@ -208,7 +208,7 @@ Test(rotation_removal, a_rotation_meanwhile_takes_the_generation_before)
 
 Test(rotation_removal, a_generation_goes_when_the_file_that_is_renamed_is_in_place)
 {
-        rotate("2");
+        change("2");
         pass(GRACE - USEC_PER_SEC);
         add("f", "3");
         cr_assert_str_eq(keeper.name, "f");
@@ -225,7 +225,7 @@ Test(rotation_removal, a_generation_goes_when_the_file_that_is_renamed_is_in_pla
 
 Test(rotation_removal, a_generation_that_is_not_forgotten_is_asked_for_again)
 {
-        rotate("new");
+        change("new");
         next_timer();
         for (unsigned i = 1; i <= 5; i++) {
                 cr_assert_eq(keeper.away, i);
@@ -242,7 +242,7 @@ Test(rotation_removal, a_generation_that_is_not_forgotten_is_asked_for_again)
 /* The last one's child may have come to it. */
 Test(rotation_removal, a_dead_keepers_heir_is_asked_for_a_generation)
 {
-        rotate("new");
+        change("new");
         next_timer();
         rotation_lost(rotation);
         next_timer();

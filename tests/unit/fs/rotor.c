@@ -45,7 +45,7 @@ static int no_keeper(void *userdata, struct session *s, uint64_t seq, uint64_t i
         return -ENOTCONN;
 }
 
-void rotor_init(void)
+void rotor_start(const char *const *paths, size_t n)
 {
         rig_start(&rig, true, false);
         cr_assert_eq(loop_new(&loop), 0);
@@ -63,10 +63,15 @@ void rotor_init(void)
                 .userdata = &keeper,
                 .grace = GRACE};
         cr_assert_eq(rotation_new(&cfg, &rotation), 0);
-        put_text(rig.tree, "f", "old");
-        put_text(rig.tree, "g", "old");
+        for (size_t i = 0; i < n; i++)
+                put_text(rig.tree, paths[i], "old");
         cr_assert_eq(tree_make_generation(rig.tree, NULL, 0), 0);
         cr_assert_eq(tree_put_data(rig.tree), 0);
+}
+
+void rotor_init(void)
+{
+        rotor_start((const char *const[]){"f", "g"}, 2);
 }
 
 void rotor_fini(void)
