@@ -25,12 +25,12 @@ static enum vault_kind kind_of(const struct spc_object *o)
         return o->type == SPC_SECRET ? VAULT_SECRET : o->type == SPC_KEY ? VAULT_KEY : VAULT_CERT;
 }
 
-static struct vault *vault_of(const struct doctor_parts *parts, const struct spc_object *o)
+static struct vault *vault_of(const struct direct *way, const struct spc_object *o)
 {
-        for (size_t i = 0; i < parts->others.n; i++)
-                if (streq(parts->others.list[i].name, o->vault))
-                        return parts->others.list[i].vault;
-        return parts->vault;
+        for (size_t i = 0; i < way->others.n; i++)
+                if (streq(way->others.list[i].name, o->vault))
+                        return way->others.list[i].vault;
+        return way->vault;
 }
 
 static void finish(struct probe *p, const struct err *error)
@@ -90,10 +90,10 @@ static void on_names(
         finish(p, error);
 }
 
-static void start(const struct doctor_parts *parts, struct probe *p, size_t *waiting)
+static void start(const struct direct *way, struct probe *p, size_t *waiting)
 {
         const struct spc_object *o = p->selector ? &p->selector->like : p->object;
-        struct vault *v = vault_of(parts, o);
+        struct vault *v = vault_of(way, o);
         int r;
 
         p->waiting = waiting;
@@ -176,7 +176,7 @@ static void tell(const struct probe *p, struct doctor_report *r)
 }
 
 void doctor_check_objects(
-        const struct doctor_parts *parts, const struct spc_class *class, struct doctor_report *r)
+        const struct direct *way, const struct spc_class *class, struct doctor_report *r)
 {
         size_t n = class->n_objects + class->n_selectors, waiting = 0;
         struct probe *probes = calloc(n + 1, sizeof *probes);
@@ -187,10 +187,10 @@ void doctor_check_objects(
                         probes[i].object = &class->objects[i];
                 else
                         probes[i].selector = &class->selectors[i - class->n_objects];
-                start(parts, &probes[i], &waiting);
+                start(way, &probes[i], &waiting);
         }
         while (e >= 0 && waiting > 0)
-                e = loop_turn(parts->loop, USEC_INFINITY);
+                e = loop_turn(way->loop, USEC_INFINITY);
         for (size_t i = 0; probes && i < n; i++) {
                 if (probes[i].done)
                         tell(&probes[i], r);
