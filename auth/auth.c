@@ -307,10 +307,8 @@ static void slot_step(struct slot *s)
                         slot_fetch(s);
                 if (!s->fetch) {
                         struct err error = {0};
-                        const struct err *shown = &error;
-                        if (err_copy(&error, &s->error) < 0)
-                                err_set_cause(&error, ERR_LOCAL, -ENOMEM, "not enough memory");
-                        slot_answer(s, NULL, shown);
+                        (void)err_copy(&error, &s->error);
+                        slot_answer(s, NULL, &error);
                         err_done(&error);
                 }
         }

@@ -205,11 +205,7 @@ static void fail(struct key *k, const struct err *e, bool quiet)
 
         if (!k->failed)
                 k->failing_since = loop_now(c->loop);
-        if (err_copy(&k->error, e) < 0) {
-                err_done(&k->error);
-                k->error.code = e->code;
-                k->error.cause = e->cause;
-        }
+        (void)err_copy(&k->error, e);
         k->failed = true;
         k->failures++;
         c->failures++;

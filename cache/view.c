@@ -41,11 +41,7 @@ static void on_source(void *userdata, const struct cache_state *state)
 
         s->tried = true;
         s->refreshing = false;
-        err_done(&s->error);
-        if (state->error && err_copy(&s->error, state->error) < 0) {
-                s->error.code = state->error->code;
-                s->error.cause = state->error->cause;
-        }
+        (void)err_copy(&s->error, state->error);
         if (s == en->list) {
                 if (state->versions)
                         history_select(en, state->versions);

@@ -38,8 +38,7 @@ static void finish(struct probe *p, const struct err *error)
         p->call = NULL;
         p->done = true;
         --*p->waiting;
-        if (error && err_copy(&p->error, error) < 0)
-                err_set_cause(&p->error, error->cause, error->code, "out of memory");
+        (void)err_copy(&p->error, error);
 }
 
 static void on_object(void *userdata, const struct vault_answer *answer)

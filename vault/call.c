@@ -98,8 +98,7 @@ static int no_token(const struct vault_call *c, const struct http_response *resp
 {
         struct vault_error_info info = info_of(c);
 
-        if (err_copy(e, &resp->error) < 0)
-                err_set_cause(e, resp->error.cause, resp->error.code, "no token");
+        (void)err_copy(e, &resp->error);
         info.identity = NULL;
         return vault_error_frame(&info, resp->error.code, e);
 }
