@@ -55,8 +55,8 @@ static void on_object(void *userdata, const struct vault_answer *answer)
         finish(p, answer->error);
 }
 
-static void on_versions(
-        void *userdata, const struct vault_version *versions, size_t n, const struct err *error)
+static void on_versions(void *userdata, const struct vault_version *versions, size_t n,
+        const struct err *error, unsigned retry_after)
 {
         struct probe *p = userdata;
 
