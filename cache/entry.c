@@ -32,9 +32,7 @@ void entry_done(struct entry *en)
 {
         entry_close(en);
         shown_free(en->shown, en->n_shown);
-        for (size_t i = 0; i < en->n_away; i++)
-                free(en->away[i]);
-        free(en->away);
+        entry_forget_away(en);
         err_done(&en->select_error);
         err_done(&en->show_error);
         err_done(&en->taken_error);

@@ -101,18 +101,21 @@ static int remember_paths(struct entry *en)
                 if (!paths[have])
                         break;
         }
-        if (have < n) {
-                while (have > 0)
-                        free(paths[--have]);
-                free(paths);
-                return -ENOMEM;
-        }
+        en->away = paths;
+        en->n_away = have;
+        if (have == n)
+                return 0;
+        entry_forget_away(en);
+        return -ENOMEM;
+}
+
+void entry_forget_away(struct entry *en)
+{
         for (size_t i = 0; i < en->n_away; i++)
                 free(en->away[i]);
         free(en->away);
-        en->away = paths;
-        en->n_away = n;
-        return 0;
+        en->away = NULL;
+        en->n_away = 0;
 }
 
 bool entry_is_taken(struct entry *en)
@@ -128,6 +131,7 @@ bool entry_is_taken(struct entry *en)
                 if (en->taken != VIEW_FINE)
                         log_info("object %s: is shown again", en->object->file);
                 en->taken = VIEW_FINE;
+                entry_forget_away(en);
                 err_done(&en->taken_error);
                 return false;
         }
@@ -143,6 +147,8 @@ bool entry_is_taken(struct entry *en)
                 r = view_replace(en, NULL, 0, &e);
         if (r < 0) {
                 en->taken = before;
+                if (before == VIEW_FINE)
+                        entry_forget_away(en);
                 log_error("object %s: is %s but cannot be taken away: %s", en->object->file,
                         view_trouble_name(t), strerror(-r));
                 return false;

@@ -144,11 +144,7 @@ int view_replace(struct entry *en, struct shown *now, size_t n, struct err *e)
         }
 
         /* Room first: nothing below can fail. */
-        /* What the policy takes away is reported by who took it. */
-        bool taken = en->taken != VIEW_FINE;
-        size_t total = v->n_files - old_n + n, vanish = 0;
-        for (size_t i = 0; i < old_n && !taken; i++)
-                vanish += !shown_has(now, n, en->shown[i].file->path);
+        size_t total = v->n_files - old_n + n;
         if (total > v->files_size) {
                 struct view_file **p = realloc(
                         v->files, MAX(total, 2 * v->files_size) * sizeof(struct view_file *));
@@ -157,20 +153,12 @@ int view_replace(struct entry *en, struct shown *now, size_t n, struct err *e)
                 v->files = p;
                 v->files_size = MAX(total, 2 * v->files_size);
         }
-        if (vanish > 0) {
-                struct gone *p = reallocarray(v->gone, v->n_gone + vanish, sizeof *p);
-                if (!p)
+        /* What the policy takes away is reported by who took it; what is still shown when memory
+         * ends here is not reported. */
+        for (size_t i = 0; i < old_n && en->taken == VIEW_FINE; i++)
+                if (!shown_has(now, n, en->shown[i].file->path) &&
+                        view_gone(v, en->shown[i].file->path, false) < 0)
                         return err_set_cause(e, ERR_LOCAL, -ENOMEM, "memory is short");
-                v->gone = p;
-                for (size_t i = 0; i < old_n; i++) {
-                        if (shown_has(now, n, en->shown[i].file->path))
-                                continue;
-                        char *path = strdup(en->shown[i].file->path);
-                        if (!path)
-                                return err_set_cause(e, ERR_LOCAL, -ENOMEM, "memory is short");
-                        v->gone[v->n_gone++] = (struct gone){path, false};
-                }
-        }
 
         v->bytes = others + new_bytes;
         struct shown *old = en->shown;

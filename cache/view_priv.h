@@ -65,7 +65,7 @@ struct entry {
 
         enum view_trouble taken; /* why the policy took its files away, or VIEW_FINE */
         struct err taken_error;  /* the same in words, where the vault said nothing */
-        char **away;             /* the paths it took away */
+        char **away;             /* the paths it took away; none while it is VIEW_FINE */
         size_t n_away;
 };
 
@@ -159,6 +159,7 @@ bool view_file_is(const struct view_file *f, const struct vault_object *o, const
 int policy_open(struct view *v); /* makes v->expiry */
 void policy_watch_expiry(struct view *v);
 enum view_trouble entry_trouble(const struct entry *en);
+void entry_forget_away(struct entry *en);
 /* Takes its files away when the policy says so; true when it has none by that. */
 bool entry_is_taken(struct entry *en);
 /* It may be missing, and is. */
