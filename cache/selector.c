@@ -30,12 +30,11 @@ static bool takes(const struct spc_selector *spec, const struct vault_listed *o)
 
 static const char *who_has(const struct selector *s, const char *path)
 {
-        struct entry *const *entries;
-        size_t n = view_entries(s->view, &entries);
+        const struct view *v = s->view;
 
-        for (size_t i = 0; i < n; i++)
-                if (entries[i]->selector != s && names_clash(entries[i]->object->file, path))
-                        return entries[i]->object->name;
+        for (size_t i = 0; i < v->n_entries; i++)
+                if (v->entries[i]->selector != s && names_clash(v->entries[i]->object->file, path))
+                        return v->entries[i]->object->name;
         return NULL;
 }
 
@@ -77,11 +76,11 @@ static int choose(const struct selector *s, const struct vault_names *names,
         struct wanted **ret_list, size_t *ret_n, struct err *e)
 {
         const struct spc_selector *spec = s->spec;
-        struct entry *const *entries;
-        size_t others = view_entries(s->view, &entries), taken = 0, n = 0;
+        const struct view *v = s->view;
+        size_t others = 0, taken = 0, n = 0;
 
-        for (size_t i = 0, all = others; i < all; i++)
-                others -= entries[i]->selector == s;
+        for (size_t i = 0; i < v->n_entries; i++)
+                others += v->entries[i]->selector != s;
         for (size_t i = 0; i < names->n; i++)
                 taken += takes(spec, &names->list[i]);
         if (taken > spec->max || taken + others > VIEW_OBJECTS_MAX) {
@@ -120,11 +119,10 @@ static bool is_wanted(const struct wanted *list, size_t n, const char *name)
 
 static bool is_there(const struct selector *s, const char *name)
 {
-        struct entry *const *entries;
-        size_t n = view_entries(s->view, &entries);
+        const struct view *v = s->view;
 
-        for (size_t i = 0; i < n; i++)
-                if (entries[i]->selector == s && streq(entries[i]->object->name, name))
+        for (size_t i = 0; i < v->n_entries; i++)
+                if (v->entries[i]->selector == s && streq(v->entries[i]->object->name, name))
                         return true;
         return false;
 }
@@ -152,11 +150,8 @@ static int add(struct selector *s, const struct wanted *w)
 
 static void drop_others(struct selector *s, const struct wanted *list, size_t n)
 {
-        struct entry *const *entries;
-        size_t i = view_entries(s->view, &entries);
-
-        while (i-- > 0) {
-                struct entry *en = entries[i];
+        for (size_t i = s->view->n_entries; i-- > 0;) {
+                struct entry *en = s->view->entries[i];
 
                 if (en->selector != s || is_wanted(list, n, en->object->name))
                         continue;
@@ -203,8 +198,8 @@ static void on_names(void *userdata, const struct cache_state *state)
 
 int selector_open(struct selector *s)
 {
-        return cache_subscribe_names(view_cache(s->view), s->vault, view_kind(s->spec->like.type),
-                view_interval(s->view), on_names, s, &s->sub);
+        return cache_subscribe_names(s->view->cache, s->vault, view_kind(s->spec->like.type),
+                s->view->poll_interval, on_names, s, &s->sub);
 }
 
 void selector_done(struct selector *s)

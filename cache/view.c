@@ -1,28 +1,5 @@
-#include "cache/view.h"
-
 #include "cache/alarm.h"
 #include "cache/view_priv.h"
-#include <assert.h>
-
-struct cache *view_cache(const struct view *v)
-{
-        return v->cache;
-}
-
-const struct view_policy *view_get_policy(const struct view *v)
-{
-        return &v->policy;
-}
-
-usec_t view_interval(const struct view *v)
-{
-        return v->poll_interval;
-}
-
-const struct view_shape *view_shape(const struct view *v)
-{
-        return &v->shape;
-}
 
 /* What arrives in one turn of the loop is reported together: timers that are due now run before
  * this one, and the answers of the descriptors before all timers. */
@@ -203,12 +180,6 @@ void view_empty(struct view *v)
         loop_timer_free(v->expiry);
         err_done(&v->failure);
         *v = (struct view){.reporting = v->reporting, .closed = true};
-}
-
-size_t view_entries(const struct view *v, struct entry *const **ret)
-{
-        *ret = v->entries;
-        return v->n_entries;
 }
 
 int view_add(struct view *v, struct entry *en)

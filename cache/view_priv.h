@@ -11,8 +11,8 @@
  * entry's files move on together: when all its members are there and all of them can be rendered,
  * else not at all.
  *
- * Nothing here calls the view's events but the report in view.c, from a timer of its own: so a
- * callback of the cache never runs a user's code, and a user's code never runs inside one.
+ * Nothing here calls the view's events but view_report.c, from a timer of its own: so a callback of
+ * the cache never runs a user's code, and a user's code never runs inside one.
  */
 #pragma once
 
@@ -115,23 +115,17 @@ struct view {
 
 /* view_report.c */
 void view_on_report(void *userdata); /* the report timer's */
+/* To be reported as gone, or as refused. */
+int view_gone(struct view *v, const char *path, bool denied);
 void view_forget_gone(struct view *v);
 
 /* view.c */
 void view_empty(struct view *v); /* nothing but the struct itself is left */
-struct cache *view_cache(const struct view *v);
-const struct view_shape *view_shape(const struct view *v);
-const struct view_policy *view_get_policy(const struct view *v);
-usec_t view_interval(const struct view *v);
 void view_report_soon(struct view *v);
 /* One more entry, opened; *en is taken over, also on failure. */
 int view_add(struct view *v, struct entry *en);
 /* Its files are reported as gone. -ENOMEM: nothing has happened. */
 int view_drop(struct view *v, struct entry *en);
-/* All of them; borrowed until one is added or dropped. */
-size_t view_entries(const struct view *v, struct entry *const **ret);
-/* To be reported as gone, or as refused. */
-int view_gone(struct view *v, const char *path, bool denied);
 /* One more subscription: to `version`, or with NULL to the list of versions. */
 int source_new(struct entry *en, const char *version, struct source **ret);
 struct source *source_free(struct source *s);
@@ -178,7 +172,6 @@ const struct err *selector_error(const struct selector *s);
 struct entry *entry_free(struct entry *en);
 int entry_open(struct entry *en);
 void entry_close(struct entry *en); /* unsubscribes; what is shown stays */
-void entry_done(struct entry *en);
 /* Shows what the members hold, if all of them are there. */
 void entry_update(struct entry *en);
 /* Everything it subscribes to was answered at least once, and nobody waits for a refresh of it. */
