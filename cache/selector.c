@@ -16,16 +16,13 @@ static void wanted_free(struct wanted *list, size_t n)
         free(list);
 }
 
-static bool takes(const struct spc_selector *spec, const struct vault_listed *o)
+bool view_selects(const struct spc_selector *s, const struct vault_listed *o)
 {
-        if (!spc_selector_takes(spec, o->name))
-                return false;
-        if (!*spec->tag)
-                return true;
-        for (size_t i = 0; i < o->n_tags; i++)
-                if (spc_selector_takes_tag(spec, o->tags[i].name, o->tags[i].value))
-                        return true;
-        return false;
+        bool tagged = !*s->tag;
+
+        for (size_t i = 0; i < o->n_tags && !tagged; i++)
+                tagged = spc_selector_takes_tag(s, o->tags[i].name, o->tags[i].value);
+        return tagged && spc_selector_takes(s, o->name);
 }
 
 static const char *who_has(const struct selector *s, const char *path)
@@ -82,7 +79,7 @@ static int choose(const struct selector *s, const struct vault_names *names,
         for (size_t i = 0; i < v->n_entries; i++)
                 others += v->entries[i]->selector != s;
         for (size_t i = 0; i < names->n; i++)
-                taken += takes(spec, &names->list[i]);
+                taken += view_selects(spec, &names->list[i]);
         if (taken > spec->max || taken + others > VIEW_OBJECTS_MAX) {
                 err_set_cause(e, ERR_USAGE, -E2BIG,
                         "%zu objects of vault %s are chosen, and at most %zu can be shown", taken,
@@ -95,7 +92,7 @@ static int choose(const struct selector *s, const struct vault_names *names,
         if (!list)
                 return err_set_cause(e, ERR_LOCAL, -ENOMEM, "memory is short");
         for (size_t i = 0; i < names->n; i++) {
-                if (!takes(spec, &names->list[i]))
+                if (!view_selects(spec, &names->list[i]))
                         continue;
                 int r = want(s, &names->list[i], list, n, e);
                 if (r < 0) {

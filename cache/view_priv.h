@@ -141,7 +141,6 @@ bool shown_has(const struct shown *list, size_t n, const char *path);
 int entry_check_names(const struct entry *en, const struct shown *now, size_t n, struct err *e);
 
 /* view_file.c */
-enum vault_kind view_kind(enum spc_type type);
 /* index: of the version in a history, or -1; suffix: of one file among several, or "". */
 int view_file_path(const struct spc_object *so, int index, const char *suffix, char **ret);
 int view_file_new(const struct spc_object *so, const char *path, const struct vault_object *o,

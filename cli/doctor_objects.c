@@ -20,11 +20,6 @@ struct probe {
         size_t n_versions, n_listed, n_chosen;
 };
 
-static enum vault_kind kind_of(const struct spc_object *o)
-{
-        return o->type == SPC_SECRET ? VAULT_SECRET : o->type == SPC_KEY ? VAULT_KEY : VAULT_CERT;
-}
-
 static struct vault *vault_of(const struct direct *way, const struct spc_object *o)
 {
         for (size_t i = 0; i < way->others.n; i++)
@@ -69,22 +64,13 @@ static void on_versions(void *userdata, const struct vault_version *versions, si
                         spc_type_name(p->object->type), p->object->name);
 }
 
-static bool takes(const struct spc_selector *s, const struct vault_listed *o)
-{
-        bool tagged = !*s->tag;
-
-        for (size_t i = 0; i < o->n_tags && !tagged; i++)
-                tagged = spc_selector_takes_tag(s, o->tags[i].name, o->tags[i].value);
-        return tagged && spc_selector_takes(s, o->name);
-}
-
 static void on_names(
         void *userdata, struct vault_names *names, const struct err *error, unsigned retry_after)
 {
         struct probe *p = userdata;
 
         for (size_t i = 0; names && i < names->n; i++)
-                p->n_chosen += takes(p->selector, &names->list[i]);
+                p->n_chosen += view_selects(p->selector, &names->list[i]);
         p->n_listed = names ? names->n : 0;
         finish(p, error);
 }
@@ -97,11 +83,11 @@ static void start(const struct direct *way, struct probe *p, size_t *waiting)
 
         p->waiting = waiting;
         if (p->selector)
-                r = vault_list_names(v, kind_of(o), on_names, p, &p->call);
+                r = vault_list_names(v, view_kind(o->type), on_names, p, &p->call);
         else if (o->history > 1)
-                r = vault_list_versions(v, kind_of(o), o->name, on_versions, p, &p->call);
+                r = vault_list_versions(v, view_kind(o->type), o->name, on_versions, p, &p->call);
         else
-                r = vault_get(v, kind_of(o), o->name, o->version, on_object, p, &p->call);
+                r = vault_get(v, view_kind(o->type), o->name, o->version, on_object, p, &p->call);
         if (r == 0) {
                 ++*waiting;
                 return;
