@@ -4,6 +4,8 @@
 
 #include "auth/jwt.h"
 #include "base/json.h"
+#include "base/wipe.h"
+#include "support/memory.h"
 #include "support/server.h"
 #include "support/signer.h"
 
@@ -201,6 +203,21 @@ Test(assertion, for_entra)
         cr_assert(signature_is_good(jwt, true));
         strchr(jwt, '.')[1] = 'f'; /* was the e of eyJ */
         cr_assert_not(signature_is_good(jwt, true));
+}
+
+/* For ten minutes it is as good as the key. */
+Test(assertion, nothing_is_left_of_the_signature, .disabled = !TEST_MEMORY_SEARCH)
+{
+        char *jwt = sign(false, false);
+        unsigned char masked[64];
+
+        /* from within: the first bytes of a freed block are overwritten */
+        const char *signature = strrchr(jwt, '.') + 100;
+        for (size_t i = 0; i < sizeof masked; i++)
+                masked[i] = (unsigned char)signature[i] ^ TEST_MASK;
+        cr_assert_eq(test_memory_count(masked, sizeof masked), 1);
+        erase_and_free(jwt);
+        cr_assert_eq(test_memory_count(masked, sizeof masked), 0);
 }
 
 Test(assertion, for_ad_fs)
