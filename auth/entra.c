@@ -114,15 +114,7 @@ int auth_entra_request(
                 auth_request_done(&q);
                 return r;
         }
-        *ret = q;
-        ret->request = (struct http_request){
-                .method = "POST",
-                .url = ret->url,
-                .headers = ret->headers,
-                .body = ret->body,
-                .body_len = strlen(ret->body),
-                .endpoint = &ret->endpoint,
-        };
+        auth_request_finish(&q, ret);
         return 0;
 }
 
