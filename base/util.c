@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/wipe.h"
 
@@ -154,6 +155,14 @@ int random_bytes(void *p, size_t n)
                 n -= (size_t)got;
         }
         return 0;
+}
+
+int64_t monotonic_ms(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 int signals_fd(const int *signals, size_t n)

@@ -96,6 +96,10 @@ int write_all(int fd, const void *data, size_t len);
 /* n cryptographically random bytes (getrandom). 0 or negative errno. */
 int random_bytes(void *p, size_t n);
 
+/* Since some moment in the past; goes on whatever happens to the wall clock. For waits without a
+ * loop (base/loop.h has its own clock). */
+int64_t monotonic_ms(void);
+
 /* Blocks these signals in this thread, and those that it starts later, and returns a descriptor
  * that they are read from (signalfd(2); non-blocking). Negative errno. */
 int signals_fd(const int *signals, size_t n);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <time.h>
 
 Test(util, taking_leaves_empty)
 {
@@ -159,6 +160,17 @@ Test(util, random_and_hex)
         cr_assert_str_eq(hex, "00af10");
         hex_encode(NULL, 0, hex);
         cr_assert_str_eq(hex, "");
+}
+
+Test(util, monotonic_time_is_in_milliseconds)
+{
+        int64_t before = monotonic_ms();
+        struct timespec pause = {.tv_nsec = 20000000};
+
+        while (nanosleep(&pause, &pause) < 0)
+                ;
+        int64_t passed = monotonic_ms() - before;
+        cr_assert(passed >= 20 && passed < 20000, "%lld", (long long)passed);
 }
 
 Test(util, hex_digits)
