@@ -70,6 +70,22 @@ int parse_u64(const char *s, uint64_t max, uint64_t *ret)
         return 0;
 }
 
+int path_make_absolute(char **path)
+{
+        char *full;
+
+        if (!*path || **path == '/')
+                return 0;
+        _cleanup_free_ char *cwd = getcwd(NULL, 0);
+        if (!cwd)
+                return -errno;
+        if (xasprintf(&full, "%s/%s", cwd, *path) < 0)
+                return -ENOMEM;
+        free(*path);
+        *path = full;
+        return 0;
+}
+
 int read_whole_file(const char *path, size_t max, char **ret, size_t *ret_len)
 {
         _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);

@@ -86,6 +86,10 @@ int xasprintf(char **ret, const char *fmt, ...) _printf_(2, 3);
 /* Strict decimal, no sign, no white space. -EINVAL or -ERANGE (above max). */
 int parse_u64(const char *s, uint64_t max, uint64_t *ret);
 
+/* A path of malloc(3), or NULL, which stays: put behind the working directory unless it begins with
+ * a slash. On failure it is as it was. */
+int path_make_absolute(char **path);
+
 /* The whole of a file, at most max bytes (more is -EFBIG), NUL-terminated behind *ret_len bytes.
  * The caller frees; the buffer may hold a secret, so use erase_and_free where it does. */
 int read_whole_file(const char *path, size_t max, char **ret, size_t *ret_len);

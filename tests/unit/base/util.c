@@ -80,6 +80,27 @@ static char *make_file(size_t size)
         return path;
 }
 
+Test(util, path_make_absolute)
+{
+        _cleanup_free_ char *none = NULL, *whole = strdup("/a"), *part = strdup("a/b");
+        char gone[] = "/tmp/akvfs-util-XXXXXX";
+
+        cr_assert_eq(chdir("/tmp"), 0);
+        cr_assert_eq(path_make_absolute(&none), 0);
+        cr_assert_null(none);
+        cr_assert_eq(path_make_absolute(&whole), 0);
+        cr_assert_str_eq(whole, "/a");
+        cr_assert_eq(path_make_absolute(&part), 0);
+        cr_assert_str_eq(part, "/tmp/a/b");
+
+        _cleanup_free_ char *nowhere = strdup("x");
+        cr_assert_not_null(mkdtemp(gone));
+        cr_assert_eq(chdir(gone), 0);
+        cr_assert_eq(rmdir(gone), 0);
+        cr_assert_eq(path_make_absolute(&nowhere), -ENOENT);
+        cr_assert_str_eq(nowhere, "x");
+}
+
 Test(util, read_whole_file_of_any_size)
 {
         static const size_t sizes[] = {0, 1, 4095, 4096, 4097, 100000};
