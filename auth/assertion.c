@@ -138,18 +138,6 @@ int jwt_signer_new(const void *data, size_t len, const char *password, struct jw
         return 0;
 }
 
-void jwt_signer_thumbprint(const struct jwt_signer *s, char out[static 41])
-{
-        unsigned char digest[EVP_MAX_MD_SIZE] = {0};
-        unsigned len = 0;
-
-        (void)X509_digest(s->certificate, EVP_sha1(), digest, &len);
-        hex_encode(digest, 20, out);
-        for (char *p = out; *p; p++)
-                if (*p >= 'a')
-                        *p = (char)(*p - 'a' + 'A');
-}
-
 /* --- signing --- */
 
 static bool add_x5c(cJSON *header, const X509 *x)

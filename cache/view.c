@@ -160,7 +160,7 @@ size_t view_files(const struct view *v, struct view_file *const **ret)
 /* --- the view --- */
 
 /* Leaves an empty struct: what the caller lent or shares (class, vault, cache) may go at once. */
-void view_empty(struct view *v)
+static void view_empty(struct view *v)
 {
         struct waiter *w;
 

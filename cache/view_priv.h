@@ -120,7 +120,6 @@ int view_gone(struct view *v, const char *path, bool denied);
 void view_forget_gone(struct view *v);
 
 /* view.c */
-void view_empty(struct view *v); /* nothing but the struct itself is left */
 void view_report_soon(struct view *v);
 /* One more entry, opened; *en is taken over, also on failure. */
 int view_add(struct view *v, struct entry *en);
