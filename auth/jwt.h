@@ -48,5 +48,3 @@ struct jwt_request {
 };
 /* A signed assertion, good for ten minutes. Wiped by the caller. */
 int jwt_sign(const struct jwt_signer *s, const struct jwt_request *r, char **ret);
-/* SHA-1 of the certificate as Entra shows it ("thumbprint"): upper-case hex. */
-void jwt_signer_thumbprint(const struct jwt_signer *s, char out[static 41]);

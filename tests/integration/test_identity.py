@@ -277,6 +277,15 @@ def test_a_service_that_starts_again_reads_it(akvfs, services, spc, sent, worklo
     assert len(sent()) == 2
 
 
+def test_commands_that_mount_nothing_read_it_too(akvfs, services, spc, workload):
+    path = akvfs.class_file(spc(["pw"]))
+    services.set_secret("pw", "what is asked for")
+    assert akvfs.run("get", path, "pw", *services.words(), env=workload).out == "what is asked for"
+    done = akvfs.run("doctor", path, "--json", *services.words(), env=workload)
+    token = [c for c in json.loads(done.out)["checks"] if c["check"] == "token"]
+    assert (done.returncode, token[0]["state"]) == (0, "ok"), done.out
+
+
 def test_a_token_that_nobody_trusts_is_shown_beside_what_is_required(akvfs, services, spc, workload):
     token = workload["AZURE_FEDERATED_TOKEN_FILE"]
     text = federated_token(subject="system:serviceaccount:prod:other")

@@ -207,6 +207,9 @@ def test_nothing_is_there_to_upgrade(akvfs, folder):
     assert done.returncode == 1 and "nothing is mounted" in done.err
     done = akvfs.run("upgrade", folder)
     assert done.returncode == 1 and str(folder) in done.err
+    for words in (["--binary", folder / "gone"], [folder / "gone"]):
+        done = akvfs.run("upgrade", *words)
+        assert done.returncode == 1 and "/gone" in done.err and "mounted" not in done.err
 
 
 def test_only_root_and_who_mounted_may_ask(akvfs, services, spc, user, newer):
