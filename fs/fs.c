@@ -176,7 +176,10 @@ int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e)
         }
         struct snapshot_config snapshot = {
                 .hand_over = hand_over, .outdated = on_outdated, .userdata = fs};
-        struct notifier_config notifier = {.loop = l, .ask = ask_invalidate, .userdata = fs};
+        struct notifier_config notifier = {.loop = l,
+                .ask = ask_invalidate,
+                .userdata = fs,
+                .first_seq = (uint64_t)fs->epoch << 32};
         r = keeper_client_new(l, keeper_fd, on_answer, fs, &fs->keeper);
         if (r == 0) {
                 keeper_client_set_heir(fs->keeper, fs_adopt_heir(adoption));

@@ -164,6 +164,7 @@ int notifier_new(const struct notifier_config *cfg, struct notifier **ret)
         if (!n)
                 return -ENOMEM;
         n->cfg = *cfg;
+        n->seq = cfg->first_seq;
         n->last = &n->first;
         pthread_mutex_init(&n->lock, NULL);
         n->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

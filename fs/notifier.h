@@ -27,6 +27,7 @@ struct notifier_config {
          * -ENODEV: the connection is over. -ENOTCONN: there is no keeper. */
         int (*ask)(void *userdata, struct session *s, uint64_t seq, uint64_t id, bool attributes);
         void *userdata;
+        uint64_t first_seq; /* numbers what is asked for from here: no two workers use the same */
 };
 int notifier_new(const struct notifier_config *cfg, struct notifier **ret);
 void notifier_free(struct notifier *n); /* asks for nothing more */
