@@ -161,6 +161,9 @@ static bool on_worker(struct keeper *k)
         case KEEPER_WARM:
                 keeper_on_rename(k, &m);
                 break;
+        case KEEPER_INVALIDATE:
+                keeper_on_invalidate(k, &m, fd);
+                break;
         case KEEPER_UNMOUNT:
                 on_unmount(k, &m);
                 break;
