@@ -498,6 +498,7 @@ static int finish(struct keeper *k)
 {
         guardian_end(&k->guardian);
         keeper_standby_end(&k->standby);
+        keeper_binds_stop(&k->binds);
         if (k->upgrade.over) {
                 keeper_release(k);
                 return KEEPER_HANDED_OVER;
