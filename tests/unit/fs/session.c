@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "tests/unit/fs/support.h"
@@ -305,8 +306,13 @@ Test(session, one_too_many_for_a_process_is_told_as_that)
         size_t n = 0, freed = 0;
         const struct session_config cfg = {
                 .tree = make_tree(), .label = "x", .events = &events, .userdata = &freed};
+        struct rlimit limit;
         int r = 0;
 
+        /* As the keeper raises it for its workers. */
+        cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        limit.rlim_cur = limit.rlim_max;
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
         while (r == 0) {
                 int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
