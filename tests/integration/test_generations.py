@@ -79,9 +79,10 @@ def test_watchers_of_kubernetes_volumes_see_each(pair, services, akvfs, watch):
     for number in range(2, 6):
         values = rotate(pair, services, akvfs, str(number))
         wait_until(lambda: read_all(pair / "..data") == values, "..data shows both")
-    generation = pair.status()["generation"]
-    folder.wait_for("MOVED_TO", "..data", count=generation - 1)
-    assert folder.count("MOVED_TO", "..data") == generation - 1
+        folder.wait_for("MOVED_TO", "..data", count=number - 1)
+    # A refresh may see the one object before the other, and then shows two generations, or, when
+    # the second is there before the first is in place, the second alone.
+    assert folder.count("MOVED_TO", "..data") <= pair.status()["generation"] - 1
 
 
 def test_data_is_warm(pair):

@@ -14,12 +14,33 @@ def requests(mount):
     return mount.status()["fuse_requests"]
 
 
+def caches_dropped():
+    """How often somebody on this machine had the kernel drop its caches (proc_vmstat(5))."""
+    with open("/proc/vmstat", encoding="ascii") as f:
+        return [line for line in f if line.startswith("drop_")]
+
+
+def requests_during(mount, work):
+    """What the work made the kernel ask. When a neighbour had all caches dropped since the mount was
+    warmed, the kernel asks again, which says nothing of ours: then it is done once more."""
+    dropped = mount.caches_dropped
+    while True:
+        before = requests(mount)
+        work()
+        asked = requests(mount) - before
+        if caches_dropped() == dropped:
+            return asked
+        dropped = caches_dropped()
+        work()
+
+
 @pytest.fixture
 def warm(akvfs, services, spc):
     """A mount with a file of 4 KiB, everything looked at once."""
     services.set_secret("page", secret("p" * 4096)[:4096])
     services.set_secret("inner", secret())
     with akvfs.mount(spc([element("page"), element("inner", alias="folder/inner")]), "poll_interval=1h") as mount:
+        mount.caches_dropped = caches_dropped()
         for _ in range(2):
             assert len(mount.read("page")) == 4096
             os.stat(mount / "page")
@@ -31,12 +52,14 @@ def warm(akvfs, services, spc):
 
 def test_warm_opens_send_no_request(warm):
     path = str(warm / "page")
-    before = requests(warm)
-    for _ in range(ROUNDS):
-        fd = os.open(path, os.O_RDONLY)
-        os.read(fd, 4096)
-        os.close(fd)
-    assert requests(warm) == before
+
+    def opens():
+        for _ in range(ROUNDS):
+            fd = os.open(path, os.O_RDONLY)
+            os.read(fd, 4096)
+            os.close(fd)
+
+    assert requests_during(warm, opens) == 0
 
 
 @pytest.mark.parametrize(
@@ -51,10 +74,11 @@ def test_warm_opens_send_no_request(warm):
     ids=["stat", "readdir", "readdir-below", "absent", "access"],
 )
 def test_warm_looks_send_no_request(warm, look):
-    before = requests(warm)
-    for _ in range(10_000):
-        look(warm.point)
-    assert requests(warm) == before
+    def looks():
+        for _ in range(10_000):
+            look(warm.point)
+
+    assert requests_during(warm, looks) == 0
 
 
 def test_warm_again_after_a_rotation(warm, services, akvfs):
