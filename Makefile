@@ -66,7 +66,7 @@ format:
 .PHONY: bench
 bench: all
 	$(deps) bench
-	@cmake --build --preset release -j $(JOBS) --target stress-many stress-rotate stress-crash
+	@cmake --build --preset release -j $(JOBS) --target stress-many stress-rotate stress-crash stress-pair
 	@tests/tools/apart tests/bench/run
 
 .PHONY: fuzz

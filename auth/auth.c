@@ -12,12 +12,9 @@
 #include "auth/auth.h"
 
 #include <assert.h>
-#include <openssl/evp.h>
-#include <stdio.h>
-#include <strings.h>
 #include <sys/queue.h>
 
-#include "auth/mode.h"
+#include "auth/fetch.h"
 #include "base/log.h"
 #include "base/wipe.h"
 
@@ -58,7 +55,7 @@ struct slot {
         usec_t retry_at;  /* nothing is sent before, after a failure */
         unsigned failures;
 
-        struct http_call *call;
+        struct auth_fetch *fetch;
         struct loop_timer *step;   /* a waiter is to be answered */
         struct loop_timer *expire; /* the token's end */
         struct waits waits;
@@ -78,6 +75,7 @@ struct auth {
 struct auths {
         struct loop *loop;
         struct http_client *http;
+        struct auth_helper *helper;
         struct auth *first;
 };
 
@@ -88,6 +86,9 @@ static void slot_step(struct slot *s);
 void auth_request_done(struct auth_request *q)
 {
         free(q->url);
+        free(q->host);
+        free(q->connect_to);
+        erase_and_free(q->header);
         erase_and_free(q->body);
         *q = (struct auth_request){0};
 }
@@ -131,7 +132,7 @@ static void slot_free(struct slot *s)
         if (!s)
                 return;
         assert(TAILQ_EMPTY(&s->waits)); /* a wait holds its identity */
-        http_cancel(s->call);
+        auth_fetch_cancel(s->fetch);
         if (s->expire)
                 slot_drop_token(s);
         loop_timer_free(s->step);
@@ -224,34 +225,17 @@ static void slot_take_token(struct slot *s, struct sec *token, int64_t lifetime)
         (void)loop_timer_at(s->expire, now + life);
 }
 
-static void on_answer(void *userdata, struct http_response *resp)
+static void on_fetched(void *userdata, struct auth_fetched *result)
 {
         struct slot *s = userdata;
-        struct auth *a = s->auth;
-        struct loop *l = a->auths->loop;
-        struct sec *token = NULL;
-        struct err error = {0};
-        int64_t lifetime = 0;
 
-        s->call = NULL;
-        a->requests += resp->tries;
-        int r = resp->status == 200 || resp->status == 201 ? 0 : -EACCES;
-        if (r < 0)
-                auth_error(&a->params, a->description, resp, &error);
+        s->fetch = NULL;
+        s->auth->requests += result->requests;
+        if (result->token)
+                slot_take_token(s, result->token, result->lifetime);
         else {
-                r = auth_token_parse(
-                        resp->body, resp->body_len, loop_wall(l), &token, &lifetime, &error);
-                if (r < 0)
-                        err_wrap(&error, r, "failed to get key vault token: %s at %s",
-                                a->description,
-                                a->params.authority ? a->params.authority
-                                                    : a->params.imds_endpoint);
-        }
-        if (r == 0)
-                slot_take_token(s, token, lifetime);
-        else {
-                err_move(&s->error, &error);
-                slot_failed(s, http_retry_after(resp, loop_wall(l)) * USEC_PER_SEC);
+                err_move(&s->error, &result->error);
+                slot_failed(s, result->retry_after);
         }
         slot_step(s);
 }
@@ -260,21 +244,17 @@ static void on_answer(void *userdata, struct http_response *resp)
 static void slot_fetch(struct slot *s)
 {
         struct auth *a = s->auth;
-        struct auth_request q = {0};
+        const struct auth_fetch_with with = {
+                .loop = a->auths->loop,
+                .http = a->auths->http,
+                .helper = a->auths->helper,
+                .mode = a->mode,
+                .params = &a->params,
+                .description = a->description,
+        };
         struct err error = {0};
 
-        int r = a->mode->build(&a->params, s->scope, &q);
-        if (r < 0)
-                err_set_cause(
-                        &error, ERR_LOCAL, r, "failed to get key vault token: not enough memory");
-        else {
-                r = http_send_retrying(
-                        a->auths->http, &q.request, a->mode->retry, on_answer, s, &s->call, &error);
-                if (r < 0)
-                        err_wrap(&error, r, "failed to get key vault token: %s", a->description);
-                auth_request_done(&q);
-        }
-        if (r < 0) {
+        if (auth_fetch_new(&with, s->scope, on_fetched, s, &s->fetch, &error) < 0) {
                 err_move(&s->error, &error);
                 slot_failed(s, 0);
         }
@@ -312,7 +292,7 @@ static void slot_step(struct slot *s)
 {
         struct auth *a = auth_ref(s->auth); /* a callback may drop the last reference */
         usec_t now = loop_now(a->auths->loop);
-        bool may_fetch = !s->call && (s->failures == 0 || now >= s->retry_at);
+        bool may_fetch = !s->fetch && (s->failures == 0 || now >= s->retry_at);
 
         if (TAILQ_EMPTY(&s->waits))
                 ;
@@ -325,7 +305,7 @@ static void slot_step(struct slot *s)
         } else {
                 if (may_fetch)
                         slot_fetch(s);
-                if (!s->call) {
+                if (!s->fetch) {
                         struct err error = {0};
                         const struct err *shown = &error;
                         if (err_copy(&error, &s->error) < 0)
@@ -394,107 +374,6 @@ uint64_t auth_requests(const struct auth *a)
 
 /* --- identities --- */
 
-static const struct auth_mode *mode_of(enum auth_mode_id id)
-{
-        switch (id) {
-        case AUTH_CLIENT_SECRET:
-                return &auth_client_secret;
-        case AUTH_VM_IDENTITY:
-                return &auth_imds;
-        }
-        return NULL;
-}
-
-static void params_done(struct auth_params *p)
-{
-        free(p->tenant);
-        free(p->client_id);
-        free(p->authority);
-        free(p->imds_endpoint);
-        free(p->ca_file);
-        free(p->ca_pem);
-        erase_and_free(p->proxy); /* may hold a password */
-        sec_unref(p->client_secret);
-        *p = (struct auth_params){0};
-}
-
-static int copy_string(const char *s, char **ret)
-{
-        if (s && !(*ret = strdup(s)))
-                return -ENOMEM;
-        return 0;
-}
-
-/* With or without exactly one slash at the end. */
-static int copy_url(const char *s, const char *end, char **ret)
-{
-        size_t len = strlen(s);
-
-        while (len > 0 && s[len - 1] == '/')
-                len--;
-        return xasprintf(ret, "%.*s%s", (int)len, s, end);
-}
-
-static int params_fill(const struct auth_config *cfg, struct auth_params *p)
-{
-        bool vm = cfg->mode == AUTH_VM_IDENTITY;
-
-        p->mode = cfg->mode;
-        int r = copy_string(vm ? "" : cfg->tenant, &p->tenant);
-        if (r == 0)
-                r = copy_string(cfg->client_id ? cfg->client_id : "", &p->client_id);
-        if (r == 0 && !vm)
-                r = copy_url(cfg->authority, "/", &p->authority);
-        if (r == 0 && vm)
-                r = copy_url(cfg->imds_endpoint ? cfg->imds_endpoint : "http://169.254.169.254", "",
-                        &p->imds_endpoint);
-        if (r == 0)
-                r = copy_string(cfg->endpoint.ca_file, &p->ca_file);
-        if (r == 0)
-                r = copy_string(cfg->endpoint.ca_pem, &p->ca_pem);
-        if (r == 0)
-                r = copy_string(cfg->endpoint.proxy, &p->proxy);
-        if (r < 0)
-                return r;
-        if (!vm)
-                p->client_secret = sec_ref(cfg->client_secret);
-        p->endpoint = cfg->endpoint;
-        p->endpoint.ca_file = p->ca_file;
-        p->endpoint.ca_pem = p->ca_pem;
-        p->endpoint.proxy = p->proxy;
-        p->endpoint.allow_http = false;
-        if (!p->endpoint.response_max)
-                p->endpoint.response_max = AUTH_ANSWER_MAX;
-        return 0;
-}
-
-static int make_key(const struct auth_params *p, char **ret)
-{
-        unsigned char digest[EVP_MAX_MD_SIZE];
-        char hex[2 * EVP_MAX_MD_SIZE + 1];
-        unsigned len = 0;
-
-        if (p->mode == AUTH_VM_IDENTITY)
-                return xasprintf(ret, "vm %s %s", p->imds_endpoint, p->client_id);
-        if (!EVP_Digest(sec_bytes(p->client_secret), sec_len(p->client_secret), digest, &len,
-                    EVP_sha256(), NULL))
-                return -ENOMEM;
-        hex_encode(digest, len, hex);
-        int r = xasprintf(
-                ret, "client-secret %s %s %s %s", p->authority, p->tenant, p->client_id, hex);
-        explicit_bzero(digest, sizeof digest);
-        return r;
-}
-
-static bool same_endpoint(const struct auth_params *a, const struct auth_params *b)
-{
-        return streq_ptr(a->ca_file, b->ca_file) && streq_ptr(a->ca_pem, b->ca_pem) &&
-               streq_ptr(a->proxy, b->proxy) &&
-               a->endpoint.connect_timeout_ms == b->endpoint.connect_timeout_ms &&
-               a->endpoint.total_timeout_ms == b->endpoint.total_timeout_ms &&
-               a->endpoint.response_max == b->endpoint.response_max;
-}
-
 static void auth_free(struct auth *a)
 {
         if (a->auths)
@@ -507,7 +386,7 @@ static void auth_free(struct auth *a)
                 next = s->next;
                 slot_free(s);
         }
-        params_done(&a->params);
+        auth_params_done(&a->params);
         erase_and_free(a->key); /* a hash of the secret */
         free(a->description);
         free(a);
@@ -515,7 +394,7 @@ static void auth_free(struct auth *a)
 
 int auth_open(struct auths *all, const struct auth_config *cfg, struct auth **ret, struct err *e)
 {
-        const struct auth_mode *mode = mode_of(cfg->mode);
+        const struct auth_mode *mode = auth_mode_of(cfg->mode);
 
         if (!mode)
                 return err_set_cause(
@@ -529,9 +408,9 @@ int auth_open(struct auths *all, const struct auth_config *cfg, struct auth **re
                 return err_set_cause(e, ERR_LOCAL, -ENOMEM, "not enough memory for an identity");
         a->refs = 1;
         a->mode = mode;
-        r = params_fill(cfg, &a->params);
+        r = auth_params_fill(cfg, &a->params);
         if (r == 0)
-                r = make_key(&a->params, &a->key);
+                r = auth_params_key(&a->params, &a->key);
         if (r == 0)
                 r = mode->describe(&a->params, &a->description);
         if (r < 0) {
@@ -540,7 +419,11 @@ int auth_open(struct auths *all, const struct auth_config *cfg, struct auth **re
         }
 
         for (struct auth *known = all->first; known; known = known->next)
-                if (streq(known->key, a->key) && same_endpoint(&known->params, &a->params)) {
+                if (streq(known->key, a->key) &&
+                        auth_params_same_endpoint(&known->params, &a->params)) {
+                        /* the same service account with a newer token */
+                        if (a->params.subject && a->params.secret)
+                                (void)auth_set_assertion(known, a->params.secret);
                         auth_free(a);
                         *ret = auth_ref(known);
                         return 0;
@@ -566,6 +449,22 @@ struct auth *auth_unref(struct auth *a)
         return NULL;
 }
 
+int auth_set_assertion(struct auth *a, struct sec *token)
+{
+        struct sec *fresh = sec_ref(token);
+
+        if (a->params.mode != AUTH_FEDERATED || a->params.source ||
+                !jwt_is_well_formed(sec_bytes(token), sec_len(token))) {
+                sec_unref(fresh);
+                return -EINVAL;
+        }
+        sec_unref(a->params.secret);
+        a->params.secret = fresh;
+        for (struct slot *s = a->slots; s; s = s->next)
+                s->retry_at = 0;
+        return 0;
+}
+
 const char *auth_key(const struct auth *a)
 {
         return a->key;
@@ -585,6 +484,11 @@ int auths_new(struct loop *l, struct http_client *http, struct auths **ret)
         all->http = http;
         *ret = all;
         return 0;
+}
+
+void auths_set_helper(struct auths *all, struct auth_helper *helper)
+{
+        all->helper = helper;
 }
 
 void auths_free(struct auths *all)

@@ -73,11 +73,29 @@ static void hide(char *text, const char *needle, size_t len)
                 memset(p, '*', len);
 }
 
+/* Whatever has the form of a token is none of a message's business. */
+static void hide_tokens(char *text)
+{
+        for (char *p = text; (p = strstr(p, "eyJ"));) {
+                size_t len =
+                        strspn(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                  "-_.+/=");
+                if (len >= 16)
+                        memset(p, '*', len);
+                p += len;
+        }
+}
+
 static void hide_secret(const struct auth_params *p, char *text)
 {
         _cleanup_secret_ char *plain = NULL, *escaped = NULL;
 
-        if (!text || !p->client_secret)
+        if (!text)
+                return;
+        hide_tokens(text);
+        if (p->secret)
+                hide(text, sec_bytes(p->secret), sec_len(p->secret));
+        if (!p->client_secret)
                 return;
         size_t len = sec_len(p->client_secret);
         hide(text, sec_bytes(p->client_secret), len);
@@ -123,124 +141,52 @@ static void read_said(
         }
 }
 
-static bool has_blank_ends(const struct sec *secret)
+static void hint_identity(const struct auth_params *p, struct err *e)
 {
-        const char *s = sec_bytes(secret);
-        size_t len = sec_len(secret);
-
-        return len > 0 && (strchr(" \t\r\n", s[0]) || strchr(" \t\r\n", s[len - 1]));
-}
-
-static void hint_entra(const struct auth_params *p, const struct said *said, struct err *e)
-{
-        const char *id = p->client_id, *tenant = p->tenant;
-
-        switch (said->code) {
-        case 7000215:
-                if (p->client_secret && has_blank_ends(p->client_secret))
-                        err_hint(e,
-                                "the client secret given begins or ends with white space (a line "
-                                "end, perhaps): store it without");
-                else
-                        err_hint(e,
-                                "give the secret's VALUE, which is shown once when it is made, not "
-                                "its id; a new one: az ad app credential reset --id %s",
-                                id);
-                return;
-        case 7000222:
+        if (p->mode == AUTH_APP_SERVICE)
+                err_hint(
+                        e, *p->client_id
+                                   ? "the requested identity isn't assigned to this resource: az "
+                                     "webapp identity assign --identities RESOURCE-ID"
+                                   : "this app has no system-assigned identity: az webapp identity "
+                                     "assign, or set userAssignedIdentityID");
+        else if (*p->client_id)
                 err_hint(e,
-                        "the client secret has expired; make a new one and store it: az ad app "
-                        "credential reset --id %s",
-                        id);
-                return;
-        case 7000218:
-                err_hint(e, "the client secret did not arrive: is it empty?");
-                return;
-        case 7000112:
-                err_hint(e,
-                        "application %s is disabled in tenant %s: enable it in Enterprise "
-                        "applications",
-                        id, tenant);
-                return;
-        case 700016:
-                err_hint(e,
-                        "check that %s is the application (client) id, not an object id, and that "
-                        "tenant %s is the one it is registered in: az ad sp show --id %s",
-                        id, tenant, id);
-                return;
-        case 90002:
-        case 900023:
-                err_hint(e,
-                        "check tenantId (%s) in the class or AZURE_TENANT_ID, and cloudName: az "
-                        "account show --query tenantId",
-                        tenant);
-                return;
-        case 900382:
-        case 90038:
-                err_hint(e, "the tenant lives in another cloud: check cloudName");
-                return;
-        case 700027:
-                err_hint(e,
-                        "the certificate or key that signed the request is not registered for "
-                        "application %s: az ad app credential list --id %s --cert",
-                        id, id);
-                return;
-        case 70021:
-        case 700211:
-        case 700212:
-        case 700213:
-                err_hint(e,
-                        "application %s has no federated credential with this issuer, subject and "
-                        "audience: az ad app federated-credential list --id %s",
-                        id, id);
-                return;
-        case 500011:
-                err_hint(e,
-                        "the vault's resource is not known in tenant %s: check cloudName and the "
-                        "tenant",
-                        tenant);
-                return;
-        case 50034:
-        case 50126:
-                err_hint(e, "this account is not known to tenant %s or its password is wrong",
-                        tenant);
-                return;
-        case 53003:
-        case 530003:
-                err_hint(e, "a conditional access policy blocks this identity from this network");
-                return;
-        default:
-                break;
-        }
-        if (said->code)
-                err_hint(e, "see https://login.microsoftonline.com/error?code=%llu",
-                        (unsigned long long)said->code);
+                        "the requested identity isn't assigned to this resource: check that %s is "
+                        "%s and assigned to this VM: az vm identity assign (on AKS: az vmss "
+                        "identity assign)",
+                        p->client_id,
+                        p->id_kind == AUTH_BY_CLIENT_ID ? "a client id (not an object or resource "
+                                                          "id)"
+                        : p->id_kind == AUTH_BY_OBJECT_ID ? "an identity's object (principal) id"
+                                                          : "an identity's whole resource id");
         else
-                err_hint(e, "check --authority-host and cloudName, and whether a proxy answered "
-                            "in its place");
+                err_hint(e, "this VM has no system-assigned identity: az vm identity assign -g "
+                            "GROUP -n VM, or set userAssignedIdentityID");
 }
 
 static void hint_imds(
         const struct auth_params *p, int status, const struct said *said, struct err *e)
 {
-        if (strstr(said->description, "Multiple user assigned identities"))
+        if (p->mode == AUTH_POD_IDENTITY)
+                err_hint(e, "%s",
+                        status == 403 || status == 404
+                                ? "no AzureIdentity is bound to this pod: its label "
+                                  "aadpodidbinding must be the selector of an AzureIdentityBinding, "
+                                  "and kubectl get azureassignedidentity -A must list it"
+                                : "see the logs of nmi on this node: kubectl logs -n kube-system -l "
+                                  "component=nmi");
+        else if (p->mode == AUTH_ARC)
+                err_hint(e, "is the agent connected? azcmagent show");
+        else if (strstr(said->description, "Multiple user assigned identities"))
                 err_hint(e, "this VM has several user-assigned identities: set "
                             "userAssignedIdentityID to the client id of one (az vm identity show)");
         else if (strstr(said->description, "metadata header"))
                 err_hint(e, "something between this process and the metadata service took the "
                             "Metadata header away: nothing may be between them");
-        else if (strstr(said->description, "Identity not found") || status == 400) {
-                if (*p->client_id)
-                        err_hint(e,
-                                "the requested identity isn't assigned to this resource: check "
-                                "that userAssignedIdentityID %s is a client id (not an object or "
-                                "resource id) and assigned to this VM: az vm identity assign",
-                                p->client_id);
-                else
-                        err_hint(e,
-                                "this VM has no system-assigned identity: az vm identity assign "
-                                "-g GROUP -n VM, or set userAssignedIdentityID");
-        } else
+        else if (strstr(said->description, "Identity not found") || status == 400)
+                hint_identity(p, e);
+        else
                 err_hint(e, "is this an Azure VM, and may this process ask its metadata service?");
 }
 
@@ -253,14 +199,9 @@ static enum err_cause cause_of(const struct auth_params *p, int status, const st
         if (status == 400 || status == 401 || status == 403)
                 return ERR_AUTH;
         /* IMDS is a service of this very machine; 404 there means no identity endpoint. */
-        if (p->mode == AUTH_VM_IDENTITY && (status == 404 || status == 410))
+        if (p->imds_endpoint && (status == 404 || status == 410))
                 return ERR_AUTH;
         return ERR_SERVICE;
-}
-
-static const char *endpoint_of(const struct auth_params *p)
-{
-        return p->mode == AUTH_VM_IDENTITY ? p->imds_endpoint : p->authority;
 }
 
 static int no_answer(const struct auth_params *p, const char *identity,
@@ -269,20 +210,45 @@ static int no_answer(const struct auth_params *p, const char *identity,
         int r = resp->error.code < 0 ? resp->error.code : -EIO;
 
         err_set_cause(e, resp->error.cause, r, "failed to get key vault token: %s at %s: %s",
-                identity, endpoint_of(p), err_text(&resp->error));
+                identity, auth_params_endpoint(p), err_text(&resp->error));
         if (p->mode == AUTH_VM_IDENTITY)
                 err_hint(e,
                         "no instance metadata service answers at %s: a VM's identity works on an "
                         "Azure VM only, and a firewall or network policy may block it; elsewhere "
                         "use a service principal (AZURE_CLIENT_ID, AZURE_CLIENT_SECRET)",
                         p->imds_endpoint);
+        else if (p->mode == AUTH_POD_IDENTITY)
+                err_hint(e,
+                        "no NMI answers at %s: pod identity needs the nmi DaemonSet on this node "
+                        "and this process in the host's network; it is no longer maintained, use "
+                        "workload identity",
+                        p->imds_endpoint);
+        else if (p->mode == AUTH_ARC)
+                err_hint(e, "no agent answers at %s: systemctl status himdsd", p->imds_endpoint);
         else if (resp->error.hint)
                 err_hint(e, "%s", resp->error.hint);
         return r;
 }
 
+/* NMI answers in plain text, and this is how it was always shown. */
+static void nmi_said(const struct auth_params *p, const char *identity, enum err_cause cause,
+        const struct http_response *resp, struct err *e)
+{
+        char text[DESCRIPTION_MAX + 1] = "";
+        _cleanup_secret_ char *body = strndup(resp->body, MIN(resp->body_len, (size_t)65536));
+
+        if (body) {
+                hide_secret(p, body);
+                copy_text(text, sizeof text, body);
+        }
+        err_set_cause(e, cause, -EACCES,
+                "failed to get key vault token: %s at %s: nmi response failed with status code: %d, "
+                "response body: %s",
+                identity, p->imds_endpoint, resp->status, text);
+}
+
 int auth_error(const struct auth_params *p, const char *identity, const struct http_response *resp,
-        struct err *e)
+        const struct jwt_claims *claims, struct err *e)
 {
         struct said said;
         char ids[2 * WORD_MAX + 40] = "";
@@ -295,11 +261,13 @@ int auth_error(const struct auth_params *p, const char *identity, const struct h
         if (*said.trace || *said.correlation)
                 snprintf(ids, sizeof ids, " (trace id %s, correlation id %s)",
                         *said.trace ? said.trace : "-", *said.correlation ? said.correlation : "-");
-        if (*said.error || *said.description)
+        if (p->mode == AUTH_POD_IDENTITY)
+                nmi_said(p, identity, cause, resp, e);
+        else if (*said.error || *said.description)
                 err_set_cause(e, cause, -EACCES,
                         "failed to get key vault token: %s at %s: status %d %s%s%s%s", identity,
-                        endpoint_of(p), resp->status, said.error, *said.description ? ": " : "",
-                        said.description, ids);
+                        auth_params_endpoint(p), resp->status, said.error,
+                        *said.description ? ": " : "", said.description, ids);
         else {
                 const char *type = http_header(resp, "Content-Type");
                 char shown[WORD_MAX] = "none";
@@ -308,7 +276,7 @@ int auth_error(const struct auth_params *p, const char *identity, const struct h
                 err_set_cause(e, cause, -EACCES,
                         "failed to get key vault token: %s at %s: status %d without an error of "
                         "its own (content type: %s)",
-                        identity, endpoint_of(p), resp->status, shown);
+                        identity, auth_params_endpoint(p), resp->status, shown);
         }
 
         if (cause == ERR_THROTTLED)
@@ -316,9 +284,9 @@ int auth_error(const struct auth_params *p, const char *identity, const struct h
         else if (cause == ERR_SERVICE)
                 err_hint(e, "the service has trouble or something answered in its place; see "
                             "https://azure.status.microsoft");
-        else if (p->mode == AUTH_VM_IDENTITY)
+        else if (p->imds_endpoint)
                 hint_imds(p, resp->status, &said, e);
         else
-                hint_entra(p, &said, e);
+                auth_entra_hint(p, said.code, claims, e);
         return -EACCES;
 }

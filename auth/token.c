@@ -38,6 +38,30 @@ static int parse_lifetime(const cJSON *j, int64_t now, int64_t *ret)
         return 0;
 }
 
+int auth_token_take(const char *token, int64_t lifetime, struct sec **ret_token,
+        int64_t *ret_lifetime, struct err *e)
+{
+        size_t len = strlen(token);
+
+        if (len > AUTH_TOKEN_MAX)
+                return err_set_cause(e, ERR_SERVICE, -EBADMSG,
+                        "the access_token is longer than %zu bytes", AUTH_TOKEN_MAX);
+        if (!is_token(token))
+                return err_set_cause(e, ERR_SERVICE, -EBADMSG,
+                        "the access_token has characters that no token has");
+        if (lifetime <= 0)
+                return err_set_cause(e, ERR_SERVICE, -EBADMSG,
+                        "the token has expired already; is this machine's clock right?");
+
+        struct sec *s = NULL;
+        int r = sec_new(token, len, &s);
+        if (r < 0)
+                return err_set_cause(e, ERR_LOCAL, r, "not enough memory for a token");
+        *ret_token = s;
+        *ret_lifetime = MIN(lifetime, LIFETIME_MAX);
+        return 0;
+}
+
 int auth_token_parse(const char *body, size_t len, int64_t now, struct sec **ret_token,
         int64_t *ret_lifetime, struct err *e)
 {
@@ -49,13 +73,6 @@ int auth_token_parse(const char *body, size_t len, int64_t now, struct sec **ret
         const char *token = json_string(j, "access_token");
         if (isempty(token))
                 return err_set_cause(e, ERR_SERVICE, -EBADMSG, "the answer has no access_token");
-        size_t token_len = strlen(token);
-        if (token_len > AUTH_TOKEN_MAX)
-                return err_set_cause(e, ERR_SERVICE, -EBADMSG,
-                        "the access_token is longer than %zu bytes", AUTH_TOKEN_MAX);
-        if (!is_token(token))
-                return err_set_cause(e, ERR_SERVICE, -EBADMSG,
-                        "the access_token has characters that no token has");
         const char *type = json_string(j, "token_type");
         if (type && strcasecmp(type, "Bearer") != 0)
                 return err_set_cause(
@@ -63,15 +80,5 @@ int auth_token_parse(const char *body, size_t len, int64_t now, struct sec **ret
         if (parse_lifetime(j, now, &lifetime) < 0)
                 return err_set_cause(e, ERR_SERVICE, -EBADMSG,
                         "the answer has neither a valid expires_in nor expires_on");
-        if (lifetime <= 0)
-                return err_set_cause(e, ERR_SERVICE, -EBADMSG,
-                        "the token has expired already; is this machine's clock right?");
-
-        struct sec *s = NULL;
-        int r = sec_new(token, token_len, &s);
-        if (r < 0)
-                return err_set_cause(e, ERR_LOCAL, r, "not enough memory for a token");
-        *ret_token = s;
-        *ret_lifetime = lifetime;
-        return 0;
+        return auth_token_take(token, lifetime, ret_token, ret_lifetime, e);
 }

@@ -129,6 +129,12 @@ void err_done(struct err *e)
         *e = (struct err){0};
 }
 
+bool err_cause_is_common(enum err_cause cause)
+{
+        return cause == ERR_DNS || cause == ERR_CONNECT || cause == ERR_TIMEOUT ||
+               cause == ERR_TLS || cause == ERR_AUTH;
+}
+
 const char *err_cause_name(enum err_cause cause)
 {
         switch (cause) {

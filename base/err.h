@@ -41,6 +41,9 @@ struct err {
         char *hint; /* the next step, or NULL; one or more lines */
 };
 
+/* Of the way to a vault or of the identity, so the same for every object behind it. */
+bool err_cause_is_common(enum err_cause cause);
+
 /* Replaces what is there. Returns r, so that it can end a function. If memory is short the text is
  * NULL and err_text() answers with strerror(). */
 int err_set(struct err *e, int r, const char *fmt, ...) _printf_(3, 4);

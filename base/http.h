@@ -33,11 +33,14 @@ DEFINE_CLEANUP(struct http_client *, http_client_free)
 /* How an endpoint is reached; shared by all requests to it. Strings are borrowed for as long as the
  * call lives. */
 struct http_endpoint {
-        const char *ca_file; /* PEM bundle that replaces the system's, or NULL */
-        const char *ca_pem;  /* its content, where the file itself is not to be opened any more;
-                                ca_file then names it in messages only. NULL: it is read */
-        const char *proxy;   /* NULL: from the environment; "": none; else a proxy URL */
-        bool allow_http;     /* plain http: only metadata services (IMDS) */
+        const char *ca_file;    /* PEM bundle that replaces the system's, or NULL */
+        const char *ca_pem;     /* its content, where the file itself is not to be opened any more;
+                                   ca_file then names it in messages only. NULL: it is read */
+        const char *proxy;      /* NULL: from the environment; "": none; else a proxy URL */
+        bool allow_http;        /* plain http: only metadata services (IMDS) */
+        const char *connect_to; /* "host:port" to connect to instead of the URL's, whose host is
+                                   still the name that TLS asks for and verifies; or NULL;
+                                   copied */
         unsigned connect_timeout_ms, total_timeout_ms; /* 0: the defaults above */
         size_t response_max;                           /* 0: the default above */
 };
@@ -92,6 +95,7 @@ struct http_retry {
         unsigned transport_tries;         /* tries in all when there is no answer; 0: as `tries` */
 };
 extern const struct http_retry http_retry_default; /* 4 tries, 800 ms, 60 s */
+bool http_retry_status(int status);                /* one of the statuses above */
 
 /* As http_send, with retries between; resp is the last one. Retry-After of a final 429 or 503 is
  * left for the caller to read with http_retry_after(). */
@@ -105,3 +109,12 @@ unsigned http_retry_after(const struct http_response *resp, int64_t now);
 
 /* Percent-encodes everything but unreserved characters (RFC 3986). Caller frees. */
 int http_escape(const char *s, char **ret);
+
+/* --- proxies (base/http_proxy.c), for those who tell of them --- */
+
+/* The proxy for a host by the endpoint's setting, else by the environment. *ret is NULL when there
+ * is none, else a URL as libcurl takes it, owned by the caller; it may hold a password: wipe. */
+int http_proxy_for(
+        const char *scheme, const char *host, const struct http_endpoint *endpoint, char **ret);
+/* "host:port" of a proxy URL, for messages: without scheme, user and password. */
+int http_proxy_name(const char *url, char **ret);

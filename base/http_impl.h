@@ -42,7 +42,7 @@ struct transfer {
         /* what was asked for */
         CURL *easy;
         char *scheme, *host, *port;
-        struct curl_slist *headers;
+        struct curl_slist *headers, *connect_to;
         void *request_body;
         char *proxy_name, *ca_file, *ca_pem;
         unsigned connect_timeout_ms, total_timeout_ms;
@@ -68,12 +68,6 @@ void http_transfer_result(struct transfer *t, CURLcode code, struct http_respons
 
 /* --- base/http_proxy.c --- */
 
-/* The proxy for a host by the endpoint's setting, else by the environment. *ret is NULL when there
- * is none, else a URL as libcurl takes it, owned by the caller; it may hold a password: wipe. */
-int http_proxy_for(
-        const char *scheme, const char *host, const struct http_endpoint *endpoint, char **ret);
-/* "host:port" of a proxy URL, for messages: without scheme, user and password. */
-int http_proxy_name(const char *url, char **ret);
 /* Whether a list as in no_proxy names the host: "*", names with all below them, addresses, CIDR
  * blocks, separated by commas or blanks. */
 bool http_no_proxy_matches(const char *list, const char *host);

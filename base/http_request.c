@@ -178,6 +178,21 @@ static CURLcode set_security(CURL *easy, struct transfer *t, const char *proxy)
         return r;
 }
 
+static int set_connect_to(struct transfer *t, const char *where)
+{
+        _cleanup_free_ char *rule = NULL;
+
+        if (!where)
+                return 0;
+        if (xasprintf(&rule, "%s:%s:%s", t->host, t->port, where) < 0)
+                return -ENOMEM;
+        t->connect_to = curl_slist_append(NULL, rule);
+        if (!t->connect_to ||
+                curl_easy_setopt(t->easy, CURLOPT_CONNECT_TO, t->connect_to) != CURLE_OK)
+                return -ENOMEM;
+        return 0;
+}
+
 static CURLcode set_request(CURL *easy, struct transfer *t, const struct http_request *req)
 {
         CURLcode r = CURLE_OK;
@@ -234,6 +249,9 @@ static int prepare(struct transfer *t, const struct http_request *req, struct er
         t->easy = curl_easy_init();
         if (!t->easy)
                 return -ENOMEM;
+        r = set_connect_to(t, ep->connect_to);
+        if (r < 0)
+                return r;
         CURLcode code = set_limits(t->easy, t);
         if (code == CURLE_OK)
                 code = set_security(t->easy, t, proxy);
@@ -271,6 +289,7 @@ void http_transfer_free(struct transfer *t)
         if (t->easy)
                 curl_easy_cleanup(t->easy);
         curl_slist_free_all(t->headers);
+        curl_slist_free_all(t->connect_to);
         erase_and_free(t->request_body);
         erase_and_free(t->body);
         erase_and_free(t->exchange.headers);

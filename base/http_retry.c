@@ -17,7 +17,7 @@ struct retrying {
 
         struct http_request request; /* what follows holds it */
         struct http_endpoint endpoint;
-        char *method, *url;
+        char *method, *url, *connect_to;
         char **headers;
         void *body;
 
@@ -25,7 +25,7 @@ struct retrying {
         void *userdata;
 };
 
-static bool default_retry_status(int status)
+bool http_retry_status(int status)
 {
         switch (status) {
         case 408:
@@ -44,6 +44,7 @@ static void retrying_free(struct retrying *y)
 {
         loop_timer_free(y->timer);
         free(y->method);
+        free(y->connect_to);
         erase_and_free(y->url);
         for (char **h = y->headers; h && *h; h++)
                 erase_and_free(*h);
@@ -100,7 +101,7 @@ static bool wants_another(const struct retrying *y, const struct http_response *
         if (resp->status == 0)
                 return ((const struct http_exchange *)resp->private)->transient;
         return y->policy.retry_status ? y->policy.retry_status(resp->status)
-                                      : default_retry_status(resp->status);
+                                      : http_retry_status(resp->status);
 }
 
 static void on_attempt(void *userdata, struct http_response *resp)
@@ -159,6 +160,13 @@ static int copy_request(struct retrying *y, const struct http_request *req)
         }
         if (req->endpoint)
                 y->endpoint = *req->endpoint;
+        /* made for this request, unlike the endpoint's other strings */
+        if (y->endpoint.connect_to) {
+                y->connect_to = strdup(y->endpoint.connect_to);
+                if (!y->connect_to)
+                        return -ENOMEM;
+                y->endpoint.connect_to = y->connect_to;
+        }
         y->request = (struct http_request){
                 .method = y->method,
                 .url = y->url,

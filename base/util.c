@@ -1,9 +1,12 @@
 #include "base/util.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 
 #include "base/wipe.h"
@@ -151,6 +154,29 @@ int random_bytes(void *p, size_t n)
                 n -= (size_t)got;
         }
         return 0;
+}
+
+int signals_fd(const int *signals, size_t n)
+{
+        sigset_t set;
+
+        sigemptyset(&set);
+        for (size_t i = 0; i < n; i++)
+                sigaddset(&set, signals[i]);
+        int r = pthread_sigmask(SIG_BLOCK, &set, NULL);
+        if (r != 0)
+                return -r;
+        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        return fd < 0 ? -errno : fd;
+}
+
+int hex_digit(char c)
+{
+        if (c >= '0' && c <= '9')
+                return c - '0';
+        if (c >= 'a' && c <= 'f')
+                return c - 'a' + 10;
+        return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 void hex_encode(const void *p, size_t n, char *out)

@@ -96,5 +96,12 @@ int write_all(int fd, const void *data, size_t len);
 /* n cryptographically random bytes (getrandom). 0 or negative errno. */
 int random_bytes(void *p, size_t n);
 
+/* Blocks these signals in this thread, and those that it starts later, and returns a descriptor
+ * that they are read from (signalfd(2); non-blocking). Negative errno. */
+int signals_fd(const int *signals, size_t n);
+
+/* What a hexadecimal digit of either case stands for, or -1. */
+int hex_digit(char c);
+
 /* Lower-case hex of n bytes into out[2*n+1]. */
 void hex_encode(const void *p, size_t n, char *out);

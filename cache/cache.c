@@ -16,7 +16,7 @@ static int key_compare(const void *pa, const void *pb)
         if (r == 0)
                 r = (a->kind > b->kind) - (a->kind < b->kind);
         if (r == 0)
-                r = (int)a->listing - (int)b->listing;
+                r = (int)a->what - (int)b->what;
         if (r == 0)
                 r = strcmp(a->name, b->name);
         if (r == 0)
@@ -82,6 +82,7 @@ void key_free(struct key *k)
                 c->n_keys--;
         }
         versions_done(&k->versions);
+        vault_names_unref(k->names);
         vault_object_unref(k->object);
         vault_unref(k->vault);
         free(k->name);
@@ -104,7 +105,7 @@ static int find_key(struct cache *c, const struct key *like, struct key **ret)
                 return -ENOMEM;
         k->cache = c;
         k->vault = vault_ref(like->vault);
-        k->listing = like->listing;
+        k->what = like->what;
         k->kind = like->kind;
         TAILQ_INIT(&k->subs);
         k->name = strdup(like->name);
@@ -243,9 +244,21 @@ int cache_subscribe_versions(struct cache *c, struct vault *v, enum vault_kind k
         const char *name, usec_t poll_interval, cache_fn fn, void *userdata, struct cache_sub **ret)
 {
         struct key like = {.vault = v,
-                .listing = true,
+                .what = KEY_VERSIONS,
                 .kind = kind,
                 .name = (char *)name,
+                .version = (char *)""};
+
+        return subscribe(c, &like, poll_interval, fn, userdata, ret);
+}
+
+int cache_subscribe_names(struct cache *c, struct vault *v, enum vault_kind kind,
+        usec_t poll_interval, cache_fn fn, void *userdata, struct cache_sub **ret)
+{
+        struct key like = {.vault = v,
+                .what = KEY_NAMES,
+                .kind = kind,
+                .name = (char *)"",
                 .version = (char *)""};
 
         return subscribe(c, &like, poll_interval, fn, userdata, ret);
@@ -295,16 +308,7 @@ void cache_get_state(const struct cache_sub *s, struct cache_state *ret)
 
 static bool is_tried_again(int status)
 {
-        switch (status) {
-        case 408:
-        case 500:
-        case 502:
-        case 503:
-        case 504:
-                return true;
-        default:
-                return false;
-        }
+        return status != 429 && http_retry_status(status);
 }
 
 const struct http_retry cache_http_retry = {

@@ -44,6 +44,7 @@ struct cache_state {
         struct vault_object *object; /* last good one, or NULL; the same pointer as long as the
                                         vault's answers are the same in all that is kept of them */
         const struct cache_versions *versions; /* of cache_subscribe_versions(), or NULL */
+        const struct vault_names *names;       /* of cache_subscribe_names(), or NULL */
         const struct err *error;               /* of the last try, or NULL when it succeeded */
         int64_t fetched_at;                    /* last success, seconds since the epoch; 0 never */
         int64_t tried_at;                      /* last try; 0 never */
@@ -71,6 +72,9 @@ int cache_subscribe(struct cache *c, struct vault *v, enum vault_kind kind, cons
 int cache_subscribe_versions(struct cache *c, struct vault *v, enum vault_kind kind,
         const char *name, usec_t poll_interval, cache_fn fn, void *userdata,
         struct cache_sub **ret);
+/* The same for the names of all objects of one kind. */
+int cache_subscribe_names(struct cache *c, struct vault *v, enum vault_kind kind,
+        usec_t poll_interval, cache_fn fn, void *userdata, struct cache_sub **ret);
 struct cache_sub *cache_unsubscribe(struct cache_sub *s); /* returns NULL */
 
 /* Poll now, whatever the clock says, pinned objects excepted; joins a fetch already under way. Not

@@ -32,8 +32,23 @@ void entry_done(struct entry *en)
 {
         entry_close(en);
         shown_free(en->shown, en->n_shown);
+        for (size_t i = 0; i < en->n_away; i++)
+                free(en->away[i]);
+        free(en->away);
         err_done(&en->select_error);
         err_done(&en->show_error);
+        err_done(&en->taken_error);
+        vault_unref(en->vault);
+        free(en->chosen.name);
+        free(en->chosen.file);
+}
+
+struct entry *entry_free(struct entry *en)
+{
+        if (en)
+                entry_done(en);
+        free(en);
+        return NULL;
 }
 
 static bool is_settled(const struct source *s)
@@ -72,7 +87,9 @@ const struct err *entry_error(const struct entry *en)
         for (size_t i = 0; i < en->n_members; i++)
                 if (en->members[i]->error.code)
                         return &en->members[i]->error;
-        return en->show_error.code ? &en->show_error : NULL;
+        if (en->show_error.code)
+                return &en->show_error;
+        return en->taken_error.code ? &en->taken_error : NULL;
 }
 
 /* The cache logs what comes of its requests; this is about answers that cannot be shown. Before
@@ -147,6 +164,8 @@ void entry_update(struct entry *en)
         _cleanup_err_ struct err e = {0};
         int r = 0;
 
+        if (entry_is_taken(en))
+                return;
         for (size_t i = 0; i < n; i++)
                 if (!en->members[i]->object)
                         return;

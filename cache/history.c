@@ -11,7 +11,7 @@ static int choose(const struct entry *en, const struct cache_versions *all, size
 
         if (all->n == 0) {
                 r = err_set_cause(e, ERR_NOT_FOUND, -ENOENT,
-                        "vault %s has no enabled version of it", view_vault_url(en->view));
+                        "vault %s has no enabled version of it", vault_url(en->vault));
                 err_hint(e, "check objectName and keyvaultName, and that a version is enabled");
         } else if (*so->version && !streq(so->version, "latest")) {
                 while (start < all->n && !streq(all->list[start].version, so->version))
@@ -19,7 +19,7 @@ static int choose(const struct entry *en, const struct cache_versions *all, size
                 if (start == all->n) {
                         r = err_set_cause(e, ERR_NOT_FOUND, -ENOENT,
                                 "this version is not among the %zu enabled ones in vault %s",
-                                all->n, view_vault_url(en->view));
+                                all->n, vault_url(en->vault));
                         err_hint(e, "leave objectVersion empty to start at the newest one");
                 }
         }

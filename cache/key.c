@@ -9,7 +9,13 @@
 
 static const char *noun(const struct key *k)
 {
-        return k->listing ? "versions of " : "";
+        return k->what == KEY_VERSIONS ? "versions of " : "";
+}
+
+/* What is asked for, in few words. */
+static const char *name_of(const struct key *k)
+{
+        return k->what == KEY_NAMES ? "names" : k->name;
 }
 
 /* The words that every message about one object begins with, as the vault's own errors do. */
@@ -24,6 +30,8 @@ static int key_error(
         err_setv(e, r, fmt, ap);
         va_end(ap);
         e->cause = cause;
+        if (k->what == KEY_NAMES)
+                return err_wrap(e, r, "failed to list objectType:%s", vault_kind_name(k->kind));
         return err_wrap(e, r, "failed to get %sobjectType:%s, objectName:%s, objectVersion:%s",
                 noun(k), vault_kind_name(k->kind), k->name, k->version);
 }
@@ -66,7 +74,8 @@ void key_get_state(const struct key *k, const struct cache_sub *s, struct cache_
         };
         if (s->entitled && k->have) {
                 ret->object = k->object;
-                ret->versions = k->listing ? &k->versions : NULL;
+                ret->versions = k->what == KEY_VERSIONS ? &k->versions : NULL;
+                ret->names = k->names;
         }
         if (next != USEC_INFINITY) {
                 next = MAX(MAX(next, now), budget_paused_until(k->budget->budget));
@@ -185,7 +194,7 @@ static void log_failure(struct key *k, bool other_cause)
                         err_text(&k->error), clock_format_span(now - k->fetched, span), next);
         else
                 log_info("still failing, %u tries in a row: %s%s %s in %s; backing off, %s",
-                        k->failures, noun(k), vault_kind_name(k->kind), k->name,
+                        k->failures, noun(k), vault_kind_name(k->kind), name_of(k),
                         vault_url(k->vault), next);
 }
 
@@ -224,7 +233,7 @@ static void succeed(struct key *k)
 
         if (k->logged)
                 log_info("recovered: %s%s %s in %s, after %u failed tries in %s", noun(k),
-                        vault_kind_name(k->kind), k->name, vault_url(k->vault), k->failures,
+                        vault_kind_name(k->kind), name_of(k), vault_url(k->vault), k->failures,
                         clock_format_span(loop_now(c->loop) - k->failing_since, span));
         k->logged = k->failed = false;
         k->failures = 0;
@@ -249,16 +258,8 @@ static void fail_the_queue(struct key *k, const struct err *e)
         struct budget_slot *s;
         bool same_identity = e->cause == ERR_AUTH;
 
-        switch (e->cause) {
-        case ERR_DNS:
-        case ERR_CONNECT:
-        case ERR_TIMEOUT:
-        case ERR_TLS:
-        case ERR_AUTH:
-                break;
-        default:
+        if (!err_cause_is_common(e->cause))
                 return;
-        }
         for (s = budget_first(b); s; s = TAILQ_NEXT(s, link)) {
                 struct key *other = s->userdata;
                 s->marked = !same_identity || streq(vault_key(other->vault), vault_key(k->vault));
@@ -382,6 +383,22 @@ static void on_versions(
         succeed(k);
 }
 
+static void on_names(
+        void *userdata, struct vault_names *names, const struct err *error, unsigned retry_after)
+{
+        struct key *k = userdata;
+
+        k->call = NULL;
+        if (error) {
+                on_failure(k, error, retry_after);
+                return;
+        }
+        budget_leave(k->budget->budget, &k->slot, BUDGET_ANSWERED, 0);
+        vault_names_unref(k->names);
+        k->names = vault_names_ref(names);
+        succeed(k);
+}
+
 /* The slot is ours. */
 static void on_go(void *userdata)
 {
@@ -389,10 +406,17 @@ static void on_go(void *userdata)
         int r;
 
         alarm_rest(k->timer);
-        if (k->listing)
+        switch (k->what) {
+        case KEY_VERSIONS:
                 r = vault_list_versions(k->vault, k->kind, k->name, on_versions, k, &k->call);
-        else
+                break;
+        case KEY_NAMES:
+                r = vault_list_names(k->vault, k->kind, on_names, k, &k->call);
+                break;
+        default:
                 r = vault_get(k->vault, k->kind, k->name, k->version, on_object, k, &k->call);
+                break;
+        }
         if (r < 0) {
                 _cleanup_err_ struct err e = {0};
 

@@ -54,12 +54,15 @@ struct cache {
         uint64_t fetches, failures, serial;
 };
 
+/* What is asked for. */
+enum key_what { KEY_OBJECT, KEY_VERSIONS, KEY_NAMES };
+
 struct key {
         struct cache *cache;
         struct vault *vault;
         struct vault_budget *budget;
         bool in_cache;
-        bool listing; /* of versions, instead of one object */
+        enum key_what what;
         enum vault_kind kind;
         char *name, *version;
 
@@ -76,6 +79,7 @@ struct key {
 
         struct vault_object *object;
         struct cache_versions versions;
+        struct vault_names *names;
         bool have;
         struct err error;
         bool failed; /* the last try; then error holds why */
@@ -116,5 +120,5 @@ static inline bool key_is_idle(const struct key *k)
 
 static inline bool key_is_pinned(const struct key *k)
 {
-        return !k->listing && *k->version;
+        return k->what == KEY_OBJECT && *k->version;
 }

@@ -9,6 +9,11 @@
  * it, and so on. Its versions are listed once per interval and its files move on together, when all
  * of them are there.
  *
+ * An object may be missing where the class says so (`optional`): it has no file then. A selector's
+ * objects are those of the vault's list that it takes; they come and go with each list, have files
+ * behind those of the class's objects, and may be missing too. What happens to the file of an
+ * object that is deleted, disabled, expired or newly forbidden is the policy's to say.
+ *
  * Events come from the loop, never from within a function of this header, and may call any of them,
  * view_close() included.
  *
@@ -25,6 +30,26 @@
 #define VIEW_BYTES_MAX ((size_t)64 << 20)
 
 struct view;
+
+/* The objects of a class, and those chosen by its selectors. */
+#define VIEW_OBJECTS_MAX (2 * (size_t)SPC_OBJECTS_MAX)
+
+/* What is the matter with an object, by the vault's last word on it. */
+enum view_trouble {
+        VIEW_FINE,
+        VIEW_FAILING,   /* no answer, or none that says anything of the object */
+        VIEW_DELETED,   /* 404, or no enabled version */
+        VIEW_DISABLED,  /* refused as disabled, or an object with enabled: false */
+        VIEW_EXPIRED,   /* its last answer has an expiry that is past */
+        VIEW_FORBIDDEN, /* 403 for who asks, not for where from (that is VIEW_FAILING) */
+};
+const char *view_trouble_name(enum view_trouble t); /* "ok", "failing", "deleted", ... */
+
+/* Which of them take the file away; else the last good bytes are kept. VIEW_FAILING always keeps.
+ */
+struct view_policy {
+        bool remove_deleted, remove_disabled, remove_expired, remove_forbidden;
+};
 
 /* One version of one file. */
 struct view_file {
@@ -50,10 +75,20 @@ struct view_file *view_file_ref(struct view_file *f);
 struct view_file *view_file_unref(struct view_file *f);
 DEFINE_CLEANUP(struct view_file *, view_file_unref)
 
+/* A vault that objects of the class name themselves. */
+struct view_vault {
+        const char *name;
+        struct vault *vault;
+};
+
 struct view_config {
-        const struct spc_class *class; /* borrowed until view_close */
-        struct vault *vault;           /* a reference is taken */
-        usec_t poll_interval;          /* CACHE_NO_POLL: never */
+        const struct spc_class *class;   /* borrowed until view_close */
+        struct vault *vault;             /* the class's; a reference is taken */
+        const struct view_vault *vaults; /* one for each other name; references are taken */
+        size_t n_vaults;
+        usec_t poll_interval; /* CACHE_NO_POLL: never */
+        struct view_policy policy;
+        bool adopted; /* shown before: what the policy takes away is no failure to open */
 };
 
 struct view_events {
@@ -63,9 +98,12 @@ struct view_events {
         void (*ready)(void *userdata, const struct err *errors, size_t n_errors);
         /* After ready: files that changed, borrowed. A path may be new: a history grew. */
         void (*changed)(void *userdata, struct view_file *const *files, size_t n);
-        /* Optional, after ready: paths that are no more, because a history shrank. What changed
-         * with them is reported first. */
+        /* Optional, after ready (and in the same turn): paths that are no more: a history shrank, a
+         * selector's object went, the policy says so. What changed with them is reported first. */
         void (*removed)(void *userdata, const char *const *paths, size_t n);
+        /* Optional: the same for paths that are to be refused (EACCES) until they change or are
+         * removed. Without it they are removed. */
+        void (*denied)(void *userdata, const char *const *paths, size_t n);
         /* Optional: how many of how many objects are there, while they are first fetched. */
         void (*progress)(void *userdata, size_t have, size_t of);
 };
@@ -88,3 +126,22 @@ size_t view_files(const struct view *v, struct view_file *const **ret);
  * answer could not be shown). Borrowed as view_files(). For a file of a history it is that of the
  * list of versions, which is what is polled. */
 void view_file_state(const struct view *v, size_t i, struct cache_state *ret);
+enum view_trouble view_file_trouble(const struct view *v, size_t i);
+
+/* Objects that have no file now: optional ones that are missing, and what the policy took away. */
+struct view_absent {
+        const struct spc_object *object;
+        enum view_trouble trouble;
+        struct cache_state state;
+};
+size_t view_n_absent(const struct view *v);
+void view_get_absent(const struct view *v, size_t i, struct view_absent *ret);
+
+/* The class's selectors, in its order. */
+struct view_selected {
+        const struct spc_selector *selector;
+        size_t n_objects;
+        struct cache_state state; /* of the list */
+};
+size_t view_n_selectors(const struct view *v);
+void view_get_selected(const struct view *v, size_t i, struct view_selected *ret);

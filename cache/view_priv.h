@@ -1,6 +1,7 @@
 /* Inside a view: from the objects of a class to sources, from sources to files.
  *
- *   entry    one object of the class
+ *   entry    one object of the class, or one that a selector chose
+ *   selector one element of objectSelector: a subscription to the vault's list of names
  *   source   one subscription to the cache: the object itself, the list of its versions, or one of
  *            the versions of a history
  *   shown    one file as it is now
@@ -13,6 +14,8 @@
  * callback of the cache never runs a user's code, and a user's code never runs inside one.
  */
 #pragma once
+
+#include <sys/queue.h>
 
 #include "cache/view.h"
 
@@ -33,10 +36,23 @@ struct shown {
         bool dirty;                /* not reported yet */
 };
 
+struct selector {
+        struct view *view;
+        const struct spc_selector *spec;
+        struct vault *vault; /* a reference */
+        struct cache_sub *sub;
+        struct err error;        /* of the last list */
+        struct err select_error; /* the list cannot be shown as the class asks for */
+        bool tried, refreshing;
+};
+
 struct entry {
         struct view *view;
         const struct spc_object *object;
-        struct source *list; /* NULL without history */
+        struct vault *vault;       /* a reference */
+        struct selector *selector; /* that chose it, or NULL */
+        struct spc_object chosen;  /* then `object`: name and file are its own */
+        struct source *list;       /* NULL without history */
         struct source **members;
         size_t n_members;
         struct shown *shown;
@@ -44,11 +60,69 @@ struct entry {
         size_t first;            /* index of shown[0] in view_files() */
         struct err select_error; /* the list does not give what the class asks for */
         struct err show_error;   /* the members are there but cannot be shown */
+
+        enum view_trouble taken; /* why the policy took its files away, or VIEW_FINE */
+        struct err taken_error;  /* the same in words, where the vault said nothing */
+        char **away;             /* the paths it took away */
+        size_t n_away;
+};
+
+struct gone {
+        char *path;
+        bool denied;
+};
+
+enum view_state { VIEW_OPENING, VIEW_READY, VIEW_FAILED };
+
+struct waiter {
+        SLIST_ENTRY(waiter) link;
+        void (*done)(void *userdata, const struct err *error);
+        void *userdata;
+};
+SLIST_HEAD(waiters, waiter);
+
+struct view {
+        struct cache *cache;
+        usec_t poll_interval;
+        struct view_policy policy;
+        bool adopted;
+        struct view_events events;
+        void *userdata;
+
+        enum view_state state;
+        struct entry **entries; /* as the class's objects, then those that selectors chose */
+        size_t n_entries, entries_size;
+        struct selector *selectors;
+        size_t n_selectors;
+        struct view_file **files;
+        size_t n_files, files_size;
+        size_t bytes;
+        struct err failure; /* the first one of a view that failed */
+
+        struct loop_timer *report;
+        struct loop_timer *expiry; /* the policy's, for what is not polled at that very time */
+        size_t reported_have;
+        struct gone *gone; /* not reported yet */
+        size_t n_gone;
+        struct waiters refreshing;
+
+        bool reporting; /* the caller's code is running */
+        bool closed;    /* by that code: nothing but the struct itself is left */
 };
 
 /* view.c */
 struct cache *view_cache(const struct view *v);
-const char *view_vault_url(const struct view *v);
+const struct view_policy *view_get_policy(const struct view *v);
+usec_t view_interval(const struct view *v);
+void view_report_soon(struct view *v);
+/* One more entry, opened; *en is taken over, also on failure. */
+int view_add(struct view *v, struct entry *en);
+/* Its files are reported as gone. -ENOMEM: nothing has happened. */
+int view_drop(struct view *v, struct entry *en);
+/* All of them; borrowed until one is added or dropped. */
+size_t view_entries(const struct view *v, struct entry *const **ret);
+/* To be reported as gone, or as refused. */
+int view_gone(struct view *v, const char *path, bool denied);
 /* One more subscription: to `version`, or with NULL to the list of versions. */
 int source_new(struct entry *en, const char *version, struct source **ret);
 struct source *source_free(struct source *s);
@@ -65,7 +139,24 @@ int view_file_new(const struct spc_object *so, int index, const struct vault_obj
 /* Would a file of this object and these bytes look any different to those who read it? */
 bool view_file_is(const struct view_file *f, const struct vault_object *o, const struct sec *bytes);
 
+/* policy.c */
+enum view_trouble entry_trouble(const struct entry *en);
+/* Takes its files away when the policy says so; true when it has none by that. */
+bool entry_is_taken(struct entry *en);
+/* It may be missing, and is. */
+bool entry_is_absent(const struct entry *en);
+
+/* selector.c */
+int selector_open(struct selector *s);
+void selector_done(struct selector *s);
+static inline bool selector_is_settled(const struct selector *s)
+{
+        return s->tried && !s->refreshing;
+}
+const struct err *selector_error(const struct selector *s);
+
 /* entry.c */
+struct entry *entry_free(struct entry *en);
 int entry_open(struct entry *en);
 void entry_close(struct entry *en); /* unsubscribes; what is shown stays */
 void entry_done(struct entry *en);

@@ -29,6 +29,8 @@ static int print_file(const struct spc_object *o, bool first)
         printf("%s%s", first ? ": " : ", ", file);
         if (o->history > 1)
                 printf("/ (%d versions)", o->history);
+        if (o->optional)
+                printf(" (optional)");
         return 0;
 }
 
@@ -44,6 +46,14 @@ static int print_summary(const struct spc_class *c, const struct cli_findings *f
         for (size_t i = 0; i < c->n_objects; i++)
                 if (print_file(&c->objects[i], i == 0) < 0)
                         return -ENOMEM;
+        for (size_t i = 0; i < c->n_selectors; i++) {
+                _cleanup_free_ char *words = NULL, *shown = NULL;
+
+                if (spc_selector_describe(&c->selectors[i], &words) < 0 ||
+                        spc_escape(words, &shown) < 0)
+                        return -ENOMEM;
+                printf("%s up to %u %s", i == 0 ? "; chosen:" : ",", c->selectors[i].max, shown);
+        }
         if (f->warnings > 0)
                 printf(" (%zu warning%s)", f->warnings, f->warnings == 1 ? "" : "s");
         putchar('\n');

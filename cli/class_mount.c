@@ -8,9 +8,6 @@
 #define SETTLE_PAUSE (2 * USEC_PER_MSEC)
 /* How old what -o xattr shows may be, beyond the poll itself. */
 #define XATTR_INTERVAL (5 * USEC_PER_SEC)
-/* Between two tries to fetch everything again after a worker's death; doubling. */
-#define REOPEN_FIRST (1 * USEC_PER_SEC)
-#define REOPEN_MAX (60 * USEC_PER_SEC)
 
 static void on_step(void *userdata);
 static void begin_refresh(struct class_mount *cm);
@@ -29,12 +26,13 @@ static void free_refreshers(struct refresher *list)
         }
 }
 
-static void class_mount_free(struct class_mount *cm)
+void class_mount_free(struct class_mount *cm)
 {
         if (!cm)
                 return;
         view_close(cm->view);
         vault_unref(cm->vault);
+        vault_set_done(&cm->others);
         mount_request_done(&cm->request);
         sec_unref(cm->secret);
         cm->step = loop_timer_free(cm->step);
@@ -45,13 +43,11 @@ static void class_mount_free(struct class_mount *cm)
         err_done(&cm->refresh_error);
         cm->settle = loop_timer_free(cm->settle);
         cm->xattr = loop_timer_free(cm->xattr);
-        cm->reopen = loop_timer_free(cm->reopen);
+        class_mount_adoption_done(&cm->adoption);
         free_refreshers(cm->refreshers);
         free_refreshers(cm->later);
         free(cm);
 }
-DEFINE_CLEANUP(struct class_mount *, class_mount_free)
-
 /* --- failing --- */
 
 static void keep_error(struct class_mount *cm, const struct err *e)
@@ -131,23 +127,7 @@ static void on_gone(void *userdata, const struct err *error)
         step_soon(cm);
 }
 
-/* What mountinfo shows. It passes through mount options, where a comma would begin another. */
-static int source_name(const char *class, char **ret)
-{
-        char *name = NULL;
-
-        int r = xasprintf(&name, "akvfs:%.200s", class);
-        if (r < 0)
-                return r;
-        for (char *p = name + strlen("akvfs:"); *p; p++) {
-                bool plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-                             (*p >= '0' && *p <= '9') || strchr("-._", *p);
-                if (!plain)
-                        *p = '_';
-        }
-        *ret = name;
-        return 0;
-}
+const struct fs_mount_events class_mount_fs_events = {.mounted = on_mounted, .gone = on_gone};
 
 /* The request as it came, for a later worker: the credentials with it, in secret memory. */
 static int format_state(const struct mount_request *request, struct sec *secret, struct sec **ret)
@@ -181,7 +161,6 @@ static int check_memory(const struct mount_request *request, struct err *e)
 
 static void begin_mount(struct class_mount *cm)
 {
-        static const struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
         _cleanup_err_ struct err e = {0};
         _cleanup_free_ char *fsname = NULL;
         struct view_file *const *files = NULL;
@@ -192,7 +171,7 @@ static void begin_mount(struct class_mount *cm)
                 fail(cm, &e);
                 return;
         }
-        r = source_name(cm->request.class->name, &fsname);
+        r = class_mount_source(cm->request.class->name, &fsname);
         if (r < 0) {
                 err_set(&e, r, "out of memory");
                 fail(cm, &e);
@@ -221,39 +200,10 @@ static void begin_mount(struct class_mount *cm)
                 .state = state,
         };
         cm->state = MOUNTING;
-        r = fs_mount_new(cm->parts.fs, &config, files, n, &events, cm, &cm->mount, &e);
+        r = fs_mount_new(
+                cm->parts.fs, &config, files, n, &class_mount_fs_events, cm, &cm->mount, &e);
         if (r < 0)
                 fail(cm, &e);
-}
-
-/* --- taking over --- */
-
-static void reopen_later(struct class_mount *cm)
-{
-        cm->reopen_pause = cm->reopen_pause ? MIN(2 * cm->reopen_pause, REOPEN_MAX) : REOPEN_FIRST;
-        loop_timer_in(cm->reopen, cm->reopen_pause);
-}
-
-static void adopted_ready(struct class_mount *cm, const struct err *errors, size_t n_errors)
-{
-        struct view_file *const *files = NULL;
-
-        if (n_errors > 0) {
-                log_warning("%s: what the last worker left stays as it is; %zu objects cannot be "
-                            "fetched, the first: %s",
-                        cm->request.mountpoint, n_errors, err_text(&errors[0]));
-                view_close(TAKE_PTR(cm->view));
-                reopen_later(cm);
-                return;
-        }
-        cm->adopted = false;
-        size_t n = view_files(cm->view, &files);
-        if (cm->mount)
-                fs_mount_sync(cm->mount, files, n);
-        log_info("%s: %zu files are fresh again after the change of worker", cm->request.mountpoint,
-                n);
-        if (cm->request.xattr)
-                loop_timer_in(cm->xattr, 0);
 }
 
 /* --- the view --- */
@@ -262,8 +212,8 @@ static void on_ready(void *userdata, const struct err *errors, size_t n_errors)
 {
         struct class_mount *cm = userdata;
 
-        if (cm->adopted) {
-                adopted_ready(cm, errors, n_errors);
+        if (cm->adoption.pending) {
+                class_mount_adoption_ready(cm, errors, n_errors);
                 return;
         }
         if (cm->state != FETCHING)
@@ -289,6 +239,14 @@ static void on_removed(void *userdata, const char *const *paths, size_t n)
 
         if (cm->mount)
                 fs_mount_remove(cm->mount, paths, n);
+}
+
+static void on_denied(void *userdata, const char *const *paths, size_t n)
+{
+        struct class_mount *cm = userdata;
+
+        if (cm->mount)
+                fs_mount_deny(cm->mount, paths, n);
 }
 
 static void on_progress(void *userdata, size_t have, size_t of)
@@ -320,10 +278,8 @@ static void on_settle(void *userdata)
         }
 }
 
-static void on_refreshed(void *userdata, const struct err *error)
+void class_mount_refreshed(struct class_mount *cm, const struct err *error)
 {
-        struct class_mount *cm = userdata;
-
         err_done(&cm->refresh_error);
         if (error && err_copy(&cm->refresh_error, error) < 0)
                 err_set_cause(&cm->refresh_error, error->cause, error->code, "out of memory");
@@ -333,17 +289,23 @@ static void on_refreshed(void *userdata, const struct err *error)
                 loop_timer_in(cm->xattr, 0);
 }
 
+static void on_refreshed(void *userdata, const struct err *error)
+{
+        class_mount_refreshed(userdata, error);
+}
+
+void class_mount_poll(struct class_mount *cm)
+{
+        view_refresh(cm->view, on_refreshed, cm);
+}
+
 static void begin_refresh(struct class_mount *cm)
 {
         cm->refreshing = true;
-        if (cm->view && !cm->adopted)
-                view_refresh(cm->view, on_refreshed, cm);
-        else {
-                _cleanup_err_ struct err e = {0};
-                err_set_cause(&e, ERR_OTHER, -EAGAIN,
-                        "the objects are being fetched again after a change of worker");
-                on_refreshed(cm, &e);
-        }
+        if (cm->adoption.pending)
+                class_mount_adoption_await(cm);
+        else
+                class_mount_poll(cm);
 }
 
 static void on_xattr(void *userdata)
@@ -424,48 +386,39 @@ static void on_step(void *userdata)
         }
 }
 
-static int open_view(struct class_mount *cm, const struct mount_request *request, struct err *e)
+int class_mount_open_view(
+        struct class_mount *cm, const struct mount_request *request, struct err *e)
 {
         static const struct view_events view_events = {
                 .ready = on_ready,
                 .changed = on_changed,
                 .removed = on_removed,
+                .denied = on_denied,
                 .progress = on_progress,
         };
 
         int r = cm->vault ? 0
                           : identity_open(&request->identity, cm->parts.auths, cm->parts.vaults,
                                     &cm->vault, e);
+        if (r == 0 && !cm->others.list)
+                r = vault_urls_open(&request->vaults, &request->identity, cm->parts.auths,
+                        cm->parts.vaults, &cm->others, e);
         if (r < 0)
                 return r;
         const struct view_config config = {
                 .class = request->class,
                 .vault = cm->vault,
+                .vaults = cm->others.list,
+                .n_vaults = cm->others.n,
                 .poll_interval = request->poll_interval,
+                .policy = request->policy,
+                .adopted = cm->adoption.pending,
         };
         return view_open(cm->parts.cache, &config, &view_events, cm, &cm->view, e);
 }
 
-static void on_reopen(void *userdata)
-{
-        struct class_mount *cm = userdata;
-        _cleanup_err_ struct err e = {0};
-
-        if (cm->state != MOUNTED)
-                return;
-        cm->request.identity.secret = sec_ref(cm->secret);
-        int r = open_view(cm, &cm->request, &e);
-        cm->request.identity.secret = sec_unref(cm->request.identity.secret);
-        if (r < 0) {
-                log_warning("%s: %s", cm->request.mountpoint, err_text(&e));
-                reopen_later(cm);
-                return;
-        }
-        cm->secret = sec_unref(cm->secret);
-}
-
-static int class_mount_make(const struct class_mount_parts *parts,
-        const struct class_mount_events *events, void *userdata, struct class_mount **ret)
+int class_mount_make(const struct class_mount_parts *parts, const struct class_mount_events *events,
+        void *userdata, struct class_mount **ret)
 {
         _cleanup_(class_mount_freep) struct class_mount *cm = calloc(1, sizeof *cm);
         if (!cm)
@@ -479,8 +432,6 @@ static int class_mount_make(const struct class_mount_parts *parts,
                 r = loop_timer_new(parts->loop, on_settle, cm, &cm->settle);
         if (r == 0)
                 r = loop_timer_new(parts->loop, on_xattr, cm, &cm->xattr);
-        if (r == 0)
-                r = loop_timer_new(parts->loop, on_reopen, cm, &cm->reopen);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(cm);
@@ -498,41 +449,12 @@ int class_mount_new(const struct class_mount_parts *parts, struct mount_request 
                 return err_set(e, r, "out of memory");
         r = check_memory(request, e);
         if (r == 0)
-                r = open_view(cm, request, e);
+                r = class_mount_open_view(cm, request, e);
         if (r < 0)
                 return r;
         cm->request = *request;
         *request = (struct mount_request){0};
         cm->secret = TAKE_PTR(cm->request.identity.secret);
-        *ret = TAKE_PTR(cm);
-        return 0;
-}
-
-int class_mount_adopt(const struct class_mount_parts *parts, struct fs_mount *mount,
-        const struct class_mount_events *events, void *userdata, struct class_mount **ret,
-        struct err *e)
-{
-        static const struct fs_mount_events fs_events = {.mounted = on_mounted, .gone = on_gone};
-        const struct sec *state = fs_mount_state(mount);
-        _cleanup_(class_mount_freep) struct class_mount *cm = NULL;
-        _cleanup_json_ cJSON *j = NULL;
-
-        int r = class_mount_make(parts, events, userdata, &cm);
-        if (r < 0)
-                return err_set(e, r, "out of memory");
-        r = state ? json_parse(sec_bytes(state), sec_len(state), &j) : -ENODATA;
-        if (r < 0)
-                return err_set(e, r, "the last worker left no request that can be read");
-        r = mount_request_parse(j, &cm->request, e);
-        if (r < 0)
-                return r;
-        cm->secret = TAKE_PTR(cm->request.identity.secret);
-        cm->mount = mount;
-        cm->state = MOUNTED;
-        cm->said_started = true;
-        cm->adopted = true;
-        fs_mount_attach(mount, &fs_events, cm);
-        loop_timer_in(cm->reopen, 0);
         *ret = TAKE_PTR(cm);
         return 0;
 }
@@ -580,19 +502,4 @@ void class_mount_forget(struct class_mount *cm, void *userdata)
 {
         forget(&cm->refreshers, userdata);
         forget(&cm->later, userdata);
-}
-
-const char *class_mount_path(const struct class_mount *cm)
-{
-        return cm->request.mountpoint;
-}
-
-const char *class_mount_name(const struct class_mount *cm)
-{
-        return cm->request.class->name;
-}
-
-bool class_mount_is_mounted(const struct class_mount *cm)
-{
-        return cm->state == MOUNTED && cm->said_started;
 }

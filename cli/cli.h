@@ -18,6 +18,7 @@ enum cli_status {
         CLI_USAGE = 2,
 };
 
+int cli_doctor(int argc, char **argv);
 int cli_get(int argc, char **argv);
 int cli_mount(int argc, char **argv);
 int cli_refresh(int argc, char **argv);

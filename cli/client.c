@@ -1,6 +1,7 @@
 #include "cli/client.h"
 
 #include "cli/cli.h"
+#include "cli/words.h"
 
 struct ask {
         const char *command;
@@ -78,4 +79,31 @@ size_t client_print_errors(const char *command, const cJSON *answer)
                 err_done(&errors[i]);
         free(errors);
         return n;
+}
+
+int client_words(const char *command, const char *help, int argc, char **argv, const char **ret_dir,
+        bool *ret_json)
+{
+        static const struct word table[] = {{"help", 'h', false, 'h'}, {"json", 0, false, 'j'}};
+        _cleanup_err_ struct err e = {0};
+        const char *value = NULL;
+        struct words words;
+        int id = 0, r;
+
+        *ret_dir = NULL;
+        words_init(&words, argc, argv);
+        while ((r = words_next(&words, table, ret_json ? 2 : 1, &id, &value, &e)) > 0) {
+                if (id == 'h') {
+                        fputs(help, stdout);
+                        return cli_finish_output(command);
+                }
+                if (id == 'j')
+                        *ret_json = true;
+                else if (*ret_dir) {
+                        err_set_cause(&e, ERR_USAGE, -EINVAL, "one DIR at a time: %s", value);
+                        return cli_usage(command, &e);
+                } else
+                        *ret_dir = value;
+        }
+        return r < 0 ? cli_usage(command, &e) : -1;
 }

@@ -14,3 +14,9 @@ int client_ask_all(const char *command, const cJSON *message, int timeout_ms, cl
 
 /* Prints every entry of "errors" of a "failed" answer. Returns how many. */
 size_t client_print_errors(const char *command, const cJSON *answer);
+
+/* The words of such a command: at most one DIR, and --json where ret_json is given. Negative: go
+ * on, with *ret_dir NULL where there was none. Else it is over, with that exit status: the help was
+ * asked for, or a word is wrong. */
+int client_words(const char *command, const char *help, int argc, char **argv, const char **ret_dir,
+        bool *ret_json);

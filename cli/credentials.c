@@ -1,15 +1,27 @@
 #include "cli/credentials.h"
 
 #include <stdio.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "base/wipe.h"
+
+/* Where every SDK looks for it. */
+#define ARC_AGENT "/opt/azcmagent/bin/himds"
 
 void credentials_done(struct credentials *c)
 {
         free(c->tenant);
         free(c->client_id);
         sec_unref(c->secret);
+        free(c->certificate);
+        sec_unref(c->password);
+        free(c->token_file);
+        free(c->identity_endpoint);
+        free(c->imds_endpoint);
+        sec_unref(c->identity_header);
+        free(c->pod);
+        free(c->pod_namespace);
         *c = (struct credentials){0};
 }
 
@@ -72,6 +84,39 @@ static int set_name(char **field, const char *text, size_t len, struct err *e)
         return *field ? 0 : err_set(e, -ENOMEM, "out of memory");
 }
 
+/* Variables that are no secrets, and where they go. */
+static int set_variable(
+        struct credentials *c, const char *key, const char *text, size_t len, struct err *e)
+{
+        const struct {
+                const char *key;
+                char **field;
+        } variables[] = {
+                {"AZURE_TENANT_ID", &c->tenant},
+                {"AZURE_CLIENT_ID", &c->client_id},
+                {"AZURE_CLIENT_CERTIFICATE_PATH", &c->certificate},
+                {"AZURE_FEDERATED_TOKEN_FILE", &c->token_file},
+                {"IDENTITY_ENDPOINT", &c->identity_endpoint},
+                {"IMDS_ENDPOINT", &c->imds_endpoint},
+                {"POD_NAME", &c->pod},
+                {"POD_NAMESPACE", &c->pod_namespace},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(variables); i++)
+                if (streq(variables[i].key, key))
+                        return set_name(variables[i].field, text, len, e);
+        return 0;
+}
+
+static int set_other_secret(
+        struct sec **field, const char *what, const char *text, size_t len, struct err *e)
+{
+        if (*field || len == 0)
+                return 0;
+        int r = sec_new(text, len, field);
+        return r < 0 ? err_set(e, r, "could not hold %s: %s", what, strerror(-r)) : 0;
+}
+
 /* --- one source each --- */
 
 static int from_secret_file(
@@ -132,10 +177,17 @@ static int from_env_file(
         int r = read_file(path, "environment file", &text, &len, e);
         if (r < 0)
                 return r;
-        if (credentials_env_file_get(text, len, "AZURE_TENANT_ID", &value, &n) == 0)
-                r = set_name(&c->tenant, value, n, e);
-        if (r == 0 && credentials_env_file_get(text, len, "AZURE_CLIENT_ID", &value, &n) == 0)
-                r = set_name(&c->client_id, value, n, e);
+        static const char *const keys[] = {"AZURE_TENANT_ID", "AZURE_CLIENT_ID",
+                "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"};
+
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(keys); i++)
+                if (credentials_env_file_get(text, len, keys[i], &value, &n) == 0)
+                        r = set_variable(c, keys[i], value, n, e);
+        if (r == 0 && credentials_env_file_get(
+                              text, len, "AZURE_CLIENT_CERTIFICATE_PASSWORD", &value, &n) == 0) {
+                warn_if_open(path, warn);
+                r = set_other_secret(&c->password, "the certificate's password", value, n, e);
+        }
         if (r == 0 && credentials_env_file_get(text, len, "AZURE_CLIENT_SECRET", &value, &n) == 0) {
                 warn_if_open(path, warn);
                 r = set_secret(c, value, n, "--env-file", e);
@@ -143,23 +195,78 @@ static int from_env_file(
         return r;
 }
 
+/* Reads a secret and takes it out of the environment. */
+static char *take_variable(const char *name, size_t *ret_len)
+{
+        char *value = getenv(name);
+        char *copy = value ? strdup(value) : NULL;
+
+        if (!value)
+                return NULL;
+        *ret_len = strlen(value);
+        explicit_bzero(value, *ret_len);
+        unsetenv(name);
+        return copy;
+}
+
 static int from_environment(struct credentials *c, struct err *e)
 {
-        const char *tenant = getenv("AZURE_TENANT_ID"), *client = getenv("AZURE_CLIENT_ID");
-        char *secret = getenv("AZURE_CLIENT_SECRET");
+        static const char *const keys[] = {"AZURE_TENANT_ID", "AZURE_CLIENT_ID",
+                "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT",
+                "IMDS_ENDPOINT", "POD_NAME", "POD_NAMESPACE"};
+        size_t secret_len = 0, password_len = 0, header_len = 0;
+        _cleanup_secret_ char *secret = take_variable("AZURE_CLIENT_SECRET", &secret_len);
+        _cleanup_secret_ char *password =
+                take_variable("AZURE_CLIENT_CERTIFICATE_PASSWORD", &password_len);
+        _cleanup_secret_ char *header = take_variable("IDENTITY_HEADER", &header_len);
+        const char *chain = getenv("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN");
         int r = 0;
 
-        if (!isempty(tenant))
-                r = set_name(&c->tenant, tenant, strlen(tenant), e);
-        if (r == 0 && !isempty(client))
-                r = set_name(&c->client_id, client, strlen(client), e);
-        if (r == 0 && !isempty(secret))
-                r = set_secret(c, secret, strlen(secret), "AZURE_CLIENT_SECRET", e);
-        if (secret) {
-                explicit_bzero(secret, strlen(secret));
-                unsetenv("AZURE_CLIENT_SECRET");
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(keys); i++) {
+                const char *value = getenv(keys[i]);
+                if (!isempty(value))
+                        r = set_variable(c, keys[i], value, strlen(value), e);
         }
+        if (r == 0 && !isempty(secret))
+                r = set_secret(c, secret, secret_len, "AZURE_CLIENT_SECRET", e);
+        if (r == 0 && password)
+                r = set_other_secret(
+                        &c->password, "the certificate's password", password, password_len, e);
+        if (r == 0 && header)
+                r = set_other_secret(&c->identity_header, "IDENTITY_HEADER", header, header_len, e);
+        c->send_chain = chain && (streq(chain, "1") || strcasecmp(chain, "true") == 0);
+        c->service_fabric = !isempty(getenv("IDENTITY_SERVER_THUMBPRINT"));
+        c->arc_agent = access(ARC_AGENT, F_OK) == 0;
         return r;
+}
+
+static int from_password_file(
+        struct credentials *c, const char *path, credentials_warn_fn warn, struct err *e)
+{
+        _cleanup_secret_ char *text = NULL;
+        size_t len = 0;
+
+        int r = read_file(path, "password file", &text, &len, e);
+        if (r < 0)
+                return r;
+        warn_if_open(path, warn);
+        return set_other_secret(
+                &c->password, "the certificate's password", text, without_line_end(text, len), e);
+}
+
+/* Environment variables may name a file from where the command stands. */
+static int make_absolute(char **path, struct err *e)
+{
+        char *full;
+
+        if (!*path || **path == '/')
+                return 0;
+        _cleanup_free_ char *cwd = getcwd(NULL, 0);
+        if (!cwd || xasprintf(&full, "%s/%s", cwd, *path) < 0)
+                return err_set(e, -ENOMEM, "out of memory");
+        free(*path);
+        *path = full;
+        return 0;
 }
 
 static int from_directory(struct credentials *c, const char *dir, struct err *e)
@@ -200,12 +307,24 @@ int credentials_find(
         /* each fills in only what those before left open */
         if (o->client_secret_file)
                 r = from_secret_file(&c, o->client_secret_file, warn, e);
+        if (r == 0 && o->client_certificate)
+                r = set_name(
+                        &c.certificate, o->client_certificate, strlen(o->client_certificate), e);
+        if (r == 0 && o->certificate_password_file)
+                r = from_password_file(&c, o->certificate_password_file, warn, e);
+        if (r == 0 && o->federated_token_file)
+                r = set_name(
+                        &c.token_file, o->federated_token_file, strlen(o->federated_token_file), e);
         if (r == 0 && o->env_file)
                 r = from_env_file(&c, o->env_file, warn, e);
         if (r == 0)
                 r = from_environment(&c, e);
         if (r == 0 && !isempty(dir))
                 r = from_directory(&c, dir, e);
+        if (r == 0)
+                r = make_absolute(&c.certificate, e);
+        if (r == 0)
+                r = make_absolute(&c.token_file, e);
         if (r < 0)
                 return r;
         *ret = c;

@@ -1,4 +1,5 @@
-/* The service principal as the user's surroundings give it: not the class, which may overrule it.
+/* What proves an identity, as the user's surroundings give it: not the class, which may overrule
+ * it.
  *
  * Taken from the first of: the files named by options, the environment, systemd's credentials
  * directory (LoadCredential=). The environment's copy of the secret is wiped once it is read, so
@@ -18,6 +19,17 @@ struct credentials {
         struct sec *secret; /* NULL when nobody said */
         const char
                 *secret_from; /* "AZURE_CLIENT_SECRET", "--client-secret-file", ...: for messages */
+        char *certificate;    /* AZURE_CLIENT_CERTIFICATE_PATH, absolute */
+        struct sec *password; /* AZURE_CLIENT_CERTIFICATE_PASSWORD */
+        bool send_chain;      /* AZURE_CLIENT_SEND_CERTIFICATE_CHAIN */
+        char *token_file;     /* AZURE_FEDERATED_TOKEN_FILE */
+
+        /* how a managed identity's surroundings are told (reference section 3.4) */
+        char *identity_endpoint, *imds_endpoint; /* IDENTITY_ENDPOINT, IMDS_ENDPOINT */
+        struct sec *identity_header;             /* IDENTITY_HEADER */
+        bool service_fabric;                     /* IDENTITY_SERVER_THUMBPRINT */
+        bool arc_agent;                          /* Azure Arc's agent is installed */
+        char *pod, *pod_namespace;               /* POD_NAME, POD_NAMESPACE */
 };
 
 /* warn (optional) is told of files that others can read. */

@@ -41,5 +41,7 @@ void daemon_words_format(const struct daemon_words *w, const char *command, char
 /* The listening socket in a keeper; the worker has it as WORKER_LISTEN_FD. */
 #define KEEPER_LISTEN_FD 3
 #define WORKER_LISTEN_FD 4
+/* Who reads credentials for it (auth/helper.h). */
+#define WORKER_HELPER_FD 5
 /* The log file, opened by the keeper: the worker's account could not. Only with such a log. */
-#define WORKER_LOG_FD 5
+#define WORKER_LOG_FD 6

@@ -1,6 +1,7 @@
 /* `akvfs get CLASS.yaml [FILE]`: fetch once, in this process, without a mount. */
 #include <time.h>
 
+#include "auth/helper.h"
 #include "base/wipe.h"
 #include "cache/view.h"
 #include "cli/class_file.h"
@@ -8,6 +9,7 @@
 #include "cli/hygiene.h"
 #include "cli/identity.h"
 #include "cli/status_json.h"
+#include "cli/vault_urls.h"
 #include "cli/words.h"
 
 static const char help[] =
@@ -31,10 +33,13 @@ static const char help_examples[] =
 struct get {
         struct loop *loop;
         struct http_client *http;
+        struct auth_helper *helper; /* with its socket, for credentials that are no plain secret */
+        int helper_fd;
         struct auths *auths;
         struct vaults *vaults;
         struct cache *cache;
         struct vault *vault;
+        struct vault_set others;
         struct view *view;
         bool failed;
 };
@@ -54,7 +59,7 @@ static void on_changed(void *userdata, struct view_file *const *files, size_t n)
 }
 
 static int open_view(struct get *g, const struct spc_class *class, const struct identity *identity,
-        struct err *e)
+        const struct vault_urls *urls, struct err *e)
 {
         static const struct view_events events = {.ready = on_ready, .changed = on_changed};
 
@@ -63,6 +68,13 @@ static int open_view(struct get *g, const struct spc_class *class, const struct 
                 r = http_client_new(g->loop, &g->http);
         if (r == 0)
                 r = auths_new(g->loop, g->http, &g->auths);
+        if (r == 0 && identity->source) {
+                r = helper_start(-EBADF, identity->source, &g->helper_fd);
+                if (r == 0)
+                        r = auth_helper_new(g->loop, g->helper_fd, &g->helper);
+                if (r == 0)
+                        auths_set_helper(g->auths, g->helper);
+        }
         if (r == 0)
                 r = vaults_new(g->loop, g->http, &g->vaults);
         if (r == 0)
@@ -70,10 +82,15 @@ static int open_view(struct get *g, const struct spc_class *class, const struct 
         if (r < 0)
                 return err_set(e, r, "could not start: %s", strerror(-r));
         r = identity_open(identity, g->auths, g->vaults, &g->vault, e);
+        if (r == 0)
+                r = vault_urls_open(urls, identity, g->auths, g->vaults, &g->others, e);
         if (r < 0)
                 return r;
-        const struct view_config config = {
-                .class = class, .vault = g->vault, .poll_interval = CACHE_NO_POLL};
+        const struct view_config config = {.class = class,
+                .vault = g->vault,
+                .vaults = g->others.list,
+                .n_vaults = g->others.n,
+                .poll_interval = CACHE_NO_POLL};
         r = view_open(g->cache, &config, &events, g, &g->view, e);
         if (r < 0)
                 return r;
@@ -85,9 +102,12 @@ static void close_view(struct get *g)
 {
         view_close(g->view);
         vault_unref(g->vault);
+        vault_set_done(&g->others);
         cache_free(g->cache);
         vaults_free(g->vaults);
         auths_free(g->auths);
+        auth_helper_free(g->helper);
+        g->helper_fd = safe_close(g->helper_fd);
         http_client_free(g->http);
         loop_free(g->loop);
 }
@@ -159,7 +179,10 @@ static int put_file(const struct view *v, const char *file, struct err *e)
                                        "could not write to standard output: %s", strerror(-r))
                              : 0;
         }
-        err_set_cause(e, ERR_NOT_FOUND, -ENOENT, "there is no file %s", file);
+        err_set_cause(e, ERR_NOT_FOUND, -ENOENT,
+                view_n_absent(v) > 0 ? "there is no file %s: its object is missing (it is optional)"
+                                     : "there is no file %s",
+                file);
         err_hint(e, "without FILE, akvfs get lists them");
         return -ENOENT;
 }
@@ -173,28 +196,38 @@ static int get(const struct spc_class *class, struct options *o, const char *fil
 {
         _cleanup_credentials_ struct credentials found = {0};
         _cleanup_identity_ struct identity identity = {0};
+        _cleanup_vault_urls_ struct vault_urls urls = {0};
         struct spc_class one = *class; /* borrows everything */
-        struct get g = {0};
+        struct get g = {.helper_fd = -EBADF};
 
         int r = options_resolve_files(o, e);
         if (r == 0)
                 r = credentials_find(o, warn, &found, e);
         if (r == 0)
                 r = identity_resolve(class, o, &found, warn, &identity, e);
+        if (r == 0)
+                r = vault_urls_resolve(class, o, &urls, e);
+        if (r == 0)
+                r = identity_find_sni(&identity, e);
         if (r < 0)
                 return r;
         if (file) {
                 const struct spc_object *object = find_object(class, file, e);
-                if (!object)
+                if (!object && class->n_selectors == 0)
                         return -ENOENT;
-                one.objects = (struct spc_object *)(uintptr_t)object;
-                one.n_objects = 1;
+                err_done(e);
+                /* What no object is called may be one that a selector chooses. */
+                if (object) {
+                        one.objects = (struct spc_object *)(uintptr_t)object;
+                        one.n_objects = 1;
+                        one.n_selectors = 0;
+                }
         }
         /* whatever was passed in (pipes with the class or the secret) has been read */
         r = hygiene_close_from(STDERR_FILENO + 1);
         if (r < 0)
                 return err_set(e, r, "could not close descriptors: %s", strerror(-r));
-        r = open_view(&g, &one, &identity, e);
+        r = open_view(&g, &one, &identity, &urls, e);
         if (r == 0 && !g.failed) {
                 if (file)
                         r = put_file(g.view, file, e);
@@ -214,7 +247,7 @@ int cli_get(int argc, char **argv)
         _cleanup_err_ struct err e = {0};
         const char *path = NULL, *file = NULL, *value = NULL;
         struct words words;
-        struct word table[40];
+        struct word table[48];
         size_t n = 0;
         int id = 0;
 

@@ -1,12 +1,14 @@
 #include "cli/identity.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
 
+#include "auth/binding.h"
 #include "auth/cloud.h"
+#include "auth/helper.h"
 #include "base/wipe.h"
 #include "cache/cache.h"
+#include "cli/identity_mode.h"
 
 void identity_done(struct identity *i)
 {
@@ -15,6 +17,13 @@ void identity_done(struct identity *i)
         sec_unref(i->secret);
         free(i->authority);
         free(i->imds_endpoint);
+        free(i->source);
+        free(i->file);
+        free(i->token_proxy);
+        free(i->sni);
+        free(i->proxy_ca_pem);
+        free(i->pod);
+        free(i->pod_namespace);
         free(i->vault_url);
         free(i->scope);
         free(i->ca_file);
@@ -26,23 +35,6 @@ static int copy(char **field, const char *value)
 {
         *field = strdup(value ? value : "");
         return *field ? 0 : -ENOMEM;
-}
-
-static int _printf_(2, 3) say(credentials_warn_fn warn, const char *fmt, ...)
-{
-        char *text = NULL;
-        va_list ap;
-
-        if (!warn)
-                return 0;
-        va_start(ap, fmt);
-        int n = vasprintf(&text, fmt, ap);
-        va_end(ap);
-        if (n < 0)
-                return -ENOMEM;
-        warn(text);
-        free(text);
-        return 0;
 }
 
 /* --- URLs from outside --- */
@@ -121,108 +113,15 @@ static int resolve_endpoints(
         return r;
 }
 
-/* --- modes --- */
-
-static int unsupported(struct err *e, const char *what)
-{
-        err_set_cause(e, ERR_UNSUPPORTED, -EOPNOTSUPP,
-                "the class asks for %s, which is not possible outside of a pod", what);
-        err_hint(e, "on a VM set useVMManagedIdentity: \"true\" (and userAssignedIdentityID for a "
-                    "user-assigned identity); elsewhere leave all three out and give a service "
-                    "principal with AZURE_CLIENT_ID and AZURE_CLIENT_SECRET");
-        return -EOPNOTSUPP;
-}
-
-static int resolve_vm(const struct spc_class *class, credentials_warn_fn warn, struct identity *i)
-{
-        int r = 0;
-
-        i->mode = AUTH_VM_IDENTITY;
-        if (!isempty(class->client_id))
-                r = say(warn,
-                        "clientID %s of the class is passed over with useVMManagedIdentity: a "
-                        "user-assigned identity is named by userAssignedIdentityID",
-                        class->client_id);
-        if (r == 0)
-                r = copy(&i->tenant, "");
-        if (r == 0)
-                r = copy(&i->client_id, class->user_assigned_id);
-        return r;
-}
-
-static int resolve_service_principal(const struct spc_class *class, const struct credentials *found,
-        credentials_warn_fn warn, struct identity *i, struct err *e)
-{
-        bool in_class = !isempty(class->client_id);
-        const char *client = in_class ? class->client_id : found->client_id;
-        const char *tenant = !isempty(class->tenant) ? class->tenant : found->tenant;
-        int r = 0;
-
-        i->mode = AUTH_CLIENT_SECRET;
-        if (!found->secret && in_class) {
-                err_set_cause(e, ERR_UNSUPPORTED, -EOPNOTSUPP,
-                        "the class has clientID %s, so it asks for workload identity, which is not "
-                        "possible outside of a pod",
-                        class->client_id);
-                err_hint(e,
-                        "give a client secret of that application in AZURE_CLIENT_SECRET or with "
-                        "--client-secret-file, or set useVMManagedIdentity: \"true\" on a VM");
-                return -EOPNOTSUPP;
-        }
-        if (!found->secret || isempty(client)) {
-                err_set_cause(e, ERR_USAGE, -EINVAL,
-                        "no identity: the class names none, and %s not set",
-                        !found->secret && isempty(client)
-                                ? "AZURE_CLIENT_ID and AZURE_CLIENT_SECRET are"
-                        : !found->secret ? "AZURE_CLIENT_SECRET is"
-                                         : "AZURE_CLIENT_ID is");
-                err_hint(e, "set AZURE_CLIENT_ID and AZURE_CLIENT_SECRET (or --client-secret-file, "
-                            "--env-file), or useVMManagedIdentity: \"true\" in the class on a VM");
-                e->cause = ERR_AUTH;
-                return -EINVAL;
-        }
-        if (isempty(tenant)) {
-                err_set_cause(e, ERR_AUTH, -EINVAL,
-                        "no tenant: neither the class nor "
-                        "AZURE_TENANT_ID names one");
-                return -EINVAL;
-        }
-        if (in_class && found->client_id && strcasecmp(found->client_id, client) != 0)
-                r = say(warn, "clientID %s of the class is used, not AZURE_CLIENT_ID %s", client,
-                        found->client_id);
-        if (r == 0 && found->tenant && strcasecmp(found->tenant, tenant) != 0)
-                r = say(warn, "tenantID %s of the class is used, not AZURE_TENANT_ID %s", tenant,
-                        found->tenant);
-        if (r == 0)
-                r = copy(&i->tenant, tenant);
-        if (r == 0)
-                r = copy(&i->client_id, client);
-        if (r == 0)
-                i->secret = sec_ref(found->secret);
-        return r;
-}
-
 int identity_resolve(const struct spc_class *class, const struct options *o,
         const struct credentials *found, credentials_warn_fn warn, struct identity *ret,
         struct err *e)
 {
         _cleanup_identity_ struct identity i = {0};
-        int r = 0;
 
-        switch (class->identity) {
-        case SPC_IDENTITY_POD:
-                return unsupported(e, "usePodIdentity");
-        case SPC_IDENTITY_TOKEN_PROXY:
-                return unsupported(e, "useAzureTokenProxy");
-        case SPC_IDENTITY_VM:
-                r = resolve_vm(class, warn, &i);
-                break;
-        case SPC_IDENTITY_DEFAULT:
-                r = resolve_service_principal(class, found, warn, &i, e);
-                break;
-        }
+        int r = resolve_endpoints(class, o, &i, e);
         if (r == 0)
-                r = resolve_endpoints(class, o, &i, e);
+                r = identity_choose(class, o, found, warn, &i, e);
         if (r == -ENOMEM)
                 return err_set(e, r, "out of memory");
         if (r < 0)
@@ -230,6 +129,42 @@ int identity_resolve(const struct spc_class *class, const struct options *o,
         *ret = i;
         i = (struct identity){0};
         return 0;
+}
+
+int identity_find_sni(struct identity *i, struct err *e)
+{
+        _cleanup_free_ char *host = NULL, *prefix = NULL;
+        char sni[BINDING_SNI_MAX];
+
+        if (!i->token_proxy || i->sni)
+                return 0;
+        if (!i->proxy_ca_pem) {
+                err_set_cause(e, ERR_LOCAL, -ENOENT,
+                        "proxy transport not available: " BINDING_CA_DEFAULT ": %s",
+                        strerror(ENOENT));
+                err_hint(e, "identity binding works in a pod of an AKS cluster; elsewhere set "
+                            "AZURE_KUBERNETES_CA_FILE and --sni-name");
+                return -ENOENT;
+        }
+        int r = auth_binding_parse_url(BINDING_PROXY_DEFAULT, &host, &prefix);
+        if (r < 0)
+                return err_set(e, r, "out of memory");
+        *strchr(host, ':') = '\0';
+        r = auth_binding_discover(host, getenv("KUBERNETES_SERVICE_PORT"), i->proxy_ca_pem, sni, e);
+        if (r == 0 && !(i->sni = strdup(sni)))
+                r = err_set(e, -ENOMEM, "out of memory");
+        return r;
+}
+
+int identity_register(const struct identity *i, int control_dir_fd, struct err *e)
+{
+        return i->source ? helper_register(control_dir_fd, i->source, e) : 0;
+}
+
+void identity_unregister(const struct identity *i, int control_dir_fd)
+{
+        if (i->source)
+                helper_unregister(control_dir_fd, i->source);
 }
 
 /* --- over the control socket --- */
@@ -259,19 +194,34 @@ cJSON *identity_format(const struct identity *i)
 {
         _cleanup_json_ cJSON *j = cJSON_CreateObject();
 
-        if (!cJSON_AddBoolToObject(j, "vm", i->mode == AUTH_VM_IDENTITY) ||
+        const struct {
+                const char *name, *value;
+        } optional[] = {
+                {"imds_endpoint", i->imds_endpoint},
+                {"ca_file", i->ca_file},
+                {"ca_pem", i->ca_pem},
+                {"source", i->source},
+                {"file", i->file},
+                {"token_proxy", i->token_proxy},
+                {"sni", i->sni},
+                {"proxy_ca_pem", i->proxy_ca_pem},
+                {"pod", i->pod},
+                {"pod_namespace", i->pod_namespace},
+        };
+
+        if (!cJSON_AddStringToObject(j, "mode", auth_mode_name(i->mode)) ||
+                !cJSON_AddNumberToObject(j, "id_kind", i->id_kind) ||
+                !cJSON_AddBoolToObject(j, "send_chain", i->send_chain) ||
                 !cJSON_AddStringToObject(j, "tenant", i->tenant) ||
                 !cJSON_AddStringToObject(j, "client_id", i->client_id) ||
                 !cJSON_AddStringToObject(j, "authority", i->authority) ||
                 !cJSON_AddStringToObject(j, "vault_url", i->vault_url) ||
                 !cJSON_AddStringToObject(j, "scope", i->scope))
                 return NULL;
-        if (i->imds_endpoint && !cJSON_AddStringToObject(j, "imds_endpoint", i->imds_endpoint))
-                return NULL;
-        if (i->ca_file && !cJSON_AddStringToObject(j, "ca_file", i->ca_file))
-                return NULL;
-        if (i->ca_pem && !cJSON_AddStringToObject(j, "ca_pem", i->ca_pem))
-                return NULL;
+        for (size_t k = 0; k < ELEMENTSOF(optional); k++)
+                if (optional[k].value &&
+                        !cJSON_AddStringToObject(j, optional[k].name, optional[k].value))
+                        return NULL;
         if (i->secret) {
                 /* hex: a secret may hold any byte, JSON text may not */
                 size_t len = sec_len(i->secret);
@@ -283,11 +233,6 @@ cJSON *identity_format(const struct identity *i)
                         return NULL;
         }
         return TAKE_PTR(j);
-}
-
-static int hex_digit(char c)
-{
-        return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 static int parse_secret(const char *hex, struct sec **ret)
@@ -315,8 +260,7 @@ static int parse_secret(const char *hex, struct sec **ret)
 
 int identity_parse(const cJSON *j, struct identity *ret, struct err *e)
 {
-        _cleanup_identity_ struct identity i = {
-                .mode = json_bool(j, "vm", false) ? AUTH_VM_IDENTITY : AUTH_CLIENT_SECRET};
+        _cleanup_identity_ struct identity i = {.send_chain = json_bool(j, "send_chain", false)};
         const struct {
                 const char *name;
                 char **field;
@@ -330,8 +274,23 @@ int identity_parse(const cJSON *j, struct identity *ret, struct err *e)
                 {"imds_endpoint", &i.imds_endpoint, true},
                 {"ca_file", &i.ca_file, true},
                 {"ca_pem", &i.ca_pem, true},
+                {"source", &i.source, true},
+                {"file", &i.file, true},
+                {"token_proxy", &i.token_proxy, true},
+                {"sni", &i.sni, true},
+                {"proxy_ca_pem", &i.proxy_ca_pem, true},
+                {"pod", &i.pod, true},
+                {"pod_namespace", &i.pod_namespace, true},
         };
-        int r = 0;
+        const char *mode = json_string(j, "mode");
+        int64_t kind = 0;
+
+        int r = mode ? auth_mode_find(mode, &i.mode) : -EBADMSG;
+        if (r == 0)
+                r = json_int64(j, "id_kind", &kind);
+        if (r == 0 && (kind < AUTH_BY_CLIENT_ID || kind > AUTH_BY_RESOURCE_ID))
+                r = -EBADMSG;
+        i.id_kind = (enum auth_id_kind)kind;
 
         for (size_t k = 0; r == 0 && k < ELEMENTSOF(fields); k++) {
                 const char *value = json_string(j, fields[k].name);
@@ -354,13 +313,28 @@ int identity_open(const struct identity *i, struct auths *auths, struct vaults *
         struct vault **ret, struct err *e)
 {
         _cleanup_(auth_unrefp) struct auth *auth = NULL;
+        char source[HELPER_ID_SIZE] = "";
+        bool client_secret = i->mode == AUTH_CLIENT_SECRET;
+
+        if (i->source)
+                helper_source_id(i->source, source);
         const struct auth_config auth_config = {
                 .mode = i->mode,
                 .tenant = i->tenant,
                 .client_id = i->client_id,
-                .client_secret = i->secret,
+                .id_kind = i->id_kind,
+                .client_secret = client_secret ? i->secret : NULL,
+                .secret = client_secret ? NULL : i->secret,
                 .authority = i->authority,
                 .imds_endpoint = i->imds_endpoint,
+                .source = i->source ? source : NULL,
+                .file = i->file,
+                .send_chain = i->send_chain,
+                .token_proxy = i->token_proxy,
+                .sni = i->sni,
+                .proxy_ca_pem = i->proxy_ca_pem,
+                .pod = i->pod,
+                .pod_namespace = i->pod_namespace,
                 .endpoint = {.ca_file = i->ca_file, .ca_pem = i->ca_pem},
         };
 

@@ -13,15 +13,20 @@
 
 struct identity {
         enum auth_mode_id mode;
-        char *tenant;        /* "" for a VM's */
-        char *client_id;     /* service principal, or a VM's user-assigned identity, or "" */
-        struct sec *secret;  /* of a service principal, else NULL */
+        char *tenant;    /* "" for a VM's */
+        char *client_id; /* service principal, or a VM's user-assigned identity, or "" */
+        enum auth_id_kind id_kind;
+        struct sec *secret;  /* client secret, certificate's password or IDENTITY_HEADER, or NULL */
         char *authority;     /* "https://.../" */
         char *imds_endpoint; /* NULL for the default */
-        char *vault_url;     /* without a slash at the end */
-        char *scope;         /* "https://vault.azure.net/.default" */
-        char *ca_file;       /* absolute, or NULL */
-        char *ca_pem;        /* its content, once identity_read_ca() was called; or NULL */
+        char *source, *file; /* of a credential that is read anew: for the helper, for people */
+        bool send_chain;
+        char *token_proxy, *sni, *proxy_ca_pem; /* identity binding */
+        char *pod, *pod_namespace;
+        char *vault_url; /* without a slash at the end */
+        char *scope;     /* "https://vault.azure.net/.default" */
+        char *ca_file;   /* absolute, or NULL */
+        char *ca_pem;    /* its content, once identity_read_ca() was called; or NULL */
 };
 
 void identity_done(struct identity *i);
@@ -39,6 +44,15 @@ int identity_resolve(const struct spc_class *class, const struct options *o,
 /* Reads the CA file for a worker, whose account may not be allowed to, and which sees nothing of
  * the user's files. */
 int identity_read_ca(struct identity *i, struct err *e);
+
+/* Identity binding without a TLS name that was given: asks the cluster's API server for its
+ * certificate, which has it. Blocks for ten seconds at most. */
+int identity_find_sni(struct identity *i, struct err *e);
+
+/* Makes the credential known to the helper of the worker that gets this identity: before the
+ * request is sent. 1 when identity_unregister() has to follow once the mount stands or failed. */
+int identity_register(const struct identity *i, int control_dir_fd, struct err *e);
+void identity_unregister(const struct identity *i, int control_dir_fd);
 
 /* Over the control socket; holds the secret, so wipe what it is printed into. */
 cJSON *identity_format(const struct identity *i);

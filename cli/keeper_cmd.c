@@ -1,9 +1,11 @@
 /* `akvfs keeper`: opens its log and hands over to fs/keeper.h. */
 #include <fcntl.h>
+#include <libgen.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "auth/helper.h"
 #include "cli/cli.h"
 #include "cli/daemon.h"
 #include "cli/hygiene.h"
@@ -27,6 +29,28 @@ static int open_log(const struct daemon_words *words, int *ret_fd, struct err *e
         if (dup2(fd >= 0 ? fd : null_fd, STDERR_FILENO) < 0)
                 return err_set(e, -errno, "could not redirect standard error: %s", strerror(errno));
         return 0;
+}
+
+/* With the keeper's own account: what it may read, who mounts may read too. */
+static int start_helper(const char *socket, int *ret_fd, struct err *e)
+{
+        _cleanup_free_ char *copy = strdup(socket);
+        int fd = -EBADF;
+
+        if (!copy)
+                return err_set(e, -ENOMEM, "out of memory");
+        _cleanup_close_ int dir_fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int r = dir_fd < 0 ? -errno : helper_start(dir_fd, NULL, &fd);
+        if (r == 0) {
+                /* away from the numbers that keeper.h wants */
+                *ret_fd = fcntl(fd, F_DUPFD_CLOEXEC, 16);
+                if (*ret_fd < 0)
+                        r = -errno;
+                close(fd);
+        }
+        return r < 0 ? err_set_cause(e, ERR_LOCAL, r, "could not start the credential helper: %s",
+                               strerror(-r))
+                     : 0;
 }
 
 int cli_keeper(int argc, char **argv)
@@ -56,13 +80,19 @@ int cli_keeper(int argc, char **argv)
         if (r < 0)
                 return cli_fail("keeper", &e);
 
-        const int pass_fds[] = {listen_fd, log_fd};
+        int helper_fd = -EBADF;
+        r = start_helper(words.socket, &helper_fd, &e);
+        if (r < 0)
+                return cli_fail("keeper", &e);
+
+        const int pass_fds[] = {listen_fd, helper_fd, log_fd};
         struct keeper_options options = {
                 .worker_argv = worker,
                 .pass_fds = pass_fds,
-                .n_pass_fds = log_fd >= 0 ? 2 : 1,
+                .n_pass_fds = log_fd >= 0 ? 3 : 2,
                 .drop = words.run_as,
                 .guarded = true,
+                .standby = true,
                 .parent_death_signal = words.foreground ? SIGTERM : 0,
         };
         if (words.run_as &&

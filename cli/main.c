@@ -12,6 +12,7 @@ static const struct {
         {"unmount", "take a mounted class away", cli_unmount},
         {"check", "parse and validate a class, offline", cli_check},
         {"get", "fetch once and print, without a mount", cli_get},
+        {"doctor", "where it fails on the way to each object, and what to do", cli_doctor},
         {"refresh", "poll now", cli_refresh},
         {"status", "mounts, objects, versions, ages, errors", cli_status},
         {"keeper", NULL, cli_keeper},
@@ -26,6 +27,7 @@ static void print_help(FILE *f)
               "  akvfs unmount DIR\n"
               "  akvfs check CLASS.yaml\n"
               "  akvfs get CLASS.yaml [FILE]\n"
+              "  akvfs doctor CLASS.yaml [--json]\n"
               "  akvfs refresh [DIR]\n"
               "  akvfs status [DIR] [--json]\n"
               "\n",

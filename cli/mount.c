@@ -30,6 +30,10 @@ static const char help[] =
         "  --xattr                    show user.akvfs.* attributes\n"
         "  --audit                    log each open with who it is; each open and read then costs a\n"
         "                             request, and the mount cannot be id-mapped\n"
+        "  --on-deleted, --on-disabled, --on-expired, --on-forbidden keep|remove\n"
+        "                             what happens to the file of an object in that state: keep\n"
+        "                             (default) its last bytes, or remove it (forbidden: refuse it);\n"
+        "                             a vault that does not answer always means keep\n"
         "  --secret-memory WHAT       require: no mount unless values are in memory that is never\n"
         "                             swapped; prefer (default): warn\n"
         "\n"
@@ -109,6 +113,10 @@ static int prepare(
         if (r == 0)
                 r = identity_resolve(q->class, o, &found, warn, &q->identity, e);
         if (r == 0)
+                r = vault_urls_resolve(q->class, o, &q->vaults, e);
+        if (r == 0)
+                r = identity_find_sni(&q->identity, e);
+        if (r == 0)
                 r = identity_read_ca(&q->identity, e);
         if (r < 0)
                 return r;
@@ -119,6 +127,7 @@ static int prepare(
         q->mode = o->mode;
         q->xattr = o->xattr;
         q->audit = o->audit;
+        q->policy = o->policy;
         q->secret_memory_required = o->secret_memory_required;
         return 0;
 }
@@ -170,7 +179,7 @@ static int check_words(const struct words_of_mount *w, struct err *e)
 
 static int parse(int argc, char **argv, struct words_of_mount *w, struct options *o, struct err *e)
 {
-        struct word table[40];
+        struct word table[48];
         struct words words;
         const char *value = NULL;
         size_t n = 0;

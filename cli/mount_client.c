@@ -91,6 +91,29 @@ static int lost_worker(const char *log, struct err *e)
         return cli_fail("mount", e);
 }
 
+/* The credential as the worker's helper finds it; taken back should the helper not have. */
+struct registration {
+        const struct identity *identity;
+        int dir_fd;
+        bool made;
+};
+
+static int registration_make(struct registration *g, const struct identity *identity,
+        const struct rundir *d, struct err *e)
+{
+        int r = identity_register(identity, d->fd, e);
+
+        *g = (struct registration){.identity = identity, .dir_fd = d->fd, .made = r > 0};
+        return MIN(r, 0);
+}
+
+static void registration_done(struct registration *g)
+{
+        if (g->made)
+                identity_unregister(g->identity, g->dir_fd);
+        g->made = false;
+}
+
 /* --- in the background --- */
 
 struct search {
@@ -164,12 +187,15 @@ int mount_in_background(const struct mount_request *q, const struct options *o)
 {
         _cleanup_rundir_ struct rundir d = {.fd = -EBADF};
         _cleanup_close_ int lock = -EBADF;
+        _cleanup_(registration_done) struct registration registration = {0};
         _cleanup_(control_client_freep) struct control_client *c = NULL;
         _cleanup_err_ struct err e = {0};
 
         int r = rundir_open(true, &d, &e);
         if (r == 0)
                 r = rundir_lock(&d, &lock, &e);
+        if (r == 0)
+                r = registration_make(&registration, &q->identity, &d, &e);
         for (unsigned i = 0; r == 0 && i < ATTEMPTS; i++) {
                 control_client_free(TAKE_PTR(c));
                 r = find_or_start(&d, o, true, &c, &e);
@@ -205,17 +231,9 @@ struct foreground {
 
 static int block_signals(void)
 {
-        sigset_t set;
+        static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
 
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigaddset(&set, SIGINT);
-        sigaddset(&set, SIGHUP);
-        sigaddset(&set, SIGCHLD);
-        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-                return -errno;
-        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        return fd < 0 ? -errno : fd;
+        return signals_fd(signals, ELEMENTSOF(signals));
 }
 
 /* A keeper that was killed has an heir (fs/keeper_guardian.h), and so has the place of the parent:
@@ -310,6 +328,7 @@ int mount_in_foreground(struct mount_request *q, const struct options *o)
         _cleanup_(control_client_freep) struct control_client *c = NULL;
         _cleanup_err_ struct err e = {0};
         _cleanup_free_ char *name = NULL;
+        _cleanup_(registration_done) struct registration registration = {0};
         struct foreground f = {.signal_fd = signal_fd};
         const struct daemon_options options = {
                 .log = o->log ? o->log : "stderr",
@@ -324,6 +343,8 @@ int mount_in_foreground(struct mount_request *q, const struct options *o)
         if (r == 0)
                 r = rundir_lock(&d, &lock, &e);
         if (r == 0)
+                r = registration_make(&registration, &q->identity, &d, &e);
+        if (r == 0)
                 r = prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0
                             ? err_set(&e, -errno, "prctl: %s", strerror(errno))
                             : daemon_start(&d, &options, &name, &f.keeper, &e);
@@ -336,6 +357,7 @@ int mount_in_foreground(struct mount_request *q, const struct options *o)
         lock = safe_close(lock);
         if (r == 0)
                 r = talk(&f, c, q, &e);
+        registration_done(&registration);
         mount_request_done(q);
         control_client_free(TAKE_PTR(c));
         if (r < 0 && !f.stopping)

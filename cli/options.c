@@ -17,12 +17,22 @@ const char options_help_endpoints[] =
         "                             (AZURE_POD_IDENTITY_AUTHORITY_HOST)\n"
         "  --ca-file FILE             PEM bundle to trust instead of the system's\n"
         "  --client-secret-file FILE  the service principal's secret (AZURE_CLIENT_SECRET)\n"
+        "  --client-certificate FILE  or its certificate and key, PEM or PFX, read again for each\n"
+        "                             token (AZURE_CLIENT_CERTIFICATE_PATH)\n"
+        "  --client-certificate-password-file FILE\n"
+        "                             the password of that (AZURE_CLIENT_CERTIFICATE_PASSWORD)\n"
+        "  --federated-token-file FILE\n"
+        "                             workload identity: the token to exchange, read again for each\n"
+        "                             token (AZURE_FEDERATED_TOKEN_FILE)\n"
+        "  --azure-cli                ask as who has done az login, whatever the class says\n"
+        "  --token-proxy-url URL, --sni-name NAME\n"
+        "                             identity binding on AKS: its proxy and the TLS name for it\n"
         "  --env-file FILE            lines of AZURE_TENANT_ID=, AZURE_CLIENT_ID=,\n"
         "                             AZURE_CLIENT_SECRET=, read instead of the environment\n"
-        "The service principal is taken from these, else from the environment variables, else from\n"
+        "Credentials are taken from these, else from the environment variables, else from\n"
         "azure-tenant-id, azure-client-id and azure-client-secret in $CREDENTIALS_DIRECTORY\n"
         "(systemd's LoadCredential=). What the class itself says comes first. Proxies are taken from\n"
-        "https_proxy and no_proxy.\n";
+        "https_proxy and no_proxy. docs/identity.md has every way to prove an identity.\n";
 
 /* --- the table --- */
 
@@ -33,6 +43,12 @@ enum option_id {
         OPT_IMDS_ENDPOINT,
         OPT_CA_FILE,
         OPT_CLIENT_SECRET_FILE,
+        OPT_CLIENT_CERTIFICATE,
+        OPT_CERTIFICATE_PASSWORD_FILE,
+        OPT_FEDERATED_TOKEN_FILE,
+        OPT_AZURE_CLI,
+        OPT_TOKEN_PROXY_URL,
+        OPT_SNI_NAME,
         OPT_ENV_FILE,
         OPT_POLL_INTERVAL,
         OPT_UID,
@@ -46,10 +62,15 @@ enum option_id {
         OPT_AUDIT,
         OPT_SECRET_MEMORY,
         OPT_LOG_JSON,
+        OPT_ON_DELETED,
+        OPT_ON_DISABLED,
+        OPT_ON_EXPIRED,
+        OPT_ON_FORBIDDEN,
+        OPT_ON_VAULT_GONE,
 };
 
 /* Those that `get` takes come first. */
-#define ENDPOINT_OPTIONS 8
+#define ENDPOINT_OPTIONS 14
 
 static const struct word long_words[] = {
         {"name", 0, true, OPT_CLASS},
@@ -59,6 +80,12 @@ static const struct word long_words[] = {
         {"imds-endpoint", 0, true, OPT_IMDS_ENDPOINT},
         {"ca-file", 0, true, OPT_CA_FILE},
         {"client-secret-file", 0, true, OPT_CLIENT_SECRET_FILE},
+        {"client-certificate", 0, true, OPT_CLIENT_CERTIFICATE},
+        {"client-certificate-password-file", 0, true, OPT_CERTIFICATE_PASSWORD_FILE},
+        {"federated-token-file", 0, true, OPT_FEDERATED_TOKEN_FILE},
+        {"azure-cli", 0, false, OPT_AZURE_CLI},
+        {"token-proxy-url", 0, true, OPT_TOKEN_PROXY_URL},
+        {"sni-name", 0, true, OPT_SNI_NAME},
         {"env-file", 0, true, OPT_ENV_FILE},
         {"poll-interval", 0, true, OPT_POLL_INTERVAL},
         {"uid", 0, true, OPT_UID},
@@ -72,6 +99,11 @@ static const struct word long_words[] = {
         {"audit", 0, false, OPT_AUDIT},
         {"secret-memory", 0, true, OPT_SECRET_MEMORY},
         {"log-json", 0, false, OPT_LOG_JSON},
+        {"on-deleted", 0, true, OPT_ON_DELETED},
+        {"on-disabled", 0, true, OPT_ON_DISABLED},
+        {"on-expired", 0, true, OPT_ON_EXPIRED},
+        {"on-forbidden", 0, true, OPT_ON_FORBIDDEN},
+        {"on-vault-gone", 0, true, OPT_ON_VAULT_GONE},
 };
 
 const struct word *options_words(bool endpoints_only, size_t *ret_n)
@@ -259,6 +291,27 @@ static int parse_secret_memory(const char *value, bool *ret, struct err *e)
         return 0;
 }
 
+static int parse_policy(const char *key, const char *value, bool *ret, struct err *e)
+{
+        if (!streq(value, "keep") && !streq(value, "remove"))
+                return wrong(e, key, value, "known are keep and remove");
+        *ret = streq(value, "remove");
+        return 0;
+}
+
+/* A deleted vault and one that cannot be reached look the same from here. */
+static int parse_vault_gone(const char *value, struct err *e)
+{
+        bool removed = false;
+
+        int r = parse_policy("on_vault_gone", value, &removed, e);
+        if (r == 0 && removed)
+                r = wrong(e, "on_vault_gone", value,
+                        "a vault that does not answer always means keep: nobody can tell one that "
+                        "is gone from one that cannot be reached");
+        return r;
+}
+
 static int set_string(char **field, const char *value, struct err *e)
 {
         char *copy = strdup(value);
@@ -289,6 +342,11 @@ void options_done(struct options *o)
         free(o->imds_endpoint);
         free(o->ca_file);
         free(o->client_secret_file);
+        free(o->client_certificate);
+        free(o->certificate_password_file);
+        free(o->federated_token_file);
+        free(o->token_proxy_url);
+        free(o->sni_name);
         free(o->env_file);
         free(o->log);
         *o = (struct options){0};
@@ -309,6 +367,19 @@ int options_set_word(struct options *o, int id, const char *value, struct err *e
                 return set_string(&o->ca_file, value, e);
         case OPT_CLIENT_SECRET_FILE:
                 return set_string(&o->client_secret_file, value, e);
+        case OPT_CLIENT_CERTIFICATE:
+                return set_string(&o->client_certificate, value, e);
+        case OPT_CERTIFICATE_PASSWORD_FILE:
+                return set_string(&o->certificate_password_file, value, e);
+        case OPT_FEDERATED_TOKEN_FILE:
+                return set_string(&o->federated_token_file, value, e);
+        case OPT_AZURE_CLI:
+                o->azure_cli = true;
+                return 0;
+        case OPT_TOKEN_PROXY_URL:
+                return set_string(&o->token_proxy_url, value, e);
+        case OPT_SNI_NAME:
+                return set_string(&o->sni_name, value, e);
         case OPT_ENV_FILE:
                 return set_string(&o->env_file, value, e);
         case OPT_POLL_INTERVAL:
@@ -340,6 +411,16 @@ int options_set_word(struct options *o, int id, const char *value, struct err *e
         case OPT_LOG_JSON:
                 o->log_json = true;
                 return 0;
+        case OPT_ON_DELETED:
+                return parse_policy("on_deleted", value, &o->policy.remove_deleted, e);
+        case OPT_ON_DISABLED:
+                return parse_policy("on_disabled", value, &o->policy.remove_disabled, e);
+        case OPT_ON_EXPIRED:
+                return parse_policy("on_expired", value, &o->policy.remove_expired, e);
+        case OPT_ON_FORBIDDEN:
+                return parse_policy("on_forbidden", value, &o->policy.remove_forbidden, e);
+        case OPT_ON_VAULT_GONE:
+                return parse_vault_gone(value, e);
         }
         assert(!"an id that is not in the table");
         return -EINVAL;
@@ -437,13 +518,32 @@ static int resolve(char **field, const char *key, struct err *e)
         }
         if (*field[0] == '/')
                 return 0;
-        char *absolute = realpath(*field, NULL);
-        if (!absolute) {
+        char *real = realpath(*field, NULL);
+        if (!real) {
                 int r = -errno;
                 return err_set_cause(e, ERR_LOCAL, r, "%s %s: %s", key, *field, strerror(-r));
         }
         free(*field);
-        *field = absolute;
+        *field = real;
+        return 0;
+}
+
+static int absolute(char **field, const char *key, struct err *e)
+{
+        char cwd[PATH_MAX], *path;
+
+        if (!*field)
+                return 0;
+        if (access(*field, R_OK) < 0) {
+                int r = -errno;
+                return err_set_cause(e, ERR_LOCAL, r, "%s %s: %s", key, *field, strerror(-r));
+        }
+        if (*field[0] == '/')
+                return 0;
+        if (!getcwd(cwd, sizeof cwd) || xasprintf(&path, "%s/%s", cwd, *field) < 0)
+                return err_set(e, -errno, "%s %s: %s", key, *field, strerror(errno));
+        free(*field);
+        *field = path;
         return 0;
 }
 
@@ -453,16 +553,23 @@ int options_resolve_files(struct options *o, struct err *e)
         if (r == 0)
                 r = resolve(&o->client_secret_file, "client secret file", e);
         if (r == 0)
+                r = resolve(&o->certificate_password_file, "password file", e);
+        if (r == 0)
                 r = resolve(&o->env_file, "environment file", e);
+        /* by the name they were given: what a symlink points to changes with each renewal */
+        if (r == 0)
+                r = absolute(&o->client_certificate, "client certificate", e);
+        if (r == 0)
+                r = absolute(&o->federated_token_file, "federated token file", e);
         if (r < 0)
                 return r;
 
         if (!o->log || o->log[0] == '/' || streq(o->log, "syslog") || streq(o->log, "stderr"))
                 return 0;
-        char cwd[PATH_MAX], *absolute;
-        if (!getcwd(cwd, sizeof cwd) || xasprintf(&absolute, "%s/%s", cwd, o->log) < 0)
+        char cwd[PATH_MAX], *log;
+        if (!getcwd(cwd, sizeof cwd) || xasprintf(&log, "%s/%s", cwd, o->log) < 0)
                 return err_set(e, -errno, "log file %s: %s", o->log, strerror(errno));
         free(o->log);
-        o->log = absolute;
+        o->log = log;
         return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "cache/view.h"
 #include "cli/words.h"
 
 #define OPTIONS_POLL_DEFAULT (120 * USEC_PER_SEC)
@@ -27,6 +28,7 @@ struct options {
         int allow_other; /* 0, 1, or -1 when not said: root's default is 1, others' 0 */
         bool xattr;
         bool audit;
+        struct view_policy policy;   /* on_deleted=remove and so on */
         bool secret_memory_required; /* secret_memory=require: no mount that could reach swap */
 
         /* which class, and how its vault is reached; NULL when not said */
@@ -36,6 +38,10 @@ struct options {
         char *imds_endpoint;
         char *ca_file;
         char *client_secret_file;
+        char *client_certificate, *certificate_password_file;
+        char *federated_token_file;
+        char *token_proxy_url, *sni_name;
+        bool azure_cli;
         char *env_file;
 
         /* where the daemon logs; NULL and -1 when not said */

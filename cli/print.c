@@ -31,21 +31,6 @@ void cli_print_error(const char *command, const struct err *e)
                 put_safe(stderr, e->hint, "  ");
 }
 
-/* Of the way to the vault, so the same for every object behind it. */
-static bool is_common(const struct err *e)
-{
-        switch (e->cause) {
-        case ERR_DNS:
-        case ERR_CONNECT:
-        case ERR_TIMEOUT:
-        case ERR_TLS:
-        case ERR_AUTH:
-                return true;
-        default:
-                return false;
-        }
-}
-
 /* What a view's error begins with: "object FILE: " (cache/view.h). */
 static const char *object_of(const struct err *e, int *ret_len)
 {
@@ -62,8 +47,8 @@ static bool same_reason(const struct err *a, const struct err *b)
 {
         int ignored;
 
-        return is_common(a) && a->cause == b->cause && streq_ptr(a->hint, b->hint) &&
-               object_of(a, &ignored) && object_of(b, &ignored);
+        return err_cause_is_common(a->cause) && a->cause == b->cause &&
+               streq_ptr(a->hint, b->hint) && object_of(a, &ignored) && object_of(b, &ignored);
 }
 
 static void print_others(const char *command, const struct err *errors, size_t first, size_t n)

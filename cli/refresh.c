@@ -2,7 +2,6 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/mountpoint.h"
-#include "cli/words.h"
 
 static const char help[] =
         "akvfs refresh [DIR]\n"
@@ -79,23 +78,8 @@ static int refresh(const char *dir)
 
 int cli_refresh(int argc, char **argv)
 {
-        static const struct word table[] = {{"help", 'h', false, 'h'}};
-        _cleanup_err_ struct err e = {0};
-        const char *dir = NULL, *value = NULL;
-        struct words words;
-        int id = 0, r;
+        const char *dir;
+        int r = client_words("refresh", help, argc, argv, &dir, NULL);
 
-        words_init(&words, argc, argv);
-        while ((r = words_next(&words, table, ELEMENTSOF(table), &id, &value, &e)) > 0) {
-                if (id == 'h') {
-                        fputs(help, stdout);
-                        return cli_finish_output("refresh");
-                }
-                if (dir) {
-                        err_set_cause(&e, ERR_USAGE, -EINVAL, "one DIR at a time: %s", value);
-                        return cli_usage("refresh", &e);
-                }
-                dir = value;
-        }
-        return r < 0 ? cli_usage("refresh", &e) : refresh(dir);
+        return r < 0 ? refresh(dir) : r;
 }

@@ -7,6 +7,7 @@ void mount_request_done(struct mount_request *r)
         free(r->mountpoint);
         spc_class_free(r->class);
         identity_done(&r->identity);
+        vault_urls_done(&r->vaults);
         *r = (struct mount_request){0};
 }
 
@@ -19,7 +20,9 @@ static cJSON *format_object(const struct spc_object *o)
         if (!cJSON_AddStringToObject(j, "name", o->name) ||
                 !cJSON_AddStringToObject(j, "alias", o->alias) ||
                 !cJSON_AddStringToObject(j, "version", o->version) ||
+                !cJSON_AddStringToObject(j, "vault", o->vault) ||
                 !cJSON_AddStringToObject(j, "file", o->file) ||
+                !cJSON_AddBoolToObject(j, "optional", o->optional) ||
                 !cJSON_AddNumberToObject(j, "type", o->type) ||
                 !cJSON_AddNumberToObject(j, "format", o->format) ||
                 !cJSON_AddNumberToObject(j, "encoding", o->encoding) ||
@@ -28,6 +31,22 @@ static cJSON *format_object(const struct spc_object *o)
                 !cJSON_AddNumberToObject(j, "line", o->line) ||
                 !cJSON_AddNumberToObject(j, "column", o->column))
                 return NULL;
+        return TAKE_PTR(j);
+}
+
+static cJSON *format_selector(const struct spc_selector *s)
+{
+        _cleanup_json_ cJSON *j = cJSON_CreateObject();
+
+        if (!cJSON_AddStringToObject(j, "prefix", s->prefix) ||
+                !cJSON_AddStringToObject(j, "glob", s->glob) ||
+                !cJSON_AddStringToObject(j, "tag", s->tag) ||
+                !cJSON_AddNumberToObject(j, "max", s->max))
+                return NULL;
+        cJSON *like = format_object(&s->like);
+        if (!like)
+                return NULL;
+        cJSON_AddItemToObject(j, "like", like);
         return TAKE_PTR(j);
 }
 
@@ -52,7 +71,14 @@ static cJSON *format_class(const struct spc_class *c)
                         return NULL;
                 cJSON_AddItemToArray(objects, o);
         }
-        return objects ? TAKE_PTR(j) : NULL;
+        cJSON *selectors = cJSON_AddArrayToObject(j, "selectors");
+        for (size_t i = 0; selectors && i < c->n_selectors; i++) {
+                cJSON *s = format_selector(&c->selectors[i]);
+                if (!s)
+                        return NULL;
+                cJSON_AddItemToArray(selectors, s);
+        }
+        return objects && selectors ? TAKE_PTR(j) : NULL;
 }
 
 static int get_string(const cJSON *j, const char *name, char **ret)
@@ -93,7 +119,8 @@ static bool is_clean_path(const char *path)
         }
 }
 
-static int parse_object(const cJSON *j, struct spc_object *o)
+/* chosen: what a selector's objects are shown as; they have neither name nor file yet. */
+static int parse_object(const cJSON *j, bool chosen, struct spc_object *o)
 {
         int64_t type = 0, format = 0, encoding = 0, mode = 0, history = 0, line = 0, column = 0;
 
@@ -103,8 +130,10 @@ static int parse_object(const cJSON *j, struct spc_object *o)
         if (r == 0)
                 r = get_string(j, "version", &o->version);
         if (r == 0)
+                r = get_string(j, "vault", &o->vault);
+        if (r == 0)
                 r = get_string(j, "file", &o->file);
-        if (r == 0 && (!*o->name || !is_clean_path(o->file)))
+        if (r == 0 && !chosen && (!*o->name || !is_clean_path(o->file)))
                 r = -EBADMSG;
         if (r == 0)
                 r = get_number(j, "type", SPC_SECRET, SPC_CERT, &type);
@@ -125,10 +154,41 @@ static int parse_object(const cJSON *j, struct spc_object *o)
         o->type = (enum spc_type)type;
         o->format = (enum spc_format)format;
         o->encoding = (enum spc_encoding)encoding;
+        o->optional = json_bool(j, "optional", false);
         o->mode = (int)mode;
         o->history = (int)history;
         o->line = (unsigned)line;
         o->column = (unsigned)column;
+        return 0;
+}
+
+static int parse_selector(const cJSON *j, struct spc_selector *s)
+{
+        int64_t max = 0;
+
+        int r = parse_object(json_get(j, "like"), true, &s->like);
+        if (r == 0)
+                r = get_string(j, "prefix", &s->prefix);
+        if (r == 0)
+                r = get_string(j, "glob", &s->glob);
+        if (r == 0)
+                r = get_string(j, "tag", &s->tag);
+        if (r == 0)
+                r = get_number(j, "max", 1, SPC_OBJECTS_MAX, &max);
+        s->max = (unsigned)max;
+        return r;
+}
+
+/* The list of that name, bounded; *ret_n elements. */
+static int get_list(const cJSON *j, const char *name, const cJSON **ret, size_t *ret_n)
+{
+        const cJSON *list = json_get(j, name);
+        int n = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : -1;
+
+        if (n < 0 || n > SPC_OBJECTS_MAX)
+                return -EBADMSG;
+        *ret = list;
+        *ret_n = (size_t)n;
         return 0;
 }
 
@@ -162,16 +222,25 @@ static int parse_class(const cJSON *j, struct spc_class **ret)
                 return r;
         c->identity = (enum spc_identity)identity;
 
-        const cJSON *objects = json_get(j, "objects"), *item;
-        int n = cJSON_IsArray(objects) ? cJSON_GetArraySize(objects) : -1;
-        if (n < 0 || n > SPC_OBJECTS_MAX)
-                return -EBADMSG;
-        c->objects = calloc((size_t)n + 1, sizeof *c->objects);
-        if (!c->objects)
+        const cJSON *objects = NULL, *selectors = NULL, *item;
+        size_t n = 0, n_selectors = 0;
+        r = get_list(j, "objects", &objects, &n);
+        if (r == 0)
+                r = get_list(j, "selectors", &selectors, &n_selectors);
+        if (r < 0)
+                return r;
+        c->objects = calloc(n + 1, sizeof *c->objects);
+        c->selectors = calloc(n_selectors + 1, sizeof *c->selectors);
+        if (!c->objects || !c->selectors)
                 return -ENOMEM;
         cJSON_ArrayForEach (item, objects) {
                 /* counted first: what is half parsed is freed as well */
-                r = parse_object(item, &c->objects[c->n_objects++]);
+                r = parse_object(item, false, &c->objects[c->n_objects++]);
+                if (r < 0)
+                        return r;
+        }
+        cJSON_ArrayForEach (item, selectors) {
+                r = parse_selector(item, &c->selectors[c->n_selectors++]);
                 if (r < 0)
                         return r;
         }
@@ -180,6 +249,21 @@ static int parse_class(const cJSON *j, struct spc_class **ret)
 }
 
 /* --- the request --- */
+
+static const struct {
+        const char *name;
+        size_t offset;
+} policies[] = {
+        {"remove_deleted", offsetof(struct view_policy, remove_deleted)},
+        {"remove_disabled", offsetof(struct view_policy, remove_disabled)},
+        {"remove_expired", offsetof(struct view_policy, remove_expired)},
+        {"remove_forbidden", offsetof(struct view_policy, remove_forbidden)},
+};
+
+static bool *policy_field(const struct view_policy *p, size_t i)
+{
+        return (bool *)((char *)(uintptr_t)p + policies[i].offset);
+}
 
 cJSON *mount_request_format(const struct mount_request *r)
 {
@@ -204,6 +288,13 @@ cJSON *mount_request_format(const struct mount_request *r)
         if (!identity)
                 return NULL;
         cJSON_AddItemToObject(j, "identity", identity);
+        cJSON *vaults = vault_urls_format(&r->vaults);
+        if (!vaults)
+                return NULL;
+        cJSON_AddItemToObject(j, "vaults", vaults);
+        for (size_t i = 0; i < ELEMENTSOF(policies); i++)
+                if (!cJSON_AddBoolToObject(j, policies[i].name, *policy_field(&r->policy, i)))
+                        return NULL;
         return TAKE_PTR(j);
 }
 
@@ -226,6 +317,8 @@ int mount_request_parse(const cJSON *j, struct mount_request *ret, struct err *e
                 r = get_number(j, "mode", 0, 0777, &mode);
         if (r == 0)
                 r = parse_class(json_get(j, "class"), &q.class);
+        if (r == 0)
+                r = vault_urls_parse(json_get(j, "vaults"), &q.vaults);
         if (r < 0)
                 return err_set(e, r, "the mount request cannot be read: %s", strerror(-r));
         r = identity_parse(json_get(j, "identity"), &q.identity, e);
@@ -235,6 +328,8 @@ int mount_request_parse(const cJSON *j, struct mount_request *ret, struct err *e
         q.uid = (uid_t)uid;
         q.gid = (gid_t)gid;
         q.mode = (mode_t)mode;
+        for (size_t i = 0; i < ELEMENTSOF(policies); i++)
+                *policy_field(&q.policy, i) = json_bool(j, policies[i].name, false);
         q.allow_other = json_bool(j, "allow_other", false);
         q.xattr = json_bool(j, "xattr", false);
         q.audit = json_bool(j, "audit", false);

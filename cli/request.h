@@ -10,12 +10,15 @@
 #include "base/json.h"
 #include "cli/identity.h"
 #include "cli/options.h"
+#include "cli/vault_urls.h"
 #include "spc/spc.h"
 
 struct mount_request {
         char *mountpoint; /* absolute, without symlinks */
         struct spc_class *class;
         struct identity identity;
+        struct vault_urls vaults;  /* beside the identity's own */
+        struct view_policy policy; /* -o on_deleted=remove and so on */
         usec_t poll_interval;
         uid_t uid;
         gid_t gid;

@@ -2,7 +2,6 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/mountpoint.h"
-#include "cli/words.h"
 
 static const char help[] =
         "akvfs status [DIR] [--json]\n"
@@ -91,6 +90,16 @@ static void print_mount(const cJSON *m)
                 number_of(m, "fuse_requests"), number_of(m, "refused_requests"),
                 number_of(m, "keeper_pid"), number_of(m, "worker_pid"),
                 number_of(m, "worker_starts"));
+        const cJSON *refetch = json_get(m, "refetch");
+        if (cJSON_IsObject(refetch))
+                printf("  after a change of worker everything is fetched again: %s\n",
+                        json_string(refetch, "next_try") ? "waiting for the next try"
+                                                         : "under way");
+        if (json_string(refetch, "error")) {
+                printf("    last try failed: ");
+                cli_put_text(stdout, json_string(refetch, "error"), 0);
+                printf("\n");
+        }
         if (!json_bool(json_get(m, "secret_memory"), "locked", true))
                 printf("  secret memory is not locked: values may reach swap (raise ulimit -l)\n");
         else if (!streq(text_of(json_get(m, "secret_memory"), "kind", "memfd_secret"),
@@ -100,6 +109,8 @@ static void print_mount(const cJSON *m)
                 "UPDATED", "AGE", "EXPIRES");
         cJSON_ArrayForEach (o, objects) {
                 const char *error = json_string(o, "error");
+                const char *state = text_of(o, "state", "ok");
+                bool shown = json_bool(o, "shown", true);
 
                 printf("  ");
                 cli_put_text(stdout, text_of(o, "file", "-"), file);
@@ -113,8 +124,26 @@ static void print_mount(const cJSON *m)
                 put_age(o);
                 cli_put_text(stdout, text_of(o, "expires", "-"), 0);
                 printf("\n");
+                if (!shown)
+                        printf("    not shown: %s\n", state);
+                else if (!streq(state, "ok") && !streq(state, "failing"))
+                        printf("    %s: its last good bytes are kept\n", state);
                 if (error) {
                         printf("    last try failed: ");
+                        cli_put_text(stdout, error, 0);
+                        printf("\n");
+                }
+        }
+        cJSON_ArrayForEach (o, json_get(m, "selectors")) {
+                const char *error = json_string(o, "error");
+
+                printf("  ");
+                cli_put_text(stdout, text_of(o, "selector", "?"), 0);
+                printf(" of ");
+                cli_put_text(stdout, text_of(o, "vault", "?"), 0);
+                printf(": %lld\n", number_of(o, "objects"));
+                if (error) {
+                        printf("    ");
                         cli_put_text(stdout, error, 0);
                         printf("\n");
                 }
@@ -175,26 +204,9 @@ static int status(const char *dir, bool json)
 
 int cli_status(int argc, char **argv)
 {
-        static const struct word table[] = {{"help", 'h', false, 'h'}, {"json", 0, false, 'j'}};
-        _cleanup_err_ struct err e = {0};
-        const char *dir = NULL, *value = NULL;
-        struct words words;
+        const char *dir;
         bool json = false;
-        int id = 0, r;
+        int r = client_words("status", help, argc, argv, &dir, &json);
 
-        words_init(&words, argc, argv);
-        while ((r = words_next(&words, table, ELEMENTSOF(table), &id, &value, &e)) > 0) {
-                if (id == 'h') {
-                        fputs(help, stdout);
-                        return cli_finish_output("status");
-                }
-                if (id == 'j')
-                        json = true;
-                else if (dir) {
-                        err_set_cause(&e, ERR_USAGE, -EINVAL, "one DIR at a time: %s", value);
-                        return cli_usage("status", &e);
-                } else
-                        dir = value;
-        }
-        return r < 0 ? cli_usage("status", &e) : status(dir, json);
+        return r < 0 ? status(dir, json) : r;
 }

@@ -51,15 +51,63 @@ static cJSON *object_json(const struct status_file *f, int64_t now)
                 !cJSON_AddBoolToObject(j, "enabled", v->enabled) ||
                 !add_number(j, "size", sec_len(v->bytes)) ||
                 !add_time(j, "fetched", s->fetched_at) || !add_time(j, "next_poll", s->next_poll) ||
-                !add_number(j, "failures", s->failures))
+                !add_number(j, "failures", s->failures) ||
+                !add_text(j, "state", view_trouble_name(f->trouble)) ||
+                !cJSON_AddBoolToObject(j, "shown", true))
                 return NULL;
         return TAKE_PTR(j);
+}
+
+/* An object without a file: the same members, and nothing where nothing is known. */
+static cJSON *absent_json(const struct view_absent *a)
+{
+        static const char *const unknown[] = {"version", "updated", "age_seconds", "expires", "id",
+                "content_type", "enabled", "size"};
+        _cleanup_json_ cJSON *j = cJSON_CreateObject();
+        const struct cache_state *s = &a->state;
+
+        if (!add_text(j, "file", a->object->file) || !add_text(j, "object", a->object->name))
+                return NULL;
+        for (size_t i = 0; i < ELEMENTSOF(unknown); i++)
+                if (!cJSON_AddNullToObject(j, unknown[i]))
+                        return NULL;
+        if (!add_text(j, "error", s->error ? err_text(s->error) : NULL) ||
+                !add_text(j, "type", spc_type_name(a->object->type)) ||
+                !add_time(j, "fetched", s->fetched_at) || !add_time(j, "next_poll", s->next_poll) ||
+                !add_number(j, "failures", s->failures) ||
+                !add_text(j, "state", view_trouble_name(a->trouble)) ||
+                !cJSON_AddBoolToObject(j, "shown", false))
+                return NULL;
+        return TAKE_PTR(j);
+}
+
+static cJSON *selected_json(const struct view_selected *s, const char *vault)
+{
+        _cleanup_json_ cJSON *j = cJSON_CreateObject();
+        _cleanup_free_ char *words = NULL;
+        const char *own = s->selector->like.vault;
+
+        if (spc_selector_describe(s->selector, &words) < 0 || !add_text(j, "selector", words) ||
+                !add_text(j, "vault", *own ? own : vault) ||
+                !add_number(j, "objects", s->n_objects) ||
+                !add_text(j, "error", s->state.error ? err_text(s->state.error) : NULL))
+                return NULL;
+        return TAKE_PTR(j);
+}
+
+static bool add_refetch(cJSON *j, const struct status_mount *m)
+{
+        if (!m->refetching)
+                return cJSON_AddNullToObject(j, "refetch");
+        cJSON *r = cJSON_AddObjectToObject(j, "refetch");
+        return r && add_time(r, "next_try", m->refetch_at) &&
+               add_text(r, "error", m->refetch_error);
 }
 
 cJSON *status_mount_json(const struct status_mount *m, int64_t now)
 {
         _cleanup_json_ cJSON *j = cJSON_CreateObject();
-        int64_t next = 0;
+        int64_t next = !m->refetching ? 0 : m->refetch_at ? m->refetch_at : now;
         char mode[8];
 
         snprintf(mode, sizeof mode, "%04o", (unsigned)m->mode & 0777);
@@ -81,7 +129,7 @@ cJSON *status_mount_json(const struct status_mount *m, int64_t now)
                 !add_number(j, "uid", m->uid) || !add_number(j, "gid", m->gid) ||
                 !add_text(j, "mode", mode) || !add_number(j, "vault_requests", m->vault_requests) ||
                 !add_number(j, "token_requests", m->token_requests) ||
-                !add_number(j, "worker_starts", m->worker_starts))
+                !add_number(j, "worker_starts", m->worker_starts) || !add_refetch(j, m))
                 return NULL;
         cJSON *memory = cJSON_AddObjectToObject(j, "secret_memory");
         if (!memory || !add_number(memory, "bytes", m->secret_bytes) ||
@@ -96,5 +144,18 @@ cJSON *status_mount_json(const struct status_mount *m, int64_t now)
                         return NULL;
                 cJSON_AddItemToArray(objects, o);
         }
-        return objects ? TAKE_PTR(j) : NULL;
+        for (size_t i = 0; objects && i < m->n_absent; i++) {
+                cJSON *o = absent_json(&m->absent[i]);
+                if (!o)
+                        return NULL;
+                cJSON_AddItemToArray(objects, o);
+        }
+        cJSON *selectors = cJSON_AddArrayToObject(j, "selectors");
+        for (size_t i = 0; selectors && i < m->n_selected; i++) {
+                cJSON *o = selected_json(&m->selected[i], m->vault);
+                if (!o)
+                        return NULL;
+                cJSON_AddItemToArray(selectors, o);
+        }
+        return objects && selectors ? TAKE_PTR(j) : NULL;
 }

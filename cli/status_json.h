@@ -3,7 +3,11 @@
  *
  * Times are RFC 3339 in UTC ("2024-05-01T12:00:00Z") or null: next_poll (the earliest of all
  * objects; null when polling is off), updated, expires, fetched. age_seconds counts from the last
- * successful fetch. error is text or null.
+ * successful fetch. error is text or null. refetch is null, or after a change of worker, until
+ * everything has been fetched again: {"next_try","error"}, next_try null while a try is under way;
+ * next_poll then tells of that try. state is a word of view_trouble_name(), shown whether or not the
+ * file is there; what has no file has no version, updated, expires, id, content_type and size.
+ * selectors: {"selector","vault","objects","error"}.
  */
 #pragma once
 
@@ -13,6 +17,7 @@
 struct status_file {
         const struct view_file *file;
         struct cache_state state;
+        enum view_trouble trouble;
 };
 
 struct status_mount {
@@ -29,9 +34,16 @@ struct status_mount {
         uint64_t vault_requests, token_requests;
         size_t secret_bytes;
         bool secrets_locked;
-        const char *secret_kind; /* sec_kind_name() */
+        const char *secret_kind;   /* sec_kind_name() */
+        bool refetching;           /* everything is being fetched again: */
+        int64_t refetch_at;        /* the next try; 0: under way */
+        const char *refetch_error; /* of the last one, or NULL */
         const struct status_file *files;
         size_t n_files;
+        const struct view_absent *absent; /* objects that have no file now */
+        size_t n_absent;
+        const struct view_selected *selected;
+        size_t n_selected;
 };
 
 /* NULL without memory. */

@@ -6,7 +6,6 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/mountpoint.h"
-#include "cli/words.h"
 
 static const char help[] =
         "akvfs unmount DIR\n"
@@ -111,25 +110,14 @@ static int unmount(const char *dir)
 
 int cli_unmount(int argc, char **argv)
 {
-        static const struct word table[] = {{"help", 'h', false, 'h'}};
         _cleanup_err_ struct err e = {0};
-        const char *dir = NULL, *value = NULL;
-        struct words words;
-        int id = 0, r;
+        const char *dir;
+        int r = client_words("unmount", help, argc, argv, &dir, NULL);
 
-        words_init(&words, argc, argv);
-        while ((r = words_next(&words, table, ELEMENTSOF(table), &id, &value, &e)) > 0) {
-                if (id == 'h') {
-                        fputs(help, stdout);
-                        return cli_finish_output("unmount");
-                }
-                if (dir) {
-                        err_set_cause(&e, ERR_USAGE, -EINVAL, "one DIR at a time: %s", value);
-                        return cli_usage("unmount", &e);
-                }
-                dir = value;
-        }
-        if (r == 0 && !dir)
-                r = err_set_cause(&e, ERR_USAGE, -EINVAL, "which DIR?");
-        return r < 0 ? cli_usage("unmount", &e) : unmount(dir);
+        if (r >= 0)
+                return r;
+        if (dir)
+                return unmount(dir);
+        err_set_cause(&e, ERR_USAGE, -EINVAL, "which DIR?");
+        return cli_usage("unmount", &e);
 }

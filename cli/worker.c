@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 
+#include "auth/helper.h"
 #include "base/log.h"
 #include "base/sec.h"
 #include "base/wipe.h"
@@ -26,6 +27,7 @@
 struct worker {
         struct loop *loop;
         struct http_client *http;
+        struct auth_helper *helper;
         struct auths *auths;
         struct vaults *vaults;
         struct cache *cache;
@@ -78,16 +80,9 @@ static void on_signal(void *userdata, int fd, uint32_t revents)
 /* Before any thread is started: all of them inherit the mask. */
 static int block_signals(void)
 {
-        sigset_t set;
+        static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
 
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigaddset(&set, SIGINT);
-        sigaddset(&set, SIGHUP);
-        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-                return -errno;
-        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        return fd < 0 ? -errno : fd;
+        return signals_fd(signals, ELEMENTSOF(signals));
 }
 
 /* Known, and said in the log, before the first secret comes. Where CAP_IPC_LOCK is missing, all
@@ -139,6 +134,10 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
         if (r == 0)
                 r = auths_new(w->loop, w->http, &w->auths);
         if (r == 0)
+                r = auth_helper_new(w->loop, WORKER_HELPER_FD, &w->helper);
+        if (r == 0)
+                auths_set_helper(w->auths, w->helper);
+        if (r == 0)
                 r = vaults_new(w->loop, w->http, &w->vaults);
         if (r == 0)
                 r = cache_new(w->loop, &w->cache);
@@ -147,6 +146,7 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
         r = fs_start(w->loop, KEEPER_WORKER_FD, &w->fs, e);
         if (r < 0)
                 return r;
+        (void)prctl(PR_SET_NAME, "akvfs-worker");
 
         const struct commands_config config = {
                 .parts = {.loop = w->loop,
@@ -175,6 +175,7 @@ static void stop(struct worker *w)
         cache_free(w->cache);
         vaults_free(w->vaults);
         auths_free(w->auths);
+        auth_helper_free(w->helper);
         http_client_free(w->http);
         loop_io_free(w->signals);
         loop_timer_free(w->leave);
@@ -187,14 +188,15 @@ int cli_worker(int argc, char **argv)
         struct daemon_words words;
         struct worker w = {0};
 
-        (void)prctl(PR_SET_NAME, "akvfs-worker");
+        /* Until the keeper speaks: fs/keeper_standby.h. */
+        (void)prctl(PR_SET_NAME, "akvfs-standby");
         int r = daemon_words_parse(argc, argv, &words, &e);
         if (r < 0)
                 return cli_fail("worker", &e);
         log_set_level((enum log_level)words.log_level);
         log_set_json(words.log_json);
         bool log_file = log_target_is_file(words.log);
-        r = hygiene_close_from(log_file ? WORKER_LOG_FD + 1 : WORKER_LISTEN_FD + 1);
+        r = hygiene_close_from(log_file ? WORKER_LOG_FD + 1 : WORKER_HELPER_FD + 1);
         if (r == 0)
                 r = hygiene_protect();
         if (r == 0)
@@ -227,6 +229,12 @@ int cli_worker(int argc, char **argv)
                 r = loop_run(w.loop);
                 if (r < 0)
                         err_set(&e, r, "the event loop failed: %s", strerror(-r));
+        }
+        /* Never wanted: the socket's name may be the next keeper's by now. */
+        if (r == -ECANCELED && !w.fs) {
+                log_debug("%s", err_text(&e));
+                stop(&w);
+                return CLI_DONE;
         }
         if (r < 0)
                 log_error("%s", err_text(&e));

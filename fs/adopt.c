@@ -1,6 +1,7 @@
 /* The beginning of a worker: what the keeper hands over, and going on where the last worker ended.
  *
- *   HELLO, [AREA], VOLUME..., START       read before anything else
+ *   HELLO, [AREA], VOLUME..., START       read before anything else; who is held ready
+ *                                         (fs/keeper_standby.h) waits here
  *   the journal is read into inode tables, one a mount
  *   a new journal with all of them is handed to the keeper: no new node id before that
  *   sessions are shown the saved INIT and served
@@ -54,13 +55,13 @@ static int add_volume(struct adoption *a, uint64_t id, int fd)
 /* The socket still blocks: there is nothing else to do before this is over. */
 static int receive(struct fs *fs, struct adoption *a, int socket)
 {
-        for (;;) {
+        for (bool first = true;; first = false) {
                 struct keeper_msg m;
                 _cleanup_close_ int fd = -EBADF;
 
                 int r = keeper_recv(socket, &m, &fd);
                 if (r <= 0)
-                        return r < 0 ? r : -EPIPE;
+                        return r < 0 ? r : first ? -ECANCELED : -EPIPE;
                 switch (m.op) {
                 case KEEPER_HELLO:
                         fs->epoch = (uint32_t)(m.seq & 0xffffff);
@@ -131,8 +132,10 @@ int fs_adopt(struct fs *fs, int keeper_fd, struct adoption **ret, struct err *e)
         int r = receive(fs, a, keeper_fd);
         if (r < 0) {
                 fs_adoption_free(a);
-                return err_set_cause(
-                        e, ERR_LOCAL, r, "the keeper cannot be understood: %s", strerror(-r));
+                return r == -ECANCELED
+                               ? err_set_cause(e, ERR_LOCAL, r, "no worker is wanted")
+                               : err_set_cause(e, ERR_LOCAL, r,
+                                         "the keeper cannot be understood: %s", strerror(-r));
         }
         for (size_t i = 0; i < a->n_volumes; i++)
                 fs->last_id = MAX(fs->last_id, a->volumes[i].id);
@@ -164,8 +167,10 @@ void fs_adopt_serve(struct fs *fs, struct adoption *a)
                 if (r < 0)
                         log_error("the journal cannot be read: %s", strerror(-r));
         }
-        if (j)
+        if (j) {
+                snapshot_expect(fs->snapshot, journal_size(j));
                 replay(fs, a, j);
+        }
         journal_free(j);
 
         /* On the list first: the new journal is written by whoever is there. */

@@ -1,5 +1,8 @@
 #include "fs/fs_private.h"
 
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
 #include "base/log.h"
 
 static void on_answer(void *userdata, const struct keeper_msg *m, int fd)
@@ -51,6 +54,34 @@ static int hand_over(void *userdata, int fd)
         return r;
 }
 
+/* How long a version that nobody holds any more may lie in the snapshot: versions go in swarms, and
+ * writing what is left costs as much for one as for all. */
+#define TIDY_AFTER USEC_PER_SEC
+
+static void tidy(void *userdata)
+{
+        const struct fs *fs = userdata;
+
+        snapshot_renew(fs->snapshot);
+}
+
+static void arm_tidy(void *userdata, int fd, uint32_t revents)
+{
+        const struct fs *fs = userdata;
+        uint64_t count;
+
+        if (read(fd, &count, sizeof count) == sizeof count)
+                (void)loop_timer_in(fs->tidy, TIDY_AFTER);
+}
+
+/* Under the locks of a table and of the snapshot, on any thread. */
+static void on_outdated(void *userdata)
+{
+        const struct fs *fs = userdata;
+
+        (void)write_all(fs->outdated_fd, &(uint64_t){1}, sizeof(uint64_t));
+}
+
 static void give_back(void *userdata)
 {
         const struct fs *fs = userdata;
@@ -87,6 +118,16 @@ size_t fs_adopted(struct fs *fs, struct fs_mount **ret, size_t n)
         return count;
 }
 
+static int watch_outdated(struct fs *fs)
+{
+        fs->outdated_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (fs->outdated_fd < 0)
+                return -errno;
+        int r = loop_timer_new(fs->loop, tidy, fs, &fs->tidy);
+        return r < 0 ? r
+                     : loop_io_new(fs->loop, fs->outdated_fd, EPOLLIN, arm_tidy, fs, &fs->outdated);
+}
+
 int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e)
 {
         struct fs *fs = calloc(1, sizeof *fs);
@@ -95,6 +136,7 @@ int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e)
                 return err_set(e, -ENOMEM, "out of memory");
         }
         fs->loop = l;
+        fs->outdated_fd = -EBADF;
         struct adoption *adoption = NULL;
         int r = fs_adopt(fs, keeper_fd, &adoption, e);
         if (r < 0) {
@@ -102,12 +144,15 @@ int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e)
                 fs_stop(fs);
                 return r;
         }
-        struct snapshot_config snapshot = {.hand_over = hand_over, .userdata = fs};
+        struct snapshot_config snapshot = {
+                .hand_over = hand_over, .outdated = on_outdated, .userdata = fs};
         r = keeper_client_new(l, keeper_fd, on_answer, fs, &fs->keeper);
         if (r == 0) {
                 keeper_client_set_heir(fs->keeper, fs_adopt_heir(adoption));
                 keeper_client_on_heir(fs->keeper, give_back);
         }
+        if (r == 0)
+                r = watch_outdated(fs);
         if (r == 0)
                 r = snapshot_new(&snapshot, &fs->snapshot);
         if (r == 0)
@@ -138,5 +183,8 @@ void fs_stop(struct fs *fs)
         server_free(fs->server);
         keeper_client_free(fs->keeper);
         snapshot_free(fs->snapshot);
+        loop_io_free(fs->outdated);
+        loop_timer_free(fs->tidy);
+        safe_close(fs->outdated_fd);
         free(fs);
 }

@@ -13,7 +13,8 @@
 struct fs;
 struct fs_mount;
 
-/* keeper_fd is taken over. */
+/* Waits for the keeper's word, which a worker that is held ready may never get. keeper_fd is taken
+ * over. -ECANCELED: the keeper ended, and no worker was wanted. */
 int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e);
 pid_t fs_keeper_pid(const struct fs *fs); /* now: another one after a keeper was killed */
 void fs_stop(struct fs *fs);              /* after the last mount is gone; joins the threads */
@@ -58,6 +59,10 @@ bool fs_mount_busy(const struct fs_mount *m);
  * theirs. */
 void fs_mount_remove(struct fs_mount *m, const char *const *paths, size_t n);
 
+/* The same, but from now on these names are refused (EACCES) instead of not there, until they are
+ * updated or removed. */
+void fs_mount_deny(struct fs_mount *m, const char *const *paths, size_t n);
+
 /* What -o xattr tells of a file's last poll; error NULL when it succeeded. */
 void fs_mount_set_state(
         struct fs_mount *m, const char *path, int64_t refreshed_at, const char *error);
@@ -82,7 +87,8 @@ size_t fs_adopted(struct fs *fs, struct fs_mount **ret, size_t n);
 const struct sec *fs_mount_state(const struct fs_mount *m); /* borrowed; NULL when there was none */
 /* From now on `gone` is told to this owner; `mounted` never is, for the mount is there. */
 void fs_mount_attach(struct fs_mount *m, const struct fs_mount_events *events, void *userdata);
-/* Brings what is shown up to date: only files that differ are rotated. */
+/* Brings what is shown up to date: only files that differ are rotated, and those that are not among
+ * these are removed. */
 void fs_mount_sync(struct fs_mount *m, struct view_file *const *files, size_t n_files);
 /* What is shown now: *ret is a list that the caller frees, of references that it drops. */
 size_t fs_mount_files(const struct fs_mount *m, struct view_file ***ret);

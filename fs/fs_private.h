@@ -19,6 +19,11 @@ struct fs {
         bool keeper_gone;
         bool resend;
         struct snapshot *snapshot;
+        /* The snapshot is written anew, without what is over, some time after outdated_fd said so.
+         */
+        int outdated_fd;
+        struct loop_io *outdated;
+        struct loop_timer *tidy;
 };
 
 struct fs_mount *fs_mount_next(struct fs_mount *m);

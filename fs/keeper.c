@@ -274,6 +274,8 @@ static void on_child(struct keeper *k)
         while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
                 if (pid == k->worker.pid)
                         on_worker_died(k, status);
+                else if (pid == k->standby.pid)
+                        keeper_standby_died(&k->standby);
                 else if (pid == k->guardian.pid)
                         k->guardian.pid = 0;
                 else if (pid == k->spare)
@@ -372,7 +374,8 @@ static int start_worker(struct keeper *k)
 {
         struct keeper_msg m;
 
-        int r = keeper_worker_start(&k->worker);
+        int r = keeper_standby_promote(&k->standby, &k->worker) ? 0
+                                                                : keeper_worker_start(&k->worker);
         if (r < 0)
                 return r;
         keeper_msg_init(&m, KEEPER_HELLO, 0);
@@ -409,7 +412,7 @@ static void restart_worker(struct keeper *k)
 
 int keeper_open_sources(struct keeper *k)
 {
-        sigset_t set;
+        static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
         int null;
 
         /* 0, 1 and 2 are what children keep: no connection must ever stand there. */
@@ -418,16 +421,12 @@ int keeper_open_sources(struct keeper *k)
         while (null >= 0 && null <= STDERR_FILENO);
         safe_close(null);
 
-        sigemptyset(&set);
-        sigaddset(&set, SIGCHLD);
-        sigaddset(&set, SIGTERM);
-        sigaddset(&set, SIGINT);
-        sigaddset(&set, SIGHUP);
-        sigprocmask(SIG_BLOCK, &set, NULL);
         (void)signal(SIGPIPE, SIG_IGN);
-        k->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        k->signal_fd = signals_fd(signals, ELEMENTSOF(signals));
+        if (k->signal_fd < 0)
+                return k->signal_fd;
         k->mountinfo_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-        return k->signal_fd < 0 || k->mountinfo_fd < 0 ? -errno : 0;
+        return k->mountinfo_fd < 0 ? -errno : 0;
 }
 
 /* The sooner of two, either -1 for never. */
@@ -454,6 +453,13 @@ static void guard(struct keeper *k)
                 log_warning("no guardian can be started: %s", strerror(-r));
 }
 
+/* A successor is wanted for what is mounted, and not while a worker is busy taking over. */
+static bool wants_standby(const struct keeper *k)
+{
+        return k->worker.options->standby && !k->leaving && k->n_volumes > 0 && k->worker.pid > 0 &&
+               k->worker.serving_at > 0;
+}
+
 /* Until nothing is left to do, or until this process has become the guardian. */
 static void serve(struct keeper *k)
 {
@@ -463,6 +469,8 @@ static void serve(struct keeper *k)
                 guard(k);
                 if (k->is_guardian)
                         return;
+                if (wants_standby(k))
+                        keeper_standby_start(&k->standby);
                 /* A worker that asks and does not listen is not listened to either. */
                 bool crowded = keeper_queue_length(&w->out) > ANSWERS_MAX;
                 short talk = (short)((crowded ? 0 : POLLIN) |
@@ -478,6 +486,9 @@ static void serve(struct keeper *k)
                 for (size_t i = 0; i < n; i++)
                         p[5 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
                 int timeout = sooner(keeper_worker_timeout(w), mountinfo_timeout(k));
+                timeout = sooner(timeout, keeper_binds_timeout(&k->binds));
+                if (wants_standby(k))
+                        timeout = sooner(timeout, keeper_standby_timeout(&k->standby));
                 if (poll(p, 5 + n, sooner(timeout, leave_timeout(k))) < 0) {
                         if (errno == EINTR)
                                 continue;
@@ -489,6 +500,8 @@ static void serve(struct keeper *k)
                                 on_renamer(k, &k->renamers[n]);
                 if (p[4].revents)
                         keeper_binds_receive(&k->binds);
+                if (keeper_binds_timeout(&k->binds) == 0)
+                        keeper_binds_give_up(&k->binds);
                 if (p[2].revents & POLLOUT)
                         (void)keeper_queue_flush(&w->out, w->fd);
                 if (p[2].revents & ~POLLOUT && !on_worker(k))
@@ -503,6 +516,7 @@ static void serve(struct keeper *k)
                         on_worker_died(k, k->n_volumes > 0 ? SIGKILL : 0);
                 if (p[0].revents)
                         on_signal(k);
+                keeper_worker_hurry(w);
                 if (w->start_at && keeper_worker_timeout(w) == 0)
                         restart_worker(k);
                 if (w->pid > 0 && leave_timeout(k) == 0 && !out_of_patience(k))
@@ -514,6 +528,7 @@ static int finish(struct keeper *k)
 {
         guardian_end(&k->guardian);
         end_spare(k);
+        keeper_standby_end(&k->standby);
         unmount_all(k);
         keeper_release(k);
         if (k->worker.pid > 0)
@@ -550,6 +565,7 @@ int keeper_run(const struct keeper_options *o)
         (void)setpriority(PRIO_PROCESS, 0, -10);
         raise_descriptor_limit();
         keeper_worker_init(&k.worker, o);
+        keeper_standby_init(&k.standby, o);
         guardian_init(&k.guardian);
         keeper_binds_init(&k.binds, keeper_volume_of, keeper_tell_bound, &k);
         int r = keeper_open_sources(&k);

@@ -19,6 +19,7 @@ struct keeper_options {
         bool unconfined;         /* the worker keeps every privilege: for one that plays other parts
                                     than a worker's, in tests */
         bool guarded;            /* a guardian takes over when the keeper is killed */
+        bool standby;            /* the next worker is held ready (fs/keeper_standby.h) */
         int parent_death_signal; /* for that next keeper too; 0: none */
 };
 

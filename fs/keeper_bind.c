@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mountinfo.h"
+#include "fs/keeper_worker.h"
 
 #define BINDS_MAX 4096
 #define PIPE_FD 3
@@ -16,19 +17,38 @@ struct keeper_bind {
         uint64_t volume;
         uint64_t ino; /* 0 until it is known */
         bool asked, seen;
+        bool lost; /* a child hung at it */
         char *path;
 };
 
 struct learned {
         int mnt_id;
-        uint64_t ino;
+        uint64_t ino; /* 0: it is being looked at */
 };
+
+static uint64_t look(const char *path, int mnt_id)
+{
+        struct statx st;
+
+        if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+                    STATX_TYPE | STATX_INO | STATX_MNT_ID, &st) < 0)
+                return 0;
+        /* Something else may be mounted on top. */
+        if (!(st.stx_mask & STATX_MNT_ID) || st.stx_mnt_id != (uint64_t)mnt_id ||
+                !S_ISREG(st.stx_mode))
+                return 0;
+        return st.stx_ino;
+}
 
 void keeper_binds_init(struct keeper_binds *b, keeper_binds_volume_fn volume,
         keeper_binds_tell_fn tell, void *userdata)
 {
-        *b = (struct keeper_binds){
-                .fd = -EBADF, .volume = volume, .tell = tell, .userdata = userdata};
+        *b = (struct keeper_binds){.fd = -EBADF,
+                .patience_ms = BINDS_PATIENCE_MS,
+                .look = look,
+                .volume = volume,
+                .tell = tell,
+                .userdata = userdata};
 }
 
 static _Noreturn void child_main(const struct keeper_binds *b, int out)
@@ -47,19 +67,12 @@ static _Noreturn void child_main(const struct keeper_binds *b, int out)
         for (size_t i = 0; i < b->n; i++) {
                 const struct keeper_bind *bind = &b->list[i];
                 struct learned l = {.mnt_id = bind->mnt_id};
-                struct statx st;
-
-                if (bind->ino != 0 ||
-                        statx(AT_FDCWD, bind->path,
-                                AT_STATX_DONT_SYNC | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
-                                STATX_TYPE | STATX_INO | STATX_MNT_ID, &st) < 0)
+                if (bind->ino != 0 || bind->lost)
                         continue;
-                /* Something else may be mounted on top. */
-                if (!(st.stx_mask & STATX_MNT_ID) || st.stx_mnt_id != (uint64_t)bind->mnt_id ||
-                        !S_ISREG(st.stx_mode))
-                        continue;
-                l.ino = st.stx_ino;
                 if (write_all(PIPE_FD, &l, sizeof l) < 0)
+                        break;
+                l.ino = b->look(bind->path, bind->mnt_id);
+                if (l.ino != 0 && write_all(PIPE_FD, &l, sizeof l) < 0)
                         break;
         }
         _exit(0);
@@ -92,6 +105,9 @@ static void ask(struct keeper_binds *b)
                 b->list[i].asked = true;
         (void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
         b->fd = pair[0];
+        b->looking = -1;
+        b->child = pid;
+        b->give_up_at = keeper_now_ms() + b->patience_ms;
 }
 
 static int on_mount(void *userdata, int mnt_id, unsigned dev_minor, const char *root,
@@ -141,21 +157,58 @@ void keeper_binds_read(struct keeper_binds *b)
         ask(b);
 }
 
+static void on_learned(struct keeper_binds *b, const struct learned *l)
+{
+        b->looking = l->mnt_id;
+        for (size_t i = 0; l->ino != 0 && i < b->n; i++) {
+                struct keeper_bind *bind = &b->list[i];
+                if (bind->mnt_id != l->mnt_id || bind->ino != 0)
+                        continue;
+                bind->ino = l->ino;
+                b->tell(b->userdata, bind->volume, l->ino, true);
+        }
+}
+
+static void child_done(struct keeper_binds *b)
+{
+        b->fd = safe_close(b->fd);
+        b->child = 0;
+        ask(b);
+}
+
 void keeper_binds_receive(struct keeper_binds *b)
 {
         struct learned l;
         ssize_t n;
 
         while ((n = read(b->fd, &l, sizeof l)) == (ssize_t)sizeof l)
-                for (size_t i = 0; i < b->n; i++)
-                        if (b->list[i].mnt_id == l.mnt_id && b->list[i].ino == 0) {
-                                b->list[i].ino = l.ino;
-                                b->tell(b->userdata, b->list[i].volume, l.ino, true);
-                        }
+                on_learned(b, &l);
         if (n < 0 && errno == EAGAIN)
                 return;
-        b->fd = safe_close(b->fd);
-        ask(b);
+        child_done(b);
+}
+
+int keeper_binds_timeout(const struct keeper_binds *b)
+{
+        return b->fd < 0 ? -1 : (int)MAX(b->give_up_at - keeper_now_ms(), (int64_t)0);
+}
+
+void keeper_binds_give_up(struct keeper_binds *b)
+{
+        for (size_t i = 0; i < b->n; i++) {
+                struct keeper_bind *bind = &b->list[i];
+                if (bind->mnt_id == b->looking && bind->ino == 0) {
+                        log_warning("%s: the way there does not answer: this bind mount will not "
+                                    "follow rotation",
+                                bind->path);
+                        bind->lost = true;
+                }
+                bind->asked = bind->ino != 0 || bind->lost;
+        }
+        /* It may not even die, and is nobody's any more. */
+        if (b->child > 0)
+                (void)kill(b->child, SIGKILL);
+        child_done(b);
 }
 
 void keeper_binds_tell(struct keeper_binds *b)
@@ -167,6 +220,8 @@ void keeper_binds_tell(struct keeper_binds *b)
 
 void keeper_binds_done(struct keeper_binds *b)
 {
+        if (b->fd >= 0 && b->child > 0)
+                (void)kill(b->child, SIGKILL);
         safe_close(b->fd);
         for (size_t i = 0; i < b->n; i++)
                 free(b->list[i].path);

@@ -17,6 +17,7 @@ void keeper_release(struct keeper *k)
         k->volumes = NULL;
         k->n_volumes = 0;
         keeper_worker_done(&k->worker);
+        keeper_standby_forget(&k->standby);
         for (size_t i = 0; i < k->n_renamers; i++)
                 renamer_done(&k->renamers[i]);
         k->n_renamers = 0;
@@ -44,7 +45,11 @@ static int take_over(struct keeper *k)
         struct keeper_msg m;
         int off = 0;
 
-        int r = keeper_recover(k->guardian.channel, !k->resend, &back);
+        int r = keeper_recover(k->guardian.channel, !k->resend, KEEPER_RECOVER_PATIENCE_MS, &back);
+        if (r == -ETIMEDOUT)
+                log_error("the worker has not answered for %d s (is it stopped?): without a keeper "
+                          "its mounts end when it runs again",
+                        KEEPER_RECOVER_PATIENCE_MS / 1000);
         if (r < 0)
                 return r;
         k->volumes = calloc(back.n + 1, sizeof *k->volumes);
@@ -91,6 +96,7 @@ int keeper_succeed(struct keeper *k)
                 if (o->parent_death_signal)
                         (void)prctl(PR_SET_PDEATHSIG, o->parent_death_signal);
                 keeper_worker_init(&k->worker, o);
+                keeper_standby_init(&k->standby, o);
 
                 struct guardian next;
                 guardian_init(&next);

@@ -5,7 +5,7 @@
 #include "fs/keeper_guardian.h"
 #include "fs/keeper_mount.h"
 #include "fs/keeper_rename.h"
-#include "fs/keeper_worker.h"
+#include "fs/keeper_standby.h"
 
 #define RENAMERS_MAX 64 /* at once, hanging ones included */
 
@@ -30,6 +30,7 @@ struct keeper {
         int64_t started_at; /* keeper_now_ms() */
         unsigned deaths;    /* of keepers in a row that lived for less than HEALTHY_MS */
         struct keeper_worker worker;
+        struct keeper_standby standby;
         struct volume *volumes;
         size_t n_volumes;
         struct renamer renamers[RENAMERS_MAX];

@@ -1,9 +1,13 @@
 #include "fs/keeper_recover.h"
 
+#include <poll.h>
+#include <signal.h>
+
 #include "base/log.h"
 #include "fs/keeper_resend.h"
 
 #define MOUNTS_MAX 4096
+#define SLICE_MS 100 /* between two looks at pending signals */
 
 void keeper_returned_done(struct keeper_returned *r)
 {
@@ -48,7 +52,27 @@ static int add(struct keeper_returned *r, const struct keeper_msg *m, int *fd, b
         return 0;
 }
 
-static int receive(int socket, bool clone, struct keeper_returned *r)
+/* Signals stay pending: they are for the loop of the keeper that this becomes. */
+static int await(int socket, int patience_ms)
+{
+        struct pollfd p = {.fd = socket, .events = POLLIN};
+
+        for (int waited = 0; waited < patience_ms; waited += SLICE_MS) {
+                sigset_t pending;
+
+                if (sigpending(&pending) == 0 &&
+                        (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT)))
+                        return -EINTR;
+                int n = poll(&p, 1, MIN(SLICE_MS, patience_ms - waited));
+                if (n > 0)
+                        return 0;
+                if (n < 0 && errno != EINTR)
+                        return -errno;
+        }
+        return -ETIMEDOUT;
+}
+
+static int receive(int socket, bool clone, int patience_ms, struct keeper_returned *r)
 {
         int32_t count = 0;
 
@@ -57,7 +81,10 @@ static int receive(int socket, bool clone, struct keeper_returned *r)
                 _cleanup_close_ int fd = -EBADF;
                 pid_t sender = 0;
 
-                int e = keeper_recv_from(socket, &m, &fd, &sender);
+                int e = await(socket, patience_ms);
+                if (e < 0)
+                        return e;
+                e = keeper_recv_from(socket, &m, &fd, &sender);
                 if (e <= 0)
                         return e < 0 ? e : -ENODATA;
                 if (keeper_msg_valid(&m) < 0 || sender <= 0 || (r->worker && r->worker != sender))
@@ -83,11 +110,11 @@ static int receive(int socket, bool clone, struct keeper_returned *r)
         }
 }
 
-int keeper_recover(int socket, bool clone, struct keeper_returned *ret)
+int keeper_recover(int socket, bool clone, int patience_ms, struct keeper_returned *ret)
 {
         struct keeper_returned r = {.area_fd = -EBADF};
 
-        int e = receive(socket, clone, &r);
+        int e = receive(socket, clone, patience_ms, &r);
         if (e < 0) {
                 keeper_returned_done(&r);
                 return e;

@@ -23,8 +23,13 @@ struct keeper_returned {
         } * mounts;
 };
 
+/* Of silence. A worker that is stopped (SIGSTOP) goes on with its mounts when it runs again before
+ * that; its kernel answers warm reads meanwhile. */
+#define KEEPER_RECOVER_PATIENCE_MS 60000
+
 /* Waits for all of it; the socket blocks and has SO_PASSCRED. `clone`: hold clones, see
- * fs/keeper_resend.h. -ENODATA: the worker is dead too. A mount that cannot be taken over is logged
- * and left out. */
-int keeper_recover(int socket, bool clone, struct keeper_returned *ret);
+ * fs/keeper_resend.h. -ENODATA: the worker is dead too. -ETIMEDOUT: it was silent for patience_ms.
+ * -EINTR: SIGTERM or SIGINT, which the caller has blocked, is pending. A mount that cannot be taken
+ * over is logged and left out. */
+int keeper_recover(int socket, bool clone, int patience_ms, struct keeper_returned *ret);
 void keeper_returned_done(struct keeper_returned *r);

@@ -12,12 +12,12 @@
 #define SOCKET_FD 3
 
 /* dir is the private mount's root, or -EBADF: an ordinary user's mount is reached by its path. */
-static int rename_in(int dir, const struct keeper_msg *request)
+static int rename_in(int dir, const char *mountpoint, const struct keeper_msg *request)
 {
         _cleanup_close_ int root = -EBADF, sub = -EBADF;
 
         if (dir < 0) {
-                root = open(request->detail, O_PATH | O_DIRECTORY | O_CLOEXEC);
+                root = open(mountpoint, O_PATH | O_DIRECTORY | O_CLOEXEC);
                 if (root < 0)
                         return errno;
                 /* What is mounted on top, or was mounted there before, is none of ours. */
@@ -43,6 +43,7 @@ static int rename_in(int dir, const struct keeper_msg *request)
 
 static _Noreturn void renamer_main(int socket)
 {
+        char mountpoint[KEEPER_PATH_SIZE] = "";
         struct keeper_msg m;
         sigset_t none;
 
@@ -60,7 +61,11 @@ static _Noreturn void renamer_main(int socket)
                 int dir = -EBADF;
                 if (keeper_recv(SOCKET_FD, &m, &dir) <= 0)
                         _exit(0);
-                m.result = -rename_in(dir, &m);
+                if (m.op == KEEPER_MOUNT) {
+                        memcpy(mountpoint, m.path, sizeof mountpoint);
+                        continue;
+                }
+                m.result = -rename_in(dir, mountpoint, &m);
                 safe_close(dir); /* before the answer: an idle renamer pins no mount */
                 if (keeper_send(SOCKET_FD, &m, -EBADF) < 0)
                         _exit(0);
@@ -87,11 +92,18 @@ int renamer_start(struct renamer *ret)
 
 int renamer_send(struct renamer *r, const struct keeper_mount *m, const struct keeper_msg *request)
 {
-        struct keeper_msg msg = *request;
+        struct keeper_msg msg;
+        int e = 0;
 
-        /* Fields that a request has no use for carry what only the keeper knows. */
-        msg.result = m->mnt_id;
-        int e = keeper_msg_set(msg.detail, sizeof msg.detail, m->privileged ? "" : m->mountpoint);
+        if (!m->privileged) {
+                /* Both may be as long as a path gets: a message of its own. */
+                keeper_msg_init(&msg, KEEPER_MOUNT, request->mount);
+                e = keeper_msg_set(msg.path, sizeof msg.path, m->mountpoint);
+                if (e == 0)
+                        e = keeper_send(r->fd, &msg, -EBADF);
+        }
+        msg = *request;
+        msg.result = m->mnt_id; /* a field that a request has no use for */
         if (e == 0)
                 e = keeper_send(r->fd, &msg, m->private_fd);
         if (e < 0)

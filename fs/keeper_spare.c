@@ -19,6 +19,12 @@ int keeper_spare_answer(uint32_t opcode)
         case FUSE_NOTIFY_REPLY:
         case FUSE_RENAME:
         case FUSE_RENAME2:
+                return SPARE_SILENCE;
+        case FUSE_STATFS:
+                return SPARE_STATFS;
+        case FUSE_FLUSH:
+        case FUSE_RELEASE:
+        case FUSE_RELEASEDIR:
                 return 0;
         case FUSE_IOCTL:
                 return ENOTTY;
@@ -36,6 +42,7 @@ int keeper_spare_answer(uint32_t opcode)
         case FUSE_SYMLINK:
         case FUSE_LINK:
         case FUSE_CREATE:
+        case FUSE_FALLOCATE:
                 return EROFS;
         default:
                 return EIO;
@@ -50,11 +57,17 @@ static void answer_one(int fd)
         ssize_t n = read(fd, buf, sizeof buf);
         if (n < (ssize_t)sizeof *in)
                 return;
-        int error = keeper_spare_answer(in->opcode);
-        if (error == 0)
+        int answer = keeper_spare_answer(in->opcode);
+        if (answer == SPARE_SILENCE)
                 return;
-        struct fuse_out_header out = {.len = sizeof out, .error = -error, .unique = in->unique};
-        n = write(fd, &out, sizeof out);
+        struct {
+                struct fuse_out_header head;
+                struct fuse_statfs_out statfs;
+        } out = {.statfs.st = {.bsize = 4096, .frsize = 4096, .namelen = 255}};
+        out.head.len = sizeof out.head + (answer == SPARE_STATFS ? sizeof out.statfs : 0);
+        out.head.error = answer == SPARE_STATFS ? 0 : -answer;
+        out.head.unique = in->unique;
+        n = write(fd, &out, out.head.len);
         (void)n; /* ENOENT: the caller has gone */
 }
 

@@ -10,7 +10,8 @@
 #include "base/log.h"
 #include "fs/keeper_drop.h"
 
-#define PAUSE_FIRST_MS 100
+/* Four times as long each time: the second death in a row may be bad luck, and readers wait. */
+#define PAUSE_FIRST_MS 25
 #define PAUSE_MAX_MS 10000
 
 int64_t keeper_now_ms(void)
@@ -59,27 +60,44 @@ static _Noreturn void exec_worker(const struct keeper_options *o, int socket)
         _exit(127);
 }
 
-int keeper_worker_start(struct keeper_worker *w)
+int keeper_worker_fork(const struct keeper_options *o, pid_t *ret_pid, int *ret_fd)
 {
         int pair[2];
 
-        w->start_at = 0;
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
                 return -errno;
         (void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
         pid_t pid = fork();
         if (pid == 0)
-                exec_worker(w->options, pair[1]);
+                exec_worker(o, pair[1]);
         safe_close(pair[1]);
         if (pid < 0) {
                 safe_close(pair[0]);
                 return -errno;
         }
-        w->fd = pair[0];
+        *ret_pid = pid;
+        *ret_fd = pair[0];
+        return 0;
+}
+
+void keeper_worker_began(struct keeper_worker *w, pid_t pid, int fd)
+{
+        w->fd = fd;
         w->pid = pid;
         w->starts++;
-        w->serving_at = 0;
-        return 0;
+        w->start_at = w->serving_at = 0;
+        w->serve_by = keeper_now_ms() + TAKEOVER_MS;
+}
+
+int keeper_worker_start(struct keeper_worker *w)
+{
+        pid_t pid;
+        int fd;
+
+        int r = keeper_worker_fork(w->options, &pid, &fd);
+        if (r == 0)
+                keeper_worker_began(w, pid, fd);
+        return r;
 }
 
 int keeper_worker_adopt(struct keeper_worker *w, pid_t pid, int socket, unsigned starts)
@@ -120,6 +138,7 @@ void keeper_worker_kill(const struct keeper_worker *w, int sig)
 void keeper_worker_died(struct keeper_worker *w, int status, bool restart)
 {
         w->pid = 0;
+        w->serve_by = 0;
         w->pidfd = safe_close(w->pidfd);
         w->status = status;
         w->fd = safe_close(w->fd);
@@ -131,8 +150,8 @@ void keeper_worker_died(struct keeper_worker *w, int status, bool restart)
         if (w->serving_at && now - w->serving_at >= HEALTHY_MS)
                 w->deaths = 0;
         else if (w->deaths++ > 0)
-                pause = MIN(
-                        (int64_t)PAUSE_FIRST_MS << MIN(w->deaths - 2, 10U), (int64_t)PAUSE_MAX_MS);
+                pause = MIN((int64_t)PAUSE_FIRST_MS << 2 * MIN(w->deaths - 2, 5U),
+                        (int64_t)PAUSE_MAX_MS);
         if (WIFSIGNALED(status))
                 log_error("the worker was killed by signal %d; its successor takes over in %lld ms",
                         WTERMSIG(status), (long long)pause);
@@ -145,13 +164,24 @@ void keeper_worker_died(struct keeper_worker *w, int status, bool restart)
 void keeper_worker_serves(struct keeper_worker *w)
 {
         w->serving_at = keeper_now_ms();
+        w->serve_by = 0;
 }
 
 int keeper_worker_timeout(const struct keeper_worker *w)
 {
-        if (!w->start_at)
-                return -1;
-        return (int)MAX(w->start_at - keeper_now_ms(), (int64_t)0);
+        int64_t at = w->start_at ? w->start_at : w->serve_by; /* never both */
+
+        return at ? (int)MAX(at - keeper_now_ms(), (int64_t)0) : -1;
+}
+
+void keeper_worker_hurry(struct keeper_worker *w)
+{
+        if (!w->serve_by || keeper_now_ms() < w->serve_by)
+                return;
+        w->serve_by = 0;
+        log_error("the worker (pid %d) did not take over within %d s: it is killed", (int)w->pid,
+                TAKEOVER_MS / 1000);
+        keeper_worker_kill(w, SIGKILL);
 }
 
 void keeper_worker_done(struct keeper_worker *w)

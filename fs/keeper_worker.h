@@ -14,6 +14,10 @@
 
 #define DEATHS_MAX 5
 #define HEALTHY_MS 10
+/* What a worker has to take everything over, which is a matter of milliseconds. One that hangs
+ * there (stopped, say) would keep readers waiting for ever: it is killed, and the next one tries.
+ */
+#define TAKEOVER_MS 30000
 
 struct keeper_worker {
         const struct keeper_options *options;
@@ -25,12 +29,18 @@ struct keeper_worker {
         unsigned starts;              /* since the keeper started */
         unsigned deaths;              /* in a row, of workers that had not served for HEALTHY_MS */
         int64_t serving_at, start_at; /* CLOCK_MONOTONIC, milliseconds; 0: not (waiting) */
+        int64_t serve_by;             /* while it takes over, else 0 */
 };
 
 int64_t keeper_now_ms(void); /* of that clock */
 
 void keeper_worker_init(struct keeper_worker *w, const struct keeper_options *o);
-int keeper_worker_start(struct keeper_worker *w);
+/* A process of the worker's program, with the keeper's end of its socket: no worker before it is
+ * told anything. 0 or negative errno. */
+int keeper_worker_fork(const struct keeper_options *o, pid_t *ret_pid, int *ret_fd);
+/* That process is the worker from now on; fd is taken over. */
+void keeper_worker_began(struct keeper_worker *w, pid_t pid, int fd);
+int keeper_worker_start(struct keeper_worker *w); /* both at once */
 /* One that a keeper before us had started; socket is taken over. -ESRCH: it is dead already. */
 int keeper_worker_adopt(struct keeper_worker *w, pid_t pid, int socket, unsigned starts);
 /* Never another process that was given its pid. */
@@ -38,8 +48,10 @@ void keeper_worker_kill(const struct keeper_worker *w, int sig);
 /* waitpid() had its pid, or its pidfd is readable. Sets start_at when it is to be started again. */
 void keeper_worker_died(struct keeper_worker *w, int status, bool restart);
 void keeper_worker_serves(struct keeper_worker *w); /* it has taken everything over */
-/* Milliseconds until it is to be started; -1 when nothing waits for that. */
+/* Milliseconds until it is to be started, or is out of time; -1 when nothing waits for that. */
 int keeper_worker_timeout(const struct keeper_worker *w);
+/* Kills one that is out of time. */
+void keeper_worker_hurry(struct keeper_worker *w);
 void keeper_worker_done(struct keeper_worker *w);
 
 /* Queues and sends. What cannot be sent is logged: the worker is leaving, or will be ended. */

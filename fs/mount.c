@@ -363,8 +363,16 @@ static void on_mounted(struct fs_mount *m, const struct keeper_msg *answer, int 
         if (r == 0)
                 r = server_add(m->fs->server, m->session);
         if (r < 0) {
-                err_set_cause(&m->error, ERR_LOCAL, r, "%s cannot be served: %s", m->mountpoint,
-                        strerror(-r));
+                if (r == -EUSERS) {
+                        err_set_cause(&m->error, ERR_LOCAL, r,
+                                "%s cannot be served: this worker has as many mounts as it can "
+                                "have",
+                                m->mountpoint);
+                        err_hint(&m->error, "unmount one of them, or give this one a worker of its "
+                                            "own with akvfs mount");
+                } else
+                        err_set_cause(&m->error, ERR_LOCAL, r, "%s cannot be served: %s",
+                                m->mountpoint, strerror(-r));
                 rotation_free(m->rotation);
                 m->rotation = NULL;
                 ask_unmount(m, true);
@@ -538,24 +546,43 @@ bool fs_mount_busy(const struct fs_mount *m)
         return m->rotation && rotation_busy(m->rotation);
 }
 
-void fs_mount_remove(struct fs_mount *m, const char *const *paths, size_t n)
+static void take_away(struct fs_mount *m, const char *path, bool deny)
 {
-        for (size_t i = 0; i < n; i++) {
-                const char *slash = strrchr(paths[i], '/');
-                uint64_t parent, child;
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        uint64_t parent = 0, child;
 
-                if (m->rotation)
-                        rotation_cancel(m->rotation, paths[i]);
-                if (tree_remove(m->tree, paths[i], &parent, &child) < 0 || !m->session)
-                        continue;
-                (void)notifier_delete(
-                        m->fs->notifier, m->session, parent, child, slash ? slash + 1 : paths[i]);
+        if (m->rotation)
+                rotation_cancel(m->rotation, path);
+        /* First: an absence that is asked for in between must not be remembered. */
+        int r = tree_deny(m->tree, path, deny, &parent);
+        bool was_there = tree_remove(m->tree, path, &parent, &child) == 0;
+        if (r == -ENOMEM)
+                log_error("%s: %s is not there instead of refused", m->mountpoint, path);
+        if (m->session && was_there) {
+                (void)notifier_delete(m->fs->notifier, m->session, parent, child, name);
                 (void)notifier_inval_inode(m->fs->notifier, m->session, parent);
-        }
+        } else if (m->session && deny && r == 0)
+                (void)notifier_inval_entry(m->fs->notifier, m->session, parent, name);
+}
+
+static void take_all_away(struct fs_mount *m, const char *const *paths, size_t n, bool deny)
+{
+        for (size_t i = 0; i < n; i++)
+                take_away(m, paths[i], deny);
         if (m->rotation)
                 rotation_removed(m->rotation);
         else if (m->state == MOUNTING && show_generation(m) < 0)
                 log_error("%s: out of memory, ..data lags behind", m->mountpoint);
+}
+
+void fs_mount_remove(struct fs_mount *m, const char *const *paths, size_t n)
+{
+        take_all_away(m, paths, n, false);
+}
+
+void fs_mount_deny(struct fs_mount *m, const char *const *paths, size_t n)
+{
+        take_all_away(m, paths, n, true);
 }
 
 void fs_mount_set_state(

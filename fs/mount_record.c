@@ -189,6 +189,26 @@ static bool same(const struct view_file *a, const struct view_file *b)
                streq(a->content_type, b->content_type) && sec_equal(a->bytes, b->bytes);
 }
 
+/* What went while no worker looked. */
+static void remove_others(struct fs_mount *m, struct view_file *const *files, size_t n_files)
+{
+        struct view_file **shown = NULL;
+        size_t n = fs_mount_files(m, &shown);
+
+        for (size_t i = 0; i < n; i++) {
+                const char *path = shown[i]->path;
+                size_t k = 0;
+
+                while (k < n_files && !streq(files[k]->path, path))
+                        k++;
+                if (k == n_files)
+                        fs_mount_remove(m, &path, 1);
+        }
+        for (size_t i = 0; i < n; i++)
+                view_file_unref(shown[i]);
+        free(shown);
+}
+
 void fs_mount_sync(struct fs_mount *m, struct view_file *const *files, size_t n_files)
 {
         _cleanup_free_ struct view_file **changed = calloc(n_files + 1, sizeof *changed);
@@ -206,6 +226,7 @@ void fs_mount_sync(struct fs_mount *m, struct view_file *const *files, size_t n_
         }
         if (n > 0)
                 fs_mount_update(m, changed, n);
+        remove_others(m, files, n_files);
 }
 
 size_t fs_mount_files(const struct fs_mount *m, struct view_file ***ret)

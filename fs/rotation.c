@@ -5,9 +5,6 @@
 #define RENAME_TIMEOUT (10 * USEC_PER_SEC)
 #define RETRY_DELAY (100 * USEC_PER_MSEC)
 #define TRIES 5
-/* How long a rename that an earlier worker planned is waited for: it is under way, or was never
- * asked for. */
-#define RESUME_TIMEOUT USEC_PER_SEC
 #define SUSPECTS_MAX 256 /* asked about at once */
 
 struct rotation {
@@ -20,7 +17,6 @@ struct rotation {
         bool stale;                /* `..data` does not show all that was handed in */
         size_t before_data;        /* files that may still go first */
         bool renaming;
-        bool resumed; /* asked for by an earlier worker, perhaps */
         unsigned tries;
         uint64_t seq, ended; /* the last rename asked for, and the last that came back */
         uint64_t count;
@@ -99,7 +95,7 @@ static void drop(struct rotation *r)
         if (r->current && r->before_data > 0)
                 r->before_data--;
         r->current = view_file_unref(r->current);
-        r->data = r->renaming = r->resumed = false;
+        r->data = r->renaming = false;
         r->tries = 0;
         loop_timer_off(r->timer);
 }
@@ -187,6 +183,16 @@ static void try_again(struct rotation *r, const char *why)
                 give_up(r, why);
 }
 
+static void ask(struct rotation *r, const struct tree_plan *plan)
+{
+        r->renaming = true;
+        int e = r->cfg.rename(r->cfg.userdata, ++r->seq, plan);
+        if (e == 0)
+                e = loop_timer_in(r->timer, RENAME_TIMEOUT);
+        if (e < 0 && tree_unstage(r->cfg.tree))
+                try_again(r, strerror(-e));
+}
+
 static void start(struct rotation *r)
 {
         struct tree_plan plan;
@@ -201,12 +207,7 @@ static void start(struct rotation *r)
                 try_again(r, strerror(-e));
                 return;
         }
-        r->renaming = true;
-        e = r->cfg.rename(r->cfg.userdata, ++r->seq, &plan);
-        if (e == 0)
-                e = loop_timer_in(r->timer, RENAME_TIMEOUT);
-        if (e < 0 && tree_unstage(r->cfg.tree))
-                try_again(r, strerror(-e));
+        ask(r, &plan);
 }
 
 static void start_data(struct rotation *r)
@@ -244,10 +245,7 @@ static void on_timer(void *userdata)
                 return;
         if (!r->renaming)
                 start(r);
-        else if (r->resumed && tree_unstage(r->cfg.tree)) {
-                r->resumed = false;
-                start(r);
-        } else if (tree_unstage(r->cfg.tree))
+        else if (tree_unstage(r->cfg.tree))
                 give_up(r, "it did not come within 10 s");
         else
                 finish(r); /* applied at this very moment */
@@ -343,6 +341,8 @@ void rotation_applied(struct rotation *r)
 
 void rotation_resume(struct rotation *r, struct view_file *file)
 {
+        struct tree_plan plan;
+
         r->stale = tree_generation_is_stale(r->cfg.tree);
         r->data = !file && tree_pending_data(r->cfg.tree);
         if (!file && !r->data) {
@@ -350,8 +350,11 @@ void rotation_resume(struct rotation *r, struct view_file *file)
                 return;
         }
         r->current = view_file_ref(file);
-        r->renaming = r->resumed = true;
-        (void)loop_timer_in(r->timer, RESUME_TIMEOUT);
+        if (tree_pending_plan(r->cfg.tree, &plan) == 0)
+                ask(r, &plan);
+        else
+                start(r);
+        next(r);
 }
 
 void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *detail)

@@ -41,8 +41,8 @@ void rotation_add(struct rotation *r, struct view_file *const *files, size_t n);
 void rotation_removed(struct rotation *r);
 /* Bind mounts of superseded versions show what their names show now: done after each change. */
 void rotation_adopt(struct rotation *r);
-/* Goes on for an earlier worker: it planned this file's rename (or that of `..data`, or none), and
- * whether it will come is not known. */
+/* Goes on for an earlier worker: it planned this file's rename (or that of `..data`, or none). It
+ * may have asked for it or not, so it is asked for (again) at once: see tree_pending_plan(). */
 void rotation_resume(struct rotation *r, struct view_file *file);
 /* The file is no longer wanted: what waits of it is dropped, a rename under way is refused. */
 void rotation_cancel(struct rotation *r, const char *path);

@@ -1,6 +1,7 @@
 #include "fs/session.h"
 
 #include <linux/fuse.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/uio.h>
 
@@ -106,6 +107,18 @@ static void on_refused(struct session_core *core, uint64_t id)
 
 static int show_init(struct session *s, const void *init, size_t len);
 
+/* libfuse does not say why it made no session. It takes one of the process's PTHREAD_KEYS_MAX keys
+ * for each, and that is what runs out. */
+static int why_no_session(void)
+{
+        pthread_key_t key;
+
+        if (pthread_key_create(&key, NULL) != 0)
+                return -EUSERS;
+        (void)pthread_key_delete(key);
+        return -ENOMEM;
+}
+
 int session_new(int fd, const struct session_config *cfg, struct session **ret)
 {
         struct fuse_lowlevel_ops ops;
@@ -136,12 +149,13 @@ int session_new(int fd, const struct session_config *cfg, struct session **ret)
         s->fuse = fuse_session_new(&args, &ops, sizeof ops, s);
         fuse_opt_free_args(&args);
         if (!s->fuse || fuse_session_custom_io(s->fuse, &io, fd) != 0) {
+                int r = s->fuse ? -ENOMEM : why_no_session();
                 if (s->fuse)
                         fuse_session_destroy(s->fuse);
                 free(s->label);
                 free(s);
                 safe_close(fd);
-                return -ENOMEM;
+                return r;
         }
         if (cfg->init) {
                 int r = show_init(s, cfg->init, cfg->init_len);

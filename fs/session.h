@@ -40,7 +40,9 @@ struct session_config {
 };
 #define SESSION_INIT_MAX 256 /* bytes of an INIT request, header included */
 
-/* fd is taken over, also on failure; it is non-blocking. */
+/* fd is taken over, also on failure; it is non-blocking. -EUSERS when the process has all the
+ * sessions that it can have: somewhat less than PTHREAD_KEYS_MAX (1,024 with glibc), of which
+ * libfuse 3.14 takes one for each. */
 int session_new(int fd, const struct session_config *cfg, struct session **ret);
 struct session *session_ref(struct session *s);
 struct session *session_unref(struct session *s);

@@ -24,8 +24,10 @@ struct snapshot {
         struct snapshot_mount *mounts;
         size_t n_mounts;
         size_t live;    /* bytes that were true when the area in use began */
+        size_t first;   /* size of the first area, where that is known */
         bool broken;    /* the area in use misses something: a new one is needed */
         bool next_full; /* the new one is too small */
+        bool outdated;  /* `outdated` was called for the area in use */
 };
 
 int snapshot_new(const struct snapshot_config *cfg, struct snapshot **ret)
@@ -49,6 +51,11 @@ void snapshot_free(struct snapshot *s)
         free(s);
 }
 
+void snapshot_expect(struct snapshot *s, size_t size)
+{
+        s->first = size;
+}
+
 int snapshot_add(struct snapshot *s, uint64_t mount, snapshot_dump_fn dump, void *userdata,
         struct snapshot_mount **ret)
 {
@@ -66,6 +73,15 @@ int snapshot_add(struct snapshot *s, uint64_t mount, snapshot_dump_fn dump, void
         return 0;
 }
 
+/* Under the lock. */
+static void note_outdated(struct snapshot *s)
+{
+        if (!s->current || s->outdated || !s->cfg.outdated)
+                return;
+        s->outdated = true;
+        s->cfg.outdated(s->cfg.userdata);
+}
+
 void snapshot_remove(struct snapshot_mount *m)
 {
         if (!m)
@@ -74,6 +90,7 @@ void snapshot_remove(struct snapshot_mount *m)
         struct snapshot *s = m->snapshot;
         snapshot_put_raw(m, RECORD_GONE, NULL, 0);
         pthread_mutex_lock(&s->lock);
+        note_outdated(s);
         for (struct snapshot_mount **p = &s->mounts; *p; p = &(*p)->next)
                 if (*p == m) {
                         *p = m->next;
@@ -127,7 +144,8 @@ static int write_all_mounts(struct snapshot *s, size_t size, size_t need)
                 return r;
         pthread_mutex_lock(&s->lock);
         s->next = j;
-        s->next_full = false;
+        s->next_full = s->outdated =
+                false; /* what is forgotten from here on may be in it already */
         pthread_mutex_unlock(&s->lock);
 
         for (struct snapshot_mount *m = s->mounts; m; m = m->next)
@@ -153,6 +171,21 @@ static int write_all_mounts(struct snapshot *s, size_t size, size_t need)
         return r;
 }
 
+static int change_area(struct snapshot *s, size_t need)
+{
+        /* As large as what was true the last time, not as what was written since, or areas would
+         * grow for ever. What is true now is known only when it has been written. */
+        size_t size = MAX(2 * (s->live + need), JOURNAL_SIZE_MIN);
+        if (!s->current)
+                size = MAX(size, MIN(s->first, JOURNAL_SIZE_MAX));
+        int r;
+        do {
+                r = write_all_mounts(s, size, need);
+                size *= 2;
+        } while (r == -ENOSPC && size <= JOURNAL_SIZE_MAX);
+        return r;
+}
+
 void snapshot_make_room(struct snapshot_mount *m, size_t len)
 {
         struct snapshot *s = m->snapshot;
@@ -163,16 +196,17 @@ void snapshot_make_room(struct snapshot_mount *m, size_t len)
                 journal_set_aside(s->current, slack(s));
                 return;
         }
-        /* As large as what was true the last time, not as what was written since, or areas would
-         * grow for ever. What is true now is known only when it has been written. */
-        size_t size = MAX(2 * (s->live + need), JOURNAL_SIZE_MIN);
-        int r;
-        do {
-                r = write_all_mounts(s, size, need);
-                size *= 2;
-        } while (r == -ENOSPC && size <= JOURNAL_SIZE_MAX);
+        int r = change_area(s, need);
         if (r < 0)
                 give_up(s, r);
+}
+
+void snapshot_renew(struct snapshot *s)
+{
+        int r = s->current ? change_area(s, slack(s)) : 0;
+
+        if (r < 0)
+                log_debug("old versions stay in the snapshot for a while: %s", strerror(-r));
 }
 
 /* Which journals a record of this mount goes to; under the lock. */
@@ -214,6 +248,8 @@ void snapshot_put_event(struct snapshot_mount *m, enum record_type type, uint64_
         struct journal *j[2];
 
         pthread_mutex_lock(&m->snapshot->lock);
+        if (type == RECORD_FORGOTTEN || type == RECORD_UNSTAGED)
+                note_outdated(m->snapshot);
         for (unsigned n = targets(m, j); n > 0; n--) {
                 /* What the kernel forgot is dropped at the next change of area anyway. */
                 bool may_fail = type == RECORD_FORGOTTEN;

@@ -8,8 +8,9 @@
  *
  * Events (an applied rename) come from serving threads and must not fail: room for them is set
  * aside when the rename is planned. Everything else comes from the loop's thread and makes room
- * first. When memory for a new area is short, snapshots end with a line in the log: the successor
- * then has to fetch again.
+ * first. What is over (a version that nobody holds, a mount that is gone) is no part of a new area,
+ * and one is asked for soon after, for a rotated-out secret is to be gone. When memory for a new
+ * area is short, snapshots end with a line in the log: the successor then has to fetch again.
  */
 #pragma once
 
@@ -22,10 +23,17 @@ struct snapshot_config {
         /* A complete new area for the keeper; fd is borrowed. Negative errno when it was not sent.
          */
         int (*hand_over)(void *userdata, int fd);
+        /* Optional: the area in use has bytes now that are true no more, of a version that nobody
+         * holds or of a mount that is gone: snapshot_renew() is due. Once for each area; any
+         * thread, under locks. */
+        void (*outdated)(void *userdata);
         void *userdata;
 };
 int snapshot_new(const struct snapshot_config *cfg, struct snapshot **ret);
 void snapshot_free(struct snapshot *s);
+/* Before anything is written: what is true fitted an area of that size until now. The first one is
+ * as large, for finding the size by trying costs a takeover twice the time. */
+void snapshot_expect(struct snapshot *s, size_t size);
 
 /* Writes all that is true of the mount with the functions below, between snapshot_dump_begin() and
  * _end() and under the lock that its events are recorded under. Called by snapshot_make_room(). */
@@ -38,6 +46,10 @@ void snapshot_remove(struct snapshot_mount *m); /* records that the mount is gon
 
 /* Loop thread, no lock held: afterwards `len` bytes of records fit, besides one event. */
 void snapshot_make_room(struct snapshot_mount *m, size_t len);
+
+/* A new area with nothing in it but what is true. Loop thread, no lock held. When that fails the
+ * old one stays in use, and `outdated` is called again. */
+void snapshot_renew(struct snapshot *s);
 
 /* The record goes to the journal in use and, while a new one is being written and this mount is in
  * it already, to that one too. In a dump: to the new one alone. */

@@ -30,6 +30,7 @@ void tree_free(struct tree *t)
 {
         if (!t)
                 return;
+        tree_deny_done(t);
         node_table_done(&t->nodes);
         pthread_mutex_destroy(&t->lock);
         free(t);
@@ -79,6 +80,8 @@ int tree_lookup(struct tree *t, uint64_t parent, const char *name, uint64_t *ret
         if (!dir || !dir->dir)
                 return -ESTALE;
         struct entry *e = node_entry(dir, name);
+        if (!e && tree_is_denied(t, dir, name))
+                return -EACCES;
         if (!e) {
                 /* A staged name that one reader's stat had made "known absent" would make the
                  * rename fail (tests/unit/fs/tree.c, staged_absence_is_not_cached); a generation

@@ -53,7 +53,8 @@ DEFINE_CLEANUP(struct tree *, tree_free)
 /* --- for the kernel: any thread --- */
 
 /* 0 and one look-up counted for *ret_id; -ENOENT, with *ret_cacheable telling whether the kernel
- * may remember the absence; -ESTALE for a parent that is unknown; -EIO once withdrawn. */
+ * may remember the absence; -EACCES for a name that is denied; -ESTALE for a parent that is
+ * unknown; -EIO once withdrawn. */
 int tree_lookup(struct tree *t, uint64_t parent, const char *name, uint64_t *ret_id,
         struct stat *ret_st, bool *ret_cacheable);
 void tree_forget(struct tree *t, uint64_t id, uint64_t n);
@@ -78,6 +79,12 @@ int tree_rename(struct tree *t, uint64_t parent, const char *name, uint64_t new_
 int tree_put(struct tree *t, struct view_file *file, uint64_t *ret_parent);
 /* Removes a name; its inode stays answerable. The ids are what the kernel has to be told. */
 int tree_remove(struct tree *t, const char *path, uint64_t *ret_parent, uint64_t *ret_child);
+
+/* Whether a look-up of this name is refused (EACCES) while nothing has it, instead of finding
+ * nothing; the kernel remembers no refusal. Only the plain name: a generation that lacks it has
+ * nothing there. *ret_parent is the folder where the kernel may remember an absence. -ENOENT when
+ * there is no such folder. Not written down: a successor is told anew by who decides it. */
+int tree_deny(struct tree *t, const char *path, bool deny, uint64_t *ret_parent);
 
 /* Plans the one rename that may come next. folder is path's, "" for the root; name points into
  * file->path. -ENOENT when the folder does not exist, -EISDIR when the name is a folder now. */
@@ -164,6 +171,9 @@ int tree_restore(struct tree *t, const struct journal_record *record);
 /* The file whose rename was planned and neither came nor was given up; a reference, or NULL. */
 struct view_file *tree_pending(struct tree *t);
 bool tree_pending_data(struct tree *t); /* it is TREE_DATA's */
+/* The plan of that rename, so that the keeper can be asked for it once more: whichever of two comes
+ * first is done, the other one finds nothing. -ENOENT when there is none. */
+int tree_pending_plan(struct tree *t, struct tree_plan *ret);
 /* What is shown under a name; a reference, or NULL. */
 struct view_file *tree_shown(struct tree *t, const char *path);
 /* Every file under its name: a list that the caller frees, of references that it drops. 0 also when

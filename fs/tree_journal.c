@@ -363,6 +363,26 @@ bool tree_pending_data(struct tree *t)
         return staged && staged->node->target;
 }
 
+int tree_pending_plan(struct tree *t, struct tree_plan *ret)
+{
+        LOCKED(t);
+        struct node *dir = node_find(&t->nodes, t->plan.parent);
+        const struct entry *staged =
+                t->plan.pending && dir ? node_entry(dir, t->plan.staged) : NULL;
+
+        if (!staged || (!staged->node->file && !staged->node->target))
+                return -ENOENT;
+        *ret = (struct tree_plan){.parent = dir->id, .name = TREE_DATA};
+        memcpy(ret->staged, t->plan.staged, sizeof ret->staged);
+        if (staged->node->target)
+                return 0;
+        const char *path = staged->node->file->path, *slash = strrchr(path, '/');
+        ret->name = slash ? slash + 1 : path;
+        if (slash)
+                memcpy(ret->folder, path, (size_t)(slash - path));
+        return 0;
+}
+
 struct view_file *tree_shown(struct tree *t, const char *path)
 {
         LOCKED(t);

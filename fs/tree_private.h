@@ -20,6 +20,8 @@ struct tree {
         uint64_t made;         /* number of the newest generation folder */
         struct shared *shared; /* while the table is written down: see fs/tree_journal.c */
         struct snapshot_mount *snapshot; /* NULL: nothing is written down */
+        struct denied *denied;           /* names without an entry that are refused: tree_deny.c */
+        size_t n_denied;
 
         struct {
                 bool pending, applied;
@@ -41,6 +43,9 @@ static inline void tree_unlockp(pthread_mutex_t **m)
 /* Walks to the folder of path; see fs/tree.c. Under the lock. */
 int tree_walk(struct tree *t, const char *path, bool make, struct node **ret_dir,
         const char **ret_name, uint64_t *ret_deepest);
+/* Is this name, which has no entry, one to be refused? Under the lock. */
+bool tree_is_denied(const struct tree *t, const struct node *dir, const char *name);
+void tree_deny_done(struct tree *t);
 /* Frees a node that neither a name nor the kernel holds, and tells a successor. Under the lock. */
 void tree_release(struct tree *t, struct node *n);
 /* A name is chosen and a plan made for a node that nothing holds yet. Under the lock. On failure

@@ -254,12 +254,14 @@ static int read_parameters(struct reading *g, const struct yml_node *n, struct s
                         if (into->value && scalar_kind(v, SCALAR_YAML_1_1) == SCALAR_NULL)
                                 into->value = "";
                         n_list += into->value != NULL;
-                } else if (streq(key, "objects")) {
+                } else if (streq(key, "objects") || streq(key, "objectSelector")) {
                         report_warning(g->report, &p,
                                 "a %s, not text: the API server will refuse it",
                                 v->kind == YML_MAPPING ? "mapping" : "list");
-                        report_hint(g->report, "for use in a cluster write `objects: |` and keep "
-                                               "what follows as its text");
+                        report_hint(g->report,
+                                "for use in a cluster write `%s: |` and keep what "
+                                "follows as its text",
+                                key);
                         n_list++;
                 } else {
                         report_not_text(g->report, v, key);

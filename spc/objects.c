@@ -17,6 +17,8 @@ struct reading {
         size_t n_names;
         size_t index;
         bool mapping_said;
+        bool selectors;
+        const char *parameter; /* "objects" or "objectSelector" */
 };
 
 static const char *const array_names[] = {"array", NULL};
@@ -52,19 +54,22 @@ static int trimmed(const struct yml_node *n, char **ret)
 }
 
 /* "objects[2] (db-password)": the name where there is one, as far as it fits. */
-static int make_label(struct raw_object *o, const struct yml_node *root)
+static int make_label(const struct reading *g, struct raw_object *o, const struct yml_node *root)
 {
         const struct yml_node *name = NULL;
+        const char *list = g->parameter;
         _cleanup_free_ char *text = NULL;
 
         if (root)
                 name = yml_find(root, object_field_names[FIELD_NAME]);
+        if (root && g->selectors)
+                name = yml_find(root, selector_field_names[SELECT_GLOB]);
         if (root && (!name || name->kind != YML_SCALAR || !*name->value))
                 name = yml_find(root, object_field_names[FIELD_ALIAS]);
         if (name && name->kind == YML_SCALAR && !is_null(name) && trimmed(name, &text) < 0)
                 return -ENOMEM;
         if (isempty(text)) {
-                snprintf(o->label, sizeof(o->label), "objects[%zu]", o->index);
+                snprintf(o->label, sizeof(o->label), "%s[%zu]", list, o->index);
                 return 0;
         }
         size_t n = strlen(text);
@@ -74,19 +79,25 @@ static int make_label(struct raw_object *o, const struct yml_node *root)
                         n--;
                 more = "...";
         }
-        snprintf(o->label, sizeof(o->label), "objects[%zu] (%.*s%s)", o->index, (int)n, text, more);
+        snprintf(
+                o->label, sizeof(o->label), "%s[%zu] (%.*s%s)", list, o->index, (int)n, text, more);
         return 0;
 }
 
-static void wrong_kind(struct report *r, const struct raw_object *o, const char *field,
-        const struct yml_node *n, const char *wanted)
+struct wrong {
+        size_t index;
+        const char *label, *field;
+};
+
+static void wrong_kind(
+        struct report *r, const struct wrong *w, const struct yml_node *n, const char *wanted)
 {
         char quoted[20];
 
-        report_error(r, &(struct place){n->at, o->label, field},
+        report_error(r, &(struct place){n->at, w->label, w->field},
                 "unmarshal failed for keyVaultObjects at index %zu, error: yaml: unmarshal errors: "
                 "cannot unmarshal %s%s into %s",
-                o->index, scalar_tag(n), quote(n, quoted), wanted);
+                w->index, scalar_tag(n), quote(n, quoted), wanted);
 }
 
 static void read_history(struct report *r, struct raw_object *o, const struct yml_node *n)
@@ -104,7 +115,7 @@ static void read_history(struct report *r, struct raw_object *o, const struct ym
                 return;
         }
         if (n->kind != YML_SCALAR || scalar_int32(n, &o->history, &exact) < 0) {
-                wrong_kind(r, o, field, n, "int32");
+                wrong_kind(r, &(struct wrong){o->index, o->label, field}, n, "int32");
                 if (n->kind == YML_SCALAR && n->style != YML_PLAIN && n->len > 0 &&
                         strspn(n->value, "0123456789") == n->len)
                         report_hint(r, "a number, without quotes: %s", CUT(n->value));
@@ -117,18 +128,15 @@ static void read_history(struct report *r, struct raw_object *o, const struct ym
         }
 }
 
-static int read_field(
-        struct report *r, struct raw_object *o, enum object_field f, const struct yml_node *n)
+static int read_field(struct report *r, struct raw_field *field, const char *label,
+        const char *name, const struct yml_node *n, size_t index)
 {
-        struct raw_field *field = &o->fields[f];
-        const char *name = object_field_names[f];
-
         field->at = n->at;
         if (n->kind != YML_SCALAR) {
-                wrong_kind(r, o, name, n, "string");
+                wrong_kind(r, &(struct wrong){index, label, name}, n, "string");
                 return 0;
         }
-        if (!mapping_text_is_usable(r, n, o->label, name))
+        if (!mapping_text_is_usable(r, n, label, name))
                 return 0;
         if (is_null(n)) {
                 field->value = strdup("");
@@ -137,7 +145,9 @@ static int read_field(
         return trimmed(n, &field->value);
 }
 
-static int read_fields(struct report *r, struct raw_object *o, const struct yml_node *root)
+/* select is NULL for a named object. */
+static int read_fields(struct report *r, struct raw_object *o, struct raw_selector *select,
+        const struct yml_node *root)
 {
         struct mapping m;
         bool given[N_FIELDS] = {0};
@@ -147,20 +157,32 @@ static int read_fields(struct report *r, struct raw_object *o, const struct yml_
                 return e;
         for (size_t i = 0; i < m.n && e == 0; i++) {
                 size_t f = 0;
-                while (f < N_FIELDS && !streq(m.pairs[i].key, object_field_names[f]))
+                const char *key = m.pairs[i].key;
+                while (f < N_FIELDS && (!streq(key, object_field_names[f]) ||
+                                               (select && selector_refuses((enum object_field)f))))
                         f++;
+                if (f == N_FIELDS && select) {
+                        size_t k = 0;
+                        while (k < N_SELECTS && !streq(key, selector_field_names[k]))
+                                k++;
+                        if (k < N_SELECTS) {
+                                e = read_field(r, &select->fields[k], o->label, key,
+                                        m.pairs[i].value, o->index);
+                                continue;
+                        }
+                }
                 if (f == N_FIELDS) {
-                        const char *key = m.pairs[i].key;
                         report_warning(r, &(struct place){m.pairs[i].key_node->at, o->label, key},
                                 "unknown field, ignored");
-                        report_nearest(r, key, object_field_names);
+                        report_nearest(r, key, select ? selector_field_names : object_field_names);
                         continue;
                 }
                 given[f] = true;
                 if (f == FIELD_HISTORY)
                         read_history(r, o, m.pairs[i].value);
                 else
-                        e = read_field(r, o, (enum object_field)f, m.pairs[i].value);
+                        e = read_field(r, &o->fields[f], o->label, object_field_names[f],
+                                m.pairs[i].value, o->index);
         }
         mapping_done(&m);
         for (size_t f = 0; f < N_FIELDS && e == 0; f++)
@@ -186,19 +208,35 @@ static int keep_name(struct reading *g, const struct raw_object *raw, const stru
         return n->file && n->label ? 0 : -ENOMEM;
 }
 
+static int add_selector(struct reading *g, struct raw_object *raw, const struct raw_selector *s)
+{
+        _cleanup_(spc_selector_done) struct spc_selector selector = {0};
+        bool good = false;
+
+        int e = validate_selector(g->report, raw, s, &selector, &good);
+        if (e == 0 && good) {
+                g->class->selectors[g->class->n_selectors++] = selector;
+                selector = (struct spc_selector){0};
+        }
+        return e;
+}
+
 /* root is NULL for an empty text, which upstream takes for an object without fields. */
 static int read_object(struct reading *g, const struct yml_node *root, uint32_t at)
 {
         _cleanup_(raw_object_done) struct raw_object raw = {
                 .index = g->index, .at = root ? root->at : at, .history_usable = true};
+        _cleanup_(raw_selector_done) struct raw_selector select = {0};
         static const struct yml_node none = {.kind = YML_MAPPING};
         _cleanup_(spc_object_done) struct spc_object o = {0};
         bool good = false;
 
-        int e = make_label(&raw, root);
+        int e = make_label(g, &raw, root);
         if (e < 0)
                 return e;
-        e = read_fields(g->report, &raw, root ? root : &none);
+        e = read_fields(g->report, &raw, g->selectors ? &select : NULL, root ? root : &none);
+        if (e == 0 && g->selectors)
+                return add_selector(g, &raw, &select);
         if (e < 0)
                 return e;
         e = validate_object(g->report, &raw, &o, &good);
@@ -218,13 +256,14 @@ static int read_object(struct reading *g, const struct yml_node *root, uint32_t 
 
 /* The first document of a text and nothing else, as yaml.v3 reads it. *ret is NULL when there is
  * none or it is empty, and -EINVAL means that it was reported. */
-static int read_text(struct report *r, const struct yml_text *text, const char *object,
+static int read_text(const struct reading *g, const struct yml_text *text, const char *object,
         const char *prefix, struct yml_doc **ret)
 {
+        struct report *r = g->report;
         _cleanup_(yml_reader_freep) struct yml_reader *reader = NULL;
         _cleanup_(yml_doc_freep) struct yml_doc *doc = NULL, *more = NULL;
         struct yml_problem problem;
-        const char *field = object ? NULL : "objects";
+        const char *field = object ? NULL : g->parameter;
 
         int e = yml_reader_new(text, &reader);
         if (e < 0)
@@ -262,7 +301,7 @@ static int read_element_text(
         _cleanup_(yml_doc_freep) struct yml_doc *doc = NULL;
         char prefix[80];
 
-        int e = make_label(&raw, NULL);
+        int e = make_label(g, &raw, NULL);
         if (e < 0)
                 return e;
         if (!mapping_text_is_usable(g->report, n, raw.label, NULL))
@@ -273,13 +312,14 @@ static int read_element_text(
         struct yml_text text = {.s = n->value, .len = (uint32_t)n->len, .origin = origin};
         snprintf(prefix, sizeof(prefix),
                 "unmarshal failed for keyVaultObjects at index %zu, error: ", g->index);
-        e = read_text(g->report, &text, raw.label, prefix, &doc);
+        e = read_text(g, &text, raw.label, prefix, &doc);
         if (e == -EINVAL)
                 return 0;
         if (e < 0)
                 return e;
         if (doc && doc->root->kind != YML_MAPPING) {
-                wrong_kind(g->report, &raw, NULL, doc->root, "types.KeyVaultObject");
+                wrong_kind(g->report, &(struct wrong){raw.index, raw.label, NULL}, doc->root,
+                        "types.KeyVaultObject");
                 report_hint(g->report, "each element is a text of its own: begin it with \"- |\" "
                                        "and put the fields below");
                 return 0;
@@ -295,13 +335,14 @@ static int read_elements(
                 int e = 0;
 
                 if (is_null(n)) {
-                        report_warning(g->report, &(struct place){n->at, NULL, "objects"},
+                        report_warning(g->report, &(struct place){n->at, NULL, g->parameter},
                                 "empty element of array, ignored");
                         continue;
                 }
                 if (g->index >= SPC_OBJECTS_MAX) {
-                        report_error(g->report, &(struct place){n->at, NULL, "objects"},
-                                "more than %d objects", SPC_OBJECTS_MAX);
+                        report_error(g->report, &(struct place){n->at, NULL, g->parameter},
+                                "more than %d %s", SPC_OBJECTS_MAX,
+                                g->selectors ? "selectors" : "objects");
                         return 0;
                 }
                 switch (n->kind) {
@@ -310,7 +351,8 @@ static int read_elements(
                         break;
                 case YML_MAPPING:
                         if (text && !g->mapping_said) {
-                                report_warning(g->report, &(struct place){n->at, NULL, "objects"},
+                                report_warning(g->report,
+                                        &(struct place){n->at, NULL, g->parameter},
                                         "the Azure provider refuses an element that is no text: "
                                         "cannot unmarshal !!map into string");
                                 report_hint(g->report,
@@ -320,7 +362,7 @@ static int read_elements(
                         e = read_object(g, n, n->at);
                         break;
                 case YML_SEQUENCE:
-                        report_error(g->report, &(struct place){n->at, NULL, "objects"},
+                        report_error(g->report, &(struct place){n->at, NULL, g->parameter},
                                 OUTER "yaml: unmarshal errors: cannot unmarshal !!seq into string");
                         break;
                 }
@@ -331,9 +373,16 @@ static int read_elements(
         return 0;
 }
 
-static void no_objects(struct report *r, uint32_t at)
+static void no_objects(const struct reading *g, uint32_t at)
 {
-        report_error(r, &(struct place){at, NULL, "objects"},
+        struct report *r = g->report;
+
+        if (g->selectors) {
+                report_error(r, &(struct place){at, NULL, g->parameter}, "there are no selectors");
+                report_hint(r, "objectSelector holds `array:` with one element for each selector");
+                return;
+        }
+        report_error(r, &(struct place){at, NULL, g->parameter},
                 "there are no objects (missing object versions)");
         report_hint(r, "objects holds `array:` with one element for each object");
 }
@@ -346,30 +395,30 @@ static int find_array(struct reading *g, const struct yml_node *root, const char
         char quoted[20];
 
         if (root->kind != YML_MAPPING) {
-                report_error(g->report, &(struct place){root->at, NULL, "objects"},
+                report_error(g->report, &(struct place){root->at, NULL, g->parameter},
                         "%scannot unmarshal %s%s into types.StringArray", prefix, scalar_tag(root),
                         quote(root, quoted));
                 report_hint(g->report, "put `array:` before the list of objects");
                 return 0;
         }
-        int e = mapping_read(g->report, root, NULL, "objects", &m);
+        int e = mapping_read(g->report, root, NULL, g->parameter, &m);
         if (e < 0)
                 return e;
         for (size_t i = 0; i < m.n; i++)
                 if (!streq(m.pairs[i].key, "array")) {
                         report_warning(g->report,
-                                &(struct place){m.pairs[i].key_node->at, NULL, "objects"},
+                                &(struct place){m.pairs[i].key_node->at, NULL, g->parameter},
                                 "unknown key \"%s\", ignored", CUT(m.pairs[i].key));
                         report_nearest(g->report, m.pairs[i].key, array_names);
                 }
         const struct yml_node *array = mapping_get(&m, "array");
         mapping_done(&m);
         if (!array || is_null(array)) {
-                no_objects(g->report, root->at);
+                no_objects(g, root->at);
                 return 0;
         }
         if (array->kind != YML_SEQUENCE) {
-                report_error(g->report, &(struct place){array->at, NULL, "objects"},
+                report_error(g->report, &(struct place){array->at, NULL, g->parameter},
                         "%scannot unmarshal %s%s into []string", prefix, scalar_tag(array),
                         quote(array, quoted));
                 report_hint(g->report, "array is a list: begin each object with \"- |\"");
@@ -384,7 +433,11 @@ static int read_array(
 {
         size_t room = MIN(array->n_items, (size_t)SPC_OBJECTS_MAX);
 
-        if (room > 0) {
+        if (room > 0 && g->selectors) {
+                g->class->selectors = calloc(room, sizeof(*g->class->selectors));
+                if (!g->class->selectors)
+                        return -ENOMEM;
+        } else if (room > 0) {
                 g->names = calloc(room, sizeof(*g->names));
                 g->class->objects = calloc(room, sizeof(*g->class->objects));
                 if (!g->names || !g->class->objects)
@@ -394,14 +447,17 @@ static int read_array(
         if (e < 0)
                 return e;
         if (g->index == 0)
-                no_objects(g->report, array->at);
+                no_objects(g, array->at);
         path_find_conflicts(g->report, g->names, g->n_names);
         return 0;
 }
 
 int objects_read(struct report *r, const struct objects_source *source, struct spc_class *c)
 {
-        struct reading g = {.report = r, .class = c};
+        struct reading g = {.report = r,
+                .class = c,
+                .selectors = source->selectors,
+                .parameter = source->selectors ? "objectSelector" : "objects"};
         _cleanup_(yml_doc_freep) struct yml_doc *doc = NULL;
         const struct yml_node *array = NULL;
         int e = 0;
@@ -412,11 +468,11 @@ int objects_read(struct report *r, const struct objects_source *source, struct s
                 else
                         e = find_array(&g, source->node, "", &array);
         } else {
-                e = read_text(r, source->text, NULL, OUTER, &doc);
+                e = read_text(&g, source->text, NULL, OUTER, &doc);
                 if (e == -EINVAL)
                         return 0;
                 if (e == 0 && !doc)
-                        no_objects(r, source->at);
+                        no_objects(&g, source->at);
                 else if (e == 0)
                         e = find_array(&g, doc->root, OUTER "yaml: unmarshal errors: ", &array);
         }

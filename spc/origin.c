@@ -41,14 +41,8 @@ static uint32_t hex_value(const char *s, uint32_t n)
 {
         uint32_t v = 0;
 
-        for (uint32_t i = 0; i < n; i++) {
-                char c = s[i];
-                uint32_t d = c >= '0' && c <= '9'   ? (uint32_t)(c - '0')
-                             : c >= 'a' && c <= 'f' ? (uint32_t)(c - 'a' + 10)
-                             : c >= 'A' && c <= 'F' ? (uint32_t)(c - 'A' + 10)
-                                                    : 0;
-                v = v << 4 | d;
-        }
+        for (uint32_t i = 0; i < n; i++)
+                v = v << 4 | (uint32_t)MAX(hex_digit(s[i]), 0);
         return v;
 }
 

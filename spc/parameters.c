@@ -14,6 +14,7 @@ const char *const parameter_names[] = {
         "useVMManagedIdentity",
         "useAzureTokenProxy",
         "userAssignedIdentityID",
+        "userAssignedIdentityObjectID", /* akvfs alone knows it */
         "clientID",
         "keyvaultName",
         "tenantID",
@@ -21,6 +22,8 @@ const char *const parameter_names[] = {
         "cloudName",
         "cloudEnvFileName",
         "objects",
+        /* of this project alone; the provider passes it over */
+        "objectSelector",
         /* read by early versions of the provider, still in many classes, without effect */
         "resourceGroup",
         "subscriptionId",
@@ -121,7 +124,7 @@ static int read_identity(struct reading *g)
                 "usePodIdentity", "useVMManagedIdentity", "useAzureTokenProxy"};
         static const enum spc_identity modes[] = {
                 SPC_IDENTITY_POD, SPC_IDENTITY_VM, SPC_IDENTITY_TOKEN_PROXY};
-        _cleanup_text_ struct text client = {0}, user_assigned = {0};
+        _cleanup_text_ struct text client = {0}, user_assigned = {0}, object = {0};
         uint32_t flag_at = YML_NOWHERE;
         unsigned on = 0;
 
@@ -137,7 +140,9 @@ static int read_identity(struct reading *g)
                 flag_at = t.at;
                 on++;
         }
-        if (get(g, "clientID", &client) < 0 || get(g, "userAssignedIdentityID", &user_assigned) < 0)
+        if (get(g, "clientID", &client) < 0 ||
+                get(g, "userAssignedIdentityID", &user_assigned) < 0 ||
+                get(g, "userAssignedIdentityObjectID", &object) < 0)
                 return -ENOMEM;
 
         enum spc_identity mode = g->class->identity;
@@ -165,7 +170,17 @@ static int read_identity(struct reading *g)
                 struct place p = place_of(&user_assigned, "userAssignedIdentityID");
                 report_warning(g->report, &p, "only used together with useVMManagedIdentity");
         }
+        if (object.given) {
+                struct place p = place_of(&object, "userAssignedIdentityObjectID");
+                if (user_assigned.given)
+                        report_error(g->report, &p,
+                                "names an identity that userAssignedIdentityID names already");
+                else if (mode != SPC_IDENTITY_VM && on <= 1)
+                        report_warning(
+                                g->report, &p, "only used together with useVMManagedIdentity");
+        }
         g->class->client_id = TAKE_PTR(client.value);
+        g->class->user_assigned_object_id = TAKE_PTR(object.value);
         g->class->user_assigned_id = TAKE_PTR(user_assigned.value);
         return 0;
 }
@@ -208,10 +223,10 @@ static int read_vault(struct reading *g)
 
         if (get(g, "keyvaultName", &t) < 0)
                 return -ENOMEM;
+        struct place p = place_of(&t, "keyvaultName");
         if (t.given) {
-                validate_vault_name(g->report, t.at, t.value);
+                validate_vault_name(g->report, &p, t.value);
         } else {
-                struct place p = place_of(&t, "keyvaultName");
                 report_error(g->report, &p, "keyvaultName is not provided");
         }
         g->class->vault = TAKE_PTR(t.value);
@@ -229,10 +244,11 @@ static int read_text(struct reading *g, const char *key, char **ret)
 }
 
 /* Trimmed like every other parameter, which moves the first line to the left margin. */
-static int read_objects(struct reading *g)
+static int read_list(struct reading *g, const char *key)
 {
-        const struct parameter *p = find(g, "objects");
-        struct objects_source source = {.at = p ? p->at : g->at};
+        const struct parameter *p = find(g, key);
+        struct objects_source source = {
+                .at = p ? p->at : g->at, .selectors = streq(key, "objectSelector")};
         _cleanup_free_ uint32_t *origin = NULL;
         struct yml_text text = {0};
 
@@ -244,12 +260,12 @@ static int read_objects(struct reading *g)
         const char *s = p ? p->value : "";
         size_t len = scalar_trim(&s, strlen(s));
         if (len == 0) {
-                report_error(g->report, &(struct place){source.at, NULL, "objects"},
-                        "objects is not set");
+                report_error(
+                        g->report, &(struct place){source.at, NULL, key}, "%s is not set", key);
                 return 0;
         }
         if (len > SPC_TEXT_MAX) {
-                report_error(g->report, &(struct place){source.at, NULL, "objects"},
+                report_error(g->report, &(struct place){source.at, NULL, key},
                         "longer than %zu bytes", SPC_TEXT_MAX);
                 return 0;
         }
@@ -260,11 +276,29 @@ static int read_objects(struct reading *g)
                 if (e < 0)
                         return e;
                 text.origin = origin + (s - p->value);
+        } else if (p->at == YML_NOWHERE) {
+                origin = malloc((len + 1) * sizeof(*origin));
+                if (!origin)
+                        return -ENOMEM;
+                for (size_t i = 0; i <= len; i++)
+                        origin[i] = YML_NOWHERE;
+                text.origin = origin;
         } else {
                 text.base = p->at + (uint32_t)(s - p->value);
         }
         source.text = &text;
         return objects_read(g->report, &source, g->class);
+}
+
+/* With a selector there need be no named object at all. */
+static int read_objects(struct reading *g)
+{
+        bool selects = find(g, "objectSelector") != NULL;
+        int e = selects ? read_list(g, "objectSelector") : 0;
+
+        if (e < 0 || (selects && !find(g, "objects")))
+                return e;
+        return read_list(g, "objects");
 }
 
 int parameters_read(
@@ -322,11 +356,15 @@ void spc_class_free(struct spc_class *c)
         for (size_t i = 0; i < c->n_objects; i++)
                 spc_object_done(&c->objects[i]);
         free(c->objects);
+        for (size_t i = 0; i < c->n_selectors; i++)
+                spc_selector_done(&c->selectors[i]);
+        free(c->selectors);
         free(c->name);
         free(c->namespace);
         free(c->vault);
         free(c->tenant);
         free(c->client_id);
+        free(c->user_assigned_object_id);
         free(c->user_assigned_id);
         free(c->cloud);
         free(c->cloud_env_file);

@@ -13,6 +13,8 @@ enum object_field {
         FIELD_NAME,
         FIELD_ALIAS,
         FIELD_VERSION,
+        FIELD_VAULT,
+        FIELD_OPTIONAL,
         FIELD_TYPE,
         FIELD_FORMAT,
         FIELD_ENCODING,
@@ -46,7 +48,31 @@ int validate_object(
 void spc_object_done(struct spc_object *o);
 
 /* The vault's name (reference section 1.5). */
-bool validate_vault_name(struct report *r, uint32_t at, const char *name);
+bool validate_vault_name(struct report *r, const struct place *p, const char *name);
+
+/* --- spc/selector.c --- */
+
+enum selector_field {
+        SELECT_PREFIX,
+        SELECT_GLOB,
+        SELECT_TAG,
+        SELECT_MAX,
+        N_SELECTS,
+};
+extern const char *const selector_field_names[N_SELECTS + 1];
+
+/* One element of objectSelector as written; what it shares with an object is in `like`. */
+struct raw_selector {
+        struct raw_field fields[N_SELECTS];
+};
+void raw_selector_done(struct raw_selector *s);
+/* The fields of an object that a selector cannot have. */
+bool selector_refuses(enum object_field f);
+
+/* As validate_object(). raw_object's name is not looked at. */
+int validate_selector(struct report *r, struct raw_object *raw, const struct raw_selector *select,
+        struct spc_selector *ret, bool *ret_good);
+void spc_selector_done(struct spc_selector *s);
 
 /* --- spc/paths.c --- */
 

@@ -24,17 +24,6 @@ static bool is_bool(const char *s, enum scalar_schema schema)
         return one_of(s, both) || (schema == SCALAR_YAML_1_1 && one_of(s, old));
 }
 
-static int digit_of(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        return 16;
-}
-
 /* Moves behind the prefix; a lone leading zero stays, it is a digit. */
 static unsigned take_base(const char **s)
 {
@@ -72,7 +61,7 @@ static int parse_integer(const char *s, bool *ret_negative, uint64_t *ret)
         for (; *s; s++) {
                 if (*s == '_')
                         continue;
-                unsigned d = (unsigned)digit_of(*s);
+                unsigned d = (unsigned)hex_digit(*s); /* UINT_MAX when it is none */
                 if (d >= base)
                         return -EINVAL;
                 any = true;

@@ -37,27 +37,53 @@ struct spc_object {
         char *name;    /* objectName, never empty */
         char *alias;   /* objectAlias, "" when not given */
         char *version; /* objectVersion, "" for the latest */
+        char *vault;   /* keyvaultName of its own, "" for the class's */
         char *file;    /* where it is shown: alias or name; clean relative path, may hold '/' */
         enum spc_type type;
         enum spc_format format;
         enum spc_encoding encoding;
-        int mode;    /* filePermission, 0..0777; -1 when not given */
-        int history; /* objectVersionHistory: 1 is a plain file, N > 1 a folder of N versions */
+        int mode;      /* filePermission, 0..0777; -1 when not given */
+        int history;   /* objectVersionHistory: 1 is a plain file, N > 1 a folder of N versions */
+        bool optional; /* may be missing */
         unsigned line, column; /* of the element in the file */
 };
 
+/* Objects that are chosen from a vault's list instead of being named: an element of the parameter
+ * objectSelector. All conditions that are given have to hold; at least one is. */
+struct spc_selector {
+        struct spc_object like; /* what each of them is shown as; name, version and file are "" and
+                                   alias holds one '*' for the name, or is "" */
+        char *prefix, *glob;    /* "" when not given; letters of both cases are the same */
+        char *tag;              /* "NAME" or "NAME=VALUE", exactly; "" when not given */
+        unsigned max;           /* more than that is an error */
+};
+#define SPC_SELECTED_DEFAULT 100 /* objects of one selector, unless `max` says otherwise */
+
 struct spc_class {
-        char *name, *namespace; /* metadata; "" when absent */
-        char *vault;            /* keyvaultName */
-        char *tenant;           /* tenantID, else tenantId */
-        char *client_id;        /* clientID, "" */
-        char *user_assigned_id; /* userAssignedIdentityID, "" */
-        char *cloud;            /* cloudName, "" for the public cloud */
-        char *cloud_env_file;   /* cloudEnvFileName, "" */
+        char *name, *namespace;        /* metadata; "" when absent */
+        char *vault;                   /* keyvaultName */
+        char *tenant;                  /* tenantID, else tenantId */
+        char *client_id;               /* clientID, "" */
+        char *user_assigned_id;        /* userAssignedIdentityID, "" */
+        char *user_assigned_object_id; /* userAssignedIdentityObjectID, "" */
+        char *cloud;                   /* cloudName, "" for the public cloud */
+        char *cloud_env_file;          /* cloudEnvFileName, "" */
         enum spc_identity identity;
         struct spc_object *objects;
         size_t n_objects;
+        struct spc_selector *selectors; /* at most SPC_OBJECTS_MAX */
+        size_t n_selectors;
 };
+
+/* Does it choose an object of this name? Tags are not looked at. */
+bool spc_selector_takes(const struct spc_selector *s, const char *name);
+/* Is this one of an object's tags the one that it wants? Always, when it wants none. */
+bool spc_selector_takes_tag(const struct spc_selector *s, const char *name, const char *value);
+/* The path an object of that name is shown at; caller frees. -EINVAL when there can be no such file
+ * (spc/paths.c), -ENOMEM. */
+int spc_selector_path(const struct spc_selector *s, const char *name, char **ret);
+/* "secrets like app-*, tagged env=prod", for messages. Caller frees. */
+int spc_selector_describe(const struct spc_selector *s, char **ret);
 
 /* One finding. Line and column are 1-based and point into the file (inside `objects` text: at the
  * real place in the file); 0 where the finding is about the whole document. */

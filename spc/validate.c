@@ -10,6 +10,8 @@ const char *const object_field_names[N_FIELDS + 1] = {
         [FIELD_NAME] = "objectName",
         [FIELD_ALIAS] = "objectAlias",
         [FIELD_VERSION] = "objectVersion",
+        [FIELD_VAULT] = "keyvaultName",
+        [FIELD_OPTIONAL] = "optional",
         [FIELD_TYPE] = "objectType",
         [FIELD_FORMAT] = "objectFormat",
         [FIELD_ENCODING] = "objectEncoding",
@@ -37,6 +39,7 @@ void spc_object_done(struct spc_object *o)
         free(o->name);
         free(o->alias);
         free(o->version);
+        free(o->vault);
         free(o->file);
         *o = (struct spc_object){0};
 }
@@ -252,6 +255,25 @@ static void check_version(struct checking *c)
         report_hint(c->report, "leave objectVersion out: then the latest version is shown");
 }
 
+static void check_vault(struct checking *c)
+{
+        const char *name = value(c, FIELD_VAULT);
+        struct place p = place_of(c, FIELD_VAULT);
+
+        if (!isempty(name) && !validate_vault_name(c->report, &p, name))
+                c->good = false;
+}
+
+static void check_optional(struct checking *c)
+{
+        const char *word = value(c, FIELD_OPTIONAL);
+
+        if (word && scalar_parse_bool(word, &c->object->optional) < 0) {
+                fail(c, FIELD_OPTIONAL, "\"%s\" is neither true nor false", CUT(word));
+                report_hint(c->report, "write \"true\" or \"false\"");
+        }
+}
+
 static int check_file(struct checking *c)
 {
         const char *name = value(c, FIELD_NAME), *alias = value(c, FIELD_ALIAS);
@@ -287,7 +309,8 @@ int validate_object(
                 if (!raw->fields[i].value)
                         c.good = false;
         if (copy_field(&c, FIELD_NAME, &o.name) < 0 || copy_field(&c, FIELD_ALIAS, &o.alias) < 0 ||
-                copy_field(&c, FIELD_VERSION, &o.version) < 0)
+                copy_field(&c, FIELD_VERSION, &o.version) < 0 ||
+                copy_field(&c, FIELD_VAULT, &o.vault) < 0)
                 return -ENOMEM;
         check_name(&c);
         check_type(&c);
@@ -296,6 +319,8 @@ int validate_object(
         check_history(&c);
         check_version(&c);
         check_permission(&c);
+        check_vault(&c);
+        check_optional(&c);
         if (check_file(&c) < 0)
                 return -ENOMEM;
         report_position(r, raw->at, &o.line, &o.column);
@@ -305,20 +330,19 @@ int validate_object(
         return 0;
 }
 
-bool validate_vault_name(struct report *r, uint32_t at, const char *name)
+bool validate_vault_name(struct report *r, const struct place *p, const char *name)
 {
-        struct place p = {at, NULL, "keyvaultName"};
         size_t n = strlen(name);
         bool good = false;
 
         if (n < 3 || n > 24)
-                report_error(r, &p,
+                report_error(r, p,
                         "failed to get vault: Invalid vault name: \"%s\", must be between 3 and 24 "
                         "chars",
                         CUT(name));
         else if (strspn(name, "-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") !=
                  n)
-                report_error(r, &p,
+                report_error(r, p,
                         "failed to get vault: Invalid vault name: \"%s\", must match "
                         "[-a-zA-Z0-9]{3,24}",
                         CUT(name));

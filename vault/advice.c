@@ -1,6 +1,7 @@
 #include "vault/advice.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 #define NAME_CHARS "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-"
 #define GUID_CHARS "0123456789abcdefABCDEF-"
@@ -111,7 +112,14 @@ static void advise_forbidden(const struct vault_error_info *info, const struct a
 {
         const char *inner = facts->inner ? facts->inner : "";
 
-        if (streq(inner, "SecretDisabled"))
+        if (strstr(inner, "Expired") || strstr(inner, "NotYetValid"))
+                err_hint(e,
+                        "the %s is %s: set a new version, or change its dates: az keyvault %s "
+                        "set-attributes --vault-name %s --name %s %s",
+                        w->noun, strstr(inner, "Expired") ? "expired" : "not valid yet", w->noun,
+                        w->vault, w->name,
+                        strstr(inner, "Expired") ? "--expires <date>" : "--not-before <date>");
+        else if (strstr(inner, "Disabled"))
                 err_hint(e,
                         "enable it: az keyvault %s set-attributes --vault-name %s --name %s%s%s "
                         "--enabled true",
@@ -170,6 +178,40 @@ static void advise_bad_request(
                         "digits");
 }
 
+/* A 401 behind a token that Entra gave: of another tenant, most often. The identity's words name
+ * its own (auth_describe()), and a token of a wrong issuer is quoted by the service. */
+static void advise_token(
+        const struct vault_error_info *info, const struct advice_facts *facts, struct err *e)
+{
+        const char *tenant = is_safe(facts->tenant, NAME_CHARS ".", 128) ? facts->tenant : NULL;
+        const char *said = facts->message ? facts->message : "";
+        const char *found = strstr(said, "found");
+        char own[80];
+
+        find_word(found, "sts.windows.net/", GUID_CHARS, own, sizeof(own));
+        if (strstr(said, "AKV10022"))
+                err_hint(e, "the token is for another audience than this vault's: check cloudName, "
+                            "and the vault's URL");
+        else if (tenant && *own && strcasecmp(own, tenant) != 0)
+                err_hint(e,
+                        "the vault belongs to tenant %s and the identity to tenant %s: set "
+                        "tenantID: %s, and use an identity of that tenant",
+                        tenant, own, tenant);
+        else if (tenant && info->identity && strcasestr(info->identity, tenant))
+                err_hint(e,
+                        "the vault belongs to tenant %s, as the identity does, and refuses its "
+                        "token all the same: is this machine's clock right, and is the identity "
+                        "still there (az ad sp show --id <client id>)?",
+                        tenant);
+        else if (tenant)
+                err_hint(e,
+                        "the vault belongs to tenant %s: the identity must be of that tenant "
+                        "(tenantID: %s)",
+                        tenant, tenant);
+        else
+                err_hint(e, "the identity must be of the vault's tenant (tenantID)");
+}
+
 void advice(const struct vault_error_info *info, const struct advice_facts *facts, struct err *e)
 {
         struct words w;
@@ -186,13 +228,7 @@ void advice(const struct vault_error_info *info, const struct advice_facts *fact
                 advise_bad_request(info, facts, e);
                 break;
         case 401:
-                if (is_safe(facts->tenant, NAME_CHARS ".", 128))
-                        err_hint(e,
-                                "the vault belongs to tenant %s: the identity must be of that "
-                                "tenant (tenantID)",
-                                facts->tenant);
-                else
-                        err_hint(e, "the identity must be of the vault's tenant (tenantID)");
+                advise_token(info, facts, e);
                 break;
         case 403:
                 advise_forbidden(info, facts, &w, e);

@@ -133,17 +133,6 @@ int base64_decode_any(const char *s, size_t len, struct sec **ret)
         return 0;
 }
 
-static int nibble(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        if (c >= 'A' && c <= 'F')
-                return c - 'A' + 10;
-        return -1;
-}
-
 int hex_decode(const char *s, size_t len, struct sec **ret, size_t *ret_at)
 {
         _cleanup_sec_ struct sec *out = NULL;
@@ -153,7 +142,7 @@ int hex_decode(const char *s, size_t len, struct sec **ret, size_t *ret_at)
                 return r;
         unsigned char *p = sec_buf(out);
         for (size_t i = 0; i < len; i++) {
-                int v = nibble(s[i]);
+                int v = hex_digit(s[i]);
                 if (v < 0)
                         return stopped(i, ret_at);
                 if (i / 2 < len / 2)

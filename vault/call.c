@@ -13,10 +13,12 @@ struct vault_call {
 
         vault_get_fn got;
         vault_versions_fn listed;
+        vault_names_fn named;
         void *userdata;
 
         unsigned pages;
         struct version_list versions;
+        struct name_list names;
 };
 
 static struct vault_error_info info_of(const struct vault_call *c)
@@ -27,7 +29,7 @@ static struct vault_error_info info_of(const struct vault_call *c)
                 .version = c->version,
                 .vault_url = c->vault->url,
                 .identity = auth_describe(c->vault->auth),
-                .listing = c->listed != NULL,
+                .listing = c->listed || c->named,
         };
 }
 
@@ -35,6 +37,7 @@ static void call_free(struct vault_call *c)
 {
         vault_request_free(c->request);
         version_list_done(&c->versions);
+        name_list_done(&c->names);
         free(c->name);
         free(c->version);
         vault_unref(c->vault);
@@ -160,7 +163,7 @@ int vault_get(struct vault *v, enum vault_kind kind, const char *name, const cha
         return 0;
 }
 
-/* --- versions ------------------------------------------------------------------------------- */
+/* --- lists ------------------------------------------------------------------------------- */
 
 static void on_page(void *userdata, struct http_response *resp, bool token_failed);
 
@@ -198,15 +201,33 @@ static int read_page(
         if (token_failed)
                 return no_token(c, resp, e);
         /* The service answers an empty list for a name that is not there; others say 404. */
-        if (resp->status == 404 && c->pages == 0)
+        if (resp->status == 404 && c->pages == 0 && c->listed)
                 return 0;
         if (resp->status != 200)
                 return vault_error(&info, resp, e);
         c->pages++;
-        int r = version_list_add_page(&c->versions, c->kind, resp->body, resp->body_len, &next, e);
+        int r = c->named ? name_list_add_page(
+                                   &c->names, c->kind, resp->body, resp->body_len, &next, e)
+                         : version_list_add_page(
+                                   &c->versions, c->kind, resp->body, resp->body_len, &next, e);
         if (r == 0)
                 r = next_page(c, next, e);
         return r < 0 ? vault_error_frame(&info, r, e) : r;
+}
+
+static void finish_names(
+        struct vault_call *c, int r, const struct http_response *resp, const struct err *e)
+{
+        _cleanup_(name_list_done) struct name_list names = c->names;
+        unsigned retry_after = 0;
+        vault_names_fn named = c->named;
+        void *for_caller = c->userdata;
+
+        if (resp->status == 429 || resp->status == 503)
+                retry_after = http_retry_after(resp, loop_wall(c->vault->loop));
+        c->names = (struct name_list){0};
+        call_free(c);
+        named(for_caller, r < 0 ? NULL : names.names, r < 0 ? e : NULL, retry_after);
 }
 
 static void on_page(void *userdata, struct http_response *resp, bool token_failed)
@@ -221,6 +242,10 @@ static void on_page(void *userdata, struct http_response *resp, bool token_faile
         int r = read_page(c, resp, token_failed, &e);
         if (r > 0)
                 return;
+        if (c->named) {
+                finish_names(c, r, resp, &e);
+                return;
+        }
         versions = c->versions;
         c->versions = (struct version_list){0};
         call_free(c);
@@ -244,6 +269,30 @@ int vault_list_versions(struct vault *v, enum vault_kind kind, const char *name,
         c->listed = done;
         c->userdata = userdata;
         r = make_url(c, "versions", &url);
+        if (r == 0)
+                r = vault_request_new(v, url, on_page, c, &c->request);
+        if (r < 0) {
+                call_free(c);
+                return r;
+        }
+        if (ret)
+                *ret = c;
+        return 0;
+}
+
+int vault_list_names(struct vault *v, enum vault_kind kind, vault_names_fn done, void *userdata,
+        struct vault_call **ret)
+{
+        _cleanup_free_ char *url = NULL;
+        struct vault_call *c;
+
+        int r = call_new(v, kind, "", "", &c);
+        if (r < 0)
+                return r;
+        c->named = done;
+        c->userdata = userdata;
+        r = xasprintf(
+                &url, "%s/%s?api-version=" VAULT_API_VERSION, v->url, vault_kind_segment(kind));
         if (r == 0)
                 r = vault_request_new(v, url, on_page, c, &c->request);
         if (r < 0) {

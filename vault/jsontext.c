@@ -50,11 +50,7 @@ static int code_unit(const char *p, size_t left)
         if (left < 6 || p[0] != '\\' || p[1] != 'u')
                 return -1;
         for (size_t i = 2; i < 6; i++) {
-                char c = p[i];
-                int digit = c >= '0' && c <= '9'   ? c - '0'
-                            : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                            : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                                   : -1;
+                int digit = hex_digit(p[i]);
                 if (digit < 0)
                         return -1;
                 v = v << 4 | digit;

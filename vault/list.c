@@ -55,21 +55,15 @@ static int add_item(struct version_list *l, enum vault_kind kind, const cJSON *i
         return r < 0 ? err_set_cause(e, ERR_LOCAL, r, "out of memory while reading a list") : 0;
 }
 
-int version_list_add_page(struct version_list *l, enum vault_kind kind, const char *body,
-        size_t len, char **ret_next, struct err *e)
+int list_page_parse(const char *body, size_t len, cJSON **ret_root, const cJSON **ret_value,
+        char **ret_next, struct err *e)
 {
         _cleanup_json_ cJSON *root = NULL;
-        const cJSON *item;
 
         int r = json_parse(body, len, &root);
         const cJSON *value = r < 0 ? NULL : cJSON_GetObjectItemCaseSensitive(root, "value");
         if (!cJSON_IsArray(value) && !cJSON_IsNull(value))
                 return err_set_cause(e, ERR_SERVICE, -EBADMSG, "the answer is not a JSON list");
-        cJSON_ArrayForEach (item, value) {
-                r = add_item(l, kind, item, e);
-                if (r < 0)
-                        return r;
-        }
 
         const cJSON *link = json_get(root, "nextLink");
         const char *next = link ? cJSON_GetStringValue(link) : "";
@@ -80,6 +74,27 @@ int version_list_add_page(struct version_list *l, enum vault_kind kind, const ch
         if (*next && !copy)
                 return err_set_cause(e, ERR_LOCAL, -ENOMEM, "out of memory while reading a list");
         *ret_next = copy;
+        *ret_root = TAKE_PTR(root);
+        *ret_value = value;
+        return 0;
+}
+
+int version_list_add_page(struct version_list *l, enum vault_kind kind, const char *body,
+        size_t len, char **ret_next, struct err *e)
+{
+        _cleanup_json_ cJSON *root = NULL;
+        _cleanup_free_ char *next = NULL;
+        const cJSON *value, *item;
+
+        int r = list_page_parse(body, len, &root, &value, &next, e);
+        if (r < 0)
+                return r;
+        cJSON_ArrayForEach (item, value) {
+                r = add_item(l, kind, item, e);
+                if (r < 0)
+                        return r;
+        }
+        *ret_next = TAKE_PTR(next);
         return 0;
 }
 

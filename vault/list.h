@@ -1,6 +1,8 @@
-/* Lists of versions: pages of them, and the order they are wanted in. */
+/* Lists of versions: pages of them, and the order they are wanted in. Lists of names: their pages.
+ */
 #pragma once
 
+#include "base/json.h"
 #include "vault/vault.h"
 
 #define LIST_PAGES_MAX 200
@@ -19,6 +21,22 @@ void version_list_done(struct version_list *l);
  * may be short or empty anywhere. -EBADMSG with the reason in e. */
 int version_list_add_page(struct version_list *l, enum vault_kind kind, const char *body,
         size_t len, char **ret_next, struct err *e);
+
+/* One page of any list: *ret_value is its array (or null, as services before mid 2019 send for an
+ * empty one) within *ret_root, *ret_next the nextLink or NULL. */
+int list_page_parse(const char *body, size_t len, cJSON **ret_root, const cJSON **ret_value,
+        char **ret_next, struct err *e);
+
+/* --- vault/names.c --- */
+
+struct name_list {
+        struct vault_names *names;
+        size_t size, bytes, seen; /* seen: disabled ones too */
+};
+void name_list_done(struct name_list *l);
+/* As version_list_add_page(). -E2BIG beyond VAULT_NAMES_MAX and VAULT_NAMES_BYTES_MAX. */
+int name_list_add_page(struct name_list *l, enum vault_kind kind, const char *body, size_t len,
+        char **ret_next, struct err *e);
 
 /* Newest first; those of the same second stay in the order of the service. */
 void version_list_sort(struct version_list *l);

@@ -67,14 +67,16 @@ int vault_render(const struct vault_object *o, const struct vault_render *how, s
 
 struct vault_error_info {
         enum vault_kind kind;
-        const char *name, *version; /* of the object asked for; name "" for lists */
+        const char *name, *version; /* of the object asked for; name "" for the list of all */
         const char *vault_url;
         const char *identity; /* auth_describe() */
         bool listing;
 };
 /* Turns any answer but 200, or no answer, into an error: what, which object, vault and identity,
  * status with the service's own code, inner code and text as sent, and the next step as hint. The
- * text begins "failed to get objectType:secret, objectName:NAME, objectVersion:VERSION: ". */
+ * text begins "failed to get objectType:secret, objectName:NAME, objectVersion:VERSION: ". The code
+ * tells apart what the cause does not: -ENETUNREACH is a 403 for where the request came from (the
+ * vault's firewall) instead of who sent it; with ERR_DISABLED -EKEYEXPIRED is an expired object. */
 int vault_error(
         const struct vault_error_info *info, const struct http_response *resp, struct err *e);
 
@@ -136,6 +138,34 @@ typedef void (*vault_versions_fn)(
         void *userdata, const struct vault_version *versions, size_t n, const struct err *error);
 int vault_list_versions(struct vault *v, enum vault_kind kind, const char *name,
         vault_versions_fn done, void *userdata, struct vault_call **ret);
+
+/* What a vault lists of one kind: names with their tags, disabled ones left out, in the service's
+ * order. Immutable and reference-counted; loop thread only. */
+#define VAULT_NAMES_MAX 5000                    /* objects of one kind, disabled ones counted */
+#define VAULT_NAMES_BYTES_MAX ((size_t)8 << 20) /* of names and tags together */
+struct vault_tag {
+        char *name, *value;
+};
+struct vault_listed {
+        char *name;
+        struct vault_tag *tags;
+        size_t n_tags;
+};
+struct vault_names {
+        struct vault_listed *list;
+        size_t n;
+        unsigned refs;
+};
+struct vault_names *vault_names_ref(struct vault_names *n);
+struct vault_names *vault_names_unref(struct vault_names *n);
+DEFINE_CLEANUP(struct vault_names *, vault_names_unref)
+
+/* All pages followed; more than the limits above is an error. names is borrowed (ref to keep), NULL
+ * on failure. The vault has to allow `list`. */
+typedef void (*vault_names_fn)(
+        void *userdata, struct vault_names *names, const struct err *error, unsigned retry_after);
+int vault_list_names(struct vault *v, enum vault_kind kind, vault_names_fn done, void *userdata,
+        struct vault_call **ret);
 
 /* No callback after this; returns NULL. Calls are to be cancelled before the HTTP client goes. */
 struct vault_call *vault_cancel(struct vault_call *c);

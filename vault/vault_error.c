@@ -70,6 +70,19 @@ static void read_body(const struct http_response *resp, struct body *b)
                         &b->message, "(%zu bytes that are not the service's JSON)", resp->body_len);
 }
 
+static bool ends_with(const char *s, const char *end)
+{
+        size_t n = strlen(s), m = strlen(end);
+
+        return n >= m && streq(s + n - m, end);
+}
+
+/* SecretDisabled, KeyDisabled, SecretExpired, KeyNotYetValid: what the object is, not who asks. */
+static const struct {
+        const char *end;
+        int r;
+} states[] = {{"Disabled", -EACCES}, {"Expired", -EKEYEXPIRED}, {"NotYetValid", -EACCES}};
+
 static int classify(int status, const char *inner, enum err_cause *ret_cause)
 {
         static const struct {
@@ -85,9 +98,16 @@ static int classify(int status, const char *inner, enum err_cause *ret_cause)
         };
 
         *ret_cause = ERR_SERVICE;
-        if (status == 403 && inner && streq(inner, "SecretDisabled")) {
-                *ret_cause = ERR_DISABLED;
-                return -EACCES;
+        if (status == 403 && inner) {
+                for (size_t i = 0; i < ELEMENTSOF(states); i++)
+                        if (ends_with(inner, states[i].end)) {
+                                *ret_cause = ERR_DISABLED;
+                                return states[i].r;
+                        }
+                if (streq(inner, "ForbiddenByFirewall") || streq(inner, "ForbiddenByConnection")) {
+                        *ret_cause = ERR_FORBIDDEN;
+                        return -ENETUNREACH;
+                }
         }
         for (size_t i = 0; i < ELEMENTSOF(known); i++)
                 if (known[i].status == status) {
@@ -99,6 +119,8 @@ static int classify(int status, const char *inner, enum err_cause *ret_cause)
 
 static int wrap(const struct vault_error_info *info, int r, struct err *e)
 {
+        if (info->listing && !*info->name)
+                return err_wrap(e, r, "failed to list objectType:%s", vault_kind_name(info->kind));
         return err_wrap(e, r, "failed to get objectType:%s, objectName:%s, objectVersion:%s%s",
                 vault_kind_name(info->kind), info->name, info->version,
                 info->listing ? ": listing its versions" : "");
@@ -129,6 +151,14 @@ static int no_answer(
         return vault_error_frame(info, r, e);
 }
 
+/* How the vault says that it was reached. */
+static bool private_link(const struct http_response *resp)
+{
+        const char *how = http_header(resp, "x-ms-keyvault-network-info");
+
+        return how && strcasestr(how, "conn_type=PrivateLink");
+}
+
 int vault_error(
         const struct vault_error_info *info, const struct http_response *resp, struct err *e)
 {
@@ -146,10 +176,11 @@ int vault_error(
         }
         int r = classify(resp->status, b.inner, &cause);
         err_set_cause(e, cause, r,
-                "vault %s, as %s: StatusCode=%d Code=\"%.128s\"%s%.128s%s Message=\"%s\"",
+                "vault %s, as %s: StatusCode=%d Code=\"%.128s\"%s%.128s%s Message=\"%s\"%s%.64s%s",
                 info->vault_url, info->identity, resp->status, b.code ? b.code : "",
                 b.inner ? " InnerCode=\"" : "", b.inner ? b.inner : "", b.inner ? "\"" : "",
-                b.message ? b.message : "");
+                b.message ? b.message : "", isempty(resp->peer) ? "" : ", answered by ",
+                resp->peer ? resp->peer : "", private_link(resp) ? " over its private link" : "");
 
         struct advice_facts facts = {
                 .status = resp->status,

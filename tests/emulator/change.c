@@ -191,11 +191,26 @@ static int change_federated(struct identity *i, const cJSON *list, struct err *e
         return 0;
 }
 
+static int change_certificates(struct identity *i, const cJSON *list, struct err *e)
+{
+        const cJSON *j;
+
+        identity_clear_certificates(i);
+        cJSON_ArrayForEach (j, list) {
+                int r = cJSON_IsString(j) ? identity_add_certificate(i, j->valuestring) : -EINVAL;
+                if (r == -EINVAL)
+                        err_set(e, r, "a certificate credential is a certificate in PEM form");
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 int change_identity(struct store *s, const char *client_id, const cJSON *spec, struct err *e)
 {
         static const char *const known[] = {"client_id", "tenant", "object_id", "client_secrets",
-                "federated", "system_assigned", "user_assigned", "resource_id", "permissions",
-                NULL};
+                "federated", "certificates", "pod", "system_assigned", "user_assigned",
+                "resource_id", "permissions", NULL};
         struct identity *i;
 
         int r = check_members(spec, known, e);
@@ -220,6 +235,10 @@ int change_identity(struct store *s, const char *client_id, const cJSON *spec, s
                 r = change_secrets(i, json_get(spec, "client_secrets"), e);
         if (r == 0 && json_get(spec, "federated"))
                 r = change_federated(i, json_get(spec, "federated"), e);
+        if (r == 0 && json_get(spec, "certificates"))
+                r = change_certificates(i, json_get(spec, "certificates"), e);
+        if (r == 0)
+                r = change_text(spec, "pod", &i->pod);
         if (r == 0 && permissions)
                 r = change_permissions(i, permissions, e);
         if (r < 0)

@@ -6,7 +6,9 @@
 #include <time.h>
 
 #include "base/wipe.h"
+#include "tests/emulator/assertion.h"
 #include "tests/emulator/emulator.h"
+#include "tests/emulator/sent.h"
 
 #define JWT_BEARER "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -201,28 +203,46 @@ static bool right_secret(struct request *r, struct answer *a, const struct ident
         return false;
 }
 
-static cJSON *assertion_claims(const char *text)
+/* An assertion that the application signed with the key of a certificate. */
+static bool right_signature(
+        struct request *r, struct answer *a, const struct identity *i, const cJSON *claims)
 {
-        const char *first = strchr(text, '.');
-        const char *second = first ? strchr(first + 1, '.') : NULL;
-        _cleanup_secret_ unsigned char *json = NULL;
-        cJSON *claims = NULL;
-        size_t len = 0;
+        const char *jwt = request_form_value(r, "client_assertion");
+        const char *subject = json_string(claims, "sub"), *audience = json_string(claims, "aud");
+        _cleanup_free_ char *here = NULL;
 
-        if (!second)
-                return NULL;
-        _cleanup_secret_ char *payload = strndup(first + 1, (size_t)(second - first - 1));
-        if (!payload || base64_decode(payload, &json, &len) < 0 ||
-                json_parse((const char *)json, len, &claims) < 0)
-                return NULL;
-        return claims;
+        enum assertion_fault fault = assertion_verify(i, jwt);
+        if (fault == ASSERTION_BAD_FORM) {
+                fail(r, a, MHD_HTTP_UNAUTHORIZED, "invalid_client", 5002723,
+                        "Invalid JWT token. No certificate SHA-1 thumbprint, certificate SHA-256 "
+                        "thumbprint, nor keyId specified in token header.");
+                return false;
+        }
+        if (fault != ASSERTION_GOOD) {
+                fail(r, a, MHD_HTTP_UNAUTHORIZED, "invalid_client", 700027,
+                        "Client assertion contains an invalid signature. [Reason - %s, Please visit "
+                        "the Azure Portal, Graph Explorer or directly use MS Graph to see configured "
+                        "keys for app Id '%s'.]",
+                        fault == ASSERTION_UNKNOWN_KEY ? "The key was not found."
+                                                       : "The key was found, but use of the key to "
+                                                         "verify the signature failed.",
+                        i->client_id);
+                return false;
+        }
+        if (xasprintf(&here, "https://%s%s", request_host(r), r->path) < 0 || !subject ||
+                !streq(subject, i->client_id) || !audience || !streq(audience, here)) {
+                fail(r, a, MHD_HTTP_UNAUTHORIZED, "invalid_client", 700023,
+                        "Client assertion audience claim does not match Realm issuer.");
+                return false;
+        }
+        return true;
 }
 
-/* A federated token: issuer, subject and audience have to be registered. Signatures are not
+/* A federated token: issuer, subject and audience have to be registered. Their signatures are not
  * checked: the emulator has nobody's keys. */
 static bool right_assertion(struct request *r, struct answer *a, const struct identity *i)
 {
-        _cleanup_json_ cJSON *claims = assertion_claims(request_form_value(r, "client_assertion"));
+        _cleanup_json_ cJSON *claims = assertion_part(request_form_value(r, "client_assertion"), 1);
         const char *issuer = json_string(claims, "iss"), *subject = json_string(claims, "sub");
         const char *audience = json_string(claims, "aud");
         int64_t expires = 0;
@@ -234,19 +254,13 @@ static bool right_assertion(struct request *r, struct answer *a, const struct id
                         "JWT token is invalid or malformed.");
                 return false;
         }
-        if (streq(issuer, i->client_id)) {
-                fail(r, a, MHD_HTTP_UNAUTHORIZED, "invalid_client", 700027,
-                        "Client assertion contains an invalid signature. [Reason - The key was not "
-                        "found., Please visit the Azure Portal, Graph Explorer or directly use MS "
-                        "Graph to see configured keys for app Id '%s'.]",
-                        i->client_id);
-                return false;
-        }
         if (json_int64(claims, "exp", &expires) < 0 || expires <= now_seconds()) {
                 fail(r, a, MHD_HTTP_UNAUTHORIZED, "invalid_client", 700024,
                         "Client assertion is not within its valid time range.");
                 return false;
         }
+        if (streq(issuer, i->client_id))
+                return right_signature(r, a, i, claims);
         for (const struct federated *f = i->federated; f; f = f->next)
                 if (streq(f->issuer, issuer) && streq(f->subject, subject) &&
                         streq(f->audience, audience))
@@ -290,13 +304,16 @@ static const struct identity *authenticate(
         }
         (void)set_string(&r->identity, client_id);
         struct identity *i = store_find_identity(r->emu->store, client_id);
-        if (!i || strcasecmp(i->tenant, t->id) != 0) {
+        if (!i || (t && strcasecmp(i->tenant, t->id) != 0)) {
                 fail(r, a, MHD_HTTP_BAD_REQUEST, "unauthorized_client", 700016,
                         "Application with identifier '%s' was not found in the directory '%s'. This "
                         "can happen if the application has not been installed by the administrator "
                         "of the tenant or consented to by any user in the tenant. You may have sent "
                         "your authentication request to the wrong tenant.",
-                        client_id, t->domain ? t->domain : t->id);
+                        client_id,
+                        t && t->domain ? t->domain
+                        : t            ? t->id
+                                       : "adfs");
                 return NULL;
         }
         if (request_form_value(r, "client_assertion"))
@@ -325,7 +342,9 @@ static char *audience(struct request *r, struct answer *a, bool v2)
         if (!v2)
                 return strdup(text);
         const char *end = strstr(text, "/.default");
-        if (!end || end == text || end[strlen("/.default")] || strchr(text, ' ')) {
+        const char *more = end ? end + strlen("/.default") : "";
+        if (!end || end == text || memchr(text, ' ', (size_t)(end - text)) ||
+                (*more && !streq(more, " openid offline_access profile"))) {
                 fail(r, a, MHD_HTTP_BAD_REQUEST, "invalid_scope", 1002012,
                         "The provided value for scope %s is not valid. Client credential flows must "
                         "have a scope value with /.default suffixed to the resource identifier "
@@ -370,7 +389,10 @@ static void token_request(struct request *r, struct answer *a, const char *name,
 {
         r->operation = "entra.token";
         const struct tenant *t = store_find_tenant(r->emu->store, name);
-        if (!t) {
+        /* AD FS has no tenants, and takes a scope at what looks like a v1 endpoint. */
+        bool adfs = strcasecmp(name, "adfs") == 0;
+        v2 = v2 || adfs;
+        if (!t && !adfs) {
                 fail(r, a, MHD_HTTP_BAD_REQUEST, "invalid_request", 90002,
                         "No service namespace named '%s' was found in the data store.", name);
                 return;
@@ -391,6 +413,7 @@ static void token_request(struct request *r, struct answer *a, const char *name,
                         "The app requested an unsupported grant type '%s'.", grant);
                 return;
         }
+        note_sent(r);
         const struct identity *i = authenticate(r, a, t);
         _cleanup_free_ char *aud = i ? audience(r, a, v2) : NULL;
         if (aud)

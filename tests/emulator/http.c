@@ -7,15 +7,6 @@
 
 #include "base/wipe.h"
 
-static int hex_value(char c)
-{
-        if (c >= '0' && c <= '9')
-                return c - '0';
-        if (c >= 'a' && c <= 'f')
-                return c - 'a' + 10;
-        return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Decodes in a copy. NULL with *broken set for a bad escape or a NUL in it, NULL alone when memory
  * is short. */
 static char *decode(const char *text, size_t len, bool plus_is_space, bool *broken)
@@ -29,8 +20,8 @@ static char *decode(const char *text, size_t len, bool plus_is_space, bool *brok
                 if (c == '+' && plus_is_space)
                         c = ' ';
                 else if (c == '%') {
-                        int high = i + 2 < len ? hex_value(text[i + 1]) : -1;
-                        int low = i + 2 < len ? hex_value(text[i + 2]) : -1;
+                        int high = i + 2 < len ? hex_digit(text[i + 1]) : -1;
+                        int low = i + 2 < len ? hex_digit(text[i + 2]) : -1;
                         if (high < 0 || low < 0 || (high == 0 && low == 0)) {
                                 erase_and_free(out);
                                 *broken = true;
@@ -144,6 +135,7 @@ void request_free(struct request *r)
         erase_and_free(r->body);
         free(r->identity);
         free(r->vault);
+        erase_and_free(r->sent);
         free(r);
 }
 

@@ -40,6 +40,7 @@ struct request {
         uint64_t log_id;
         char *identity;        /* client id of the token that came with it, for the log; or NULL */
         char *vault;           /* vault that was addressed, for the log; or NULL */
+        char *sent;            /* what note_sent() wrote of it, for the log; or NULL */
         const char *operation; /* "secrets.get", ...: for the log; static text or NULL */
 };
 

@@ -3,7 +3,8 @@
 #include <strings.h>
 
 #include "base/wipe.h"
-#include "tests/emulator/emulator.h"
+#include "tests/emulator/managed.h"
+#include "tests/emulator/sent.h"
 
 static void imds_headers(struct answer *a)
 {
@@ -15,7 +16,7 @@ static void imds_headers(struct answer *a)
         answer_header(a, "x-ms-request-id", "%s", id);
 }
 
-static void fail(struct answer *a, unsigned status, const char *description)
+void imds_fail(struct answer *a, unsigned status, const char *description)
 {
         struct out o = {0};
 
@@ -28,14 +29,14 @@ static void fail(struct answer *a, unsigned status, const char *description)
 
 void imds_fault_answer(struct request *r, unsigned status, struct answer *a)
 {
-        fail(a, status,
+        imds_fail(a, status,
                 status == 429 ? "Temporarily throttled, too many requests"
                               : "The emulator was told to fail this request");
         imds_headers(a);
 }
 
 /* The identity that is meant; NULL with *many set when it has to be named. */
-static struct identity *find(const struct request *r, bool *many)
+struct identity *imds_find(const struct request *r, bool *many)
 {
         const char *client_id = request_param(r, "client_id");
         const char *object_id = request_param(r, "object_id");
@@ -65,7 +66,7 @@ static struct identity *find(const struct request *r, bool *many)
         return n == 1 ? only : NULL;
 }
 
-static void answer_token(struct request *r, struct answer *a, const struct identity *i)
+void imds_answer_token(struct request *r, struct answer *a, const struct identity *i)
 {
         const char *resource = request_param(r, "resource");
         int64_t lifetime = r->emu->settings.imds_lifetime, now = now_seconds();
@@ -95,25 +96,27 @@ static void token_request(struct request *r, struct answer *a)
         bool many = false;
 
         r->operation = "imds.token";
+        note_sent(r);
         if (!metadata || strcasecmp(metadata, "true") != 0 || request_header(r, "X-Forwarded-For"))
-                fail(a, MHD_HTTP_BAD_REQUEST, "Required metadata header not specified");
+                imds_fail(a, MHD_HTTP_BAD_REQUEST, "Required metadata header not specified");
         else if (!streq(r->method, "GET"))
-                fail(a, MHD_HTTP_METHOD_NOT_ALLOWED, "Method not allowed");
+                imds_fail(a, MHD_HTTP_METHOD_NOT_ALLOWED, "Method not allowed");
         else if (isempty(request_param(r, "api-version")))
-                fail(a, MHD_HTTP_BAD_REQUEST, "Required query variable 'api-version' is missing");
+                imds_fail(a, MHD_HTTP_BAD_REQUEST,
+                        "Required query variable 'api-version' is missing");
         else if (isempty(request_param(r, "resource")))
-                fail(a, MHD_HTTP_BAD_REQUEST, "Required query variable 'resource' is missing");
+                imds_fail(a, MHD_HTTP_BAD_REQUEST, "Required query variable 'resource' is missing");
         else {
-                const struct identity *i = find(r, &many);
+                const struct identity *i = imds_find(r, &many);
                 if (many)
-                        fail(a, MHD_HTTP_BAD_REQUEST,
+                        imds_fail(a, MHD_HTTP_BAD_REQUEST,
                                 "Multiple user assigned identities exist, please specify the "
                                 "clientId / resourceId of the identity in the token request");
                 else if (!i)
-                        fail(a, MHD_HTTP_BAD_REQUEST, "Identity not found");
+                        imds_fail(a, MHD_HTTP_BAD_REQUEST, "Identity not found");
                 else {
                         (void)set_string(&r->identity, i->client_id);
-                        answer_token(r, a, i);
+                        imds_answer_token(r, a, i);
                 }
         }
 }
@@ -123,12 +126,14 @@ void handle_imds(struct request *r, struct answer *a)
         char **s = r->segments;
 
         store_lock(r->emu->store);
-        if (r->n_segments == 4 && strcasecmp(s[0], "metadata") == 0 &&
-                strcasecmp(s[1], "identity") == 0 && strcasecmp(s[2], "oauth2") == 0 &&
-                strcasecmp(s[3], "token") == 0)
+        if (handle_managed(r, a))
+                ;
+        else if (r->n_segments == 4 && strcasecmp(s[0], "metadata") == 0 &&
+                 strcasecmp(s[1], "identity") == 0 && strcasecmp(s[2], "oauth2") == 0 &&
+                 strcasecmp(s[3], "token") == 0)
                 token_request(r, a);
         else
-                fail(a, MHD_HTTP_NOT_FOUND, "The emulator has the identity endpoint only");
+                imds_fail(a, MHD_HTTP_NOT_FOUND, "The emulator has identity endpoints only");
         store_unlock(r->emu->store);
         imds_headers(a);
 }

@@ -153,34 +153,29 @@ static void answer_page(
 
 /* --- what is listed --- */
 
-static void write_newest(struct out *o, const struct call *c, const struct item *i)
+static void write_listed(struct out *o, const struct call *c, const struct item *i, bool versioned)
 {
         switch (i->object->kind) {
         case KIND_SECRET:
-                write_secret(o, c, i->object, i->version, false, false);
+                write_secret(o, c, i->object, i->version, versioned, false);
                 break;
         case KIND_KEY:
-                write_key_item(o, c, i->object, i->version, false);
+                write_key_item(o, c, i->object, i->version, versioned);
                 break;
         default:
-                write_certificate_item(o, c, i->object, i->version, false);
+                write_certificate_item(o, c, i->object, i->version, versioned);
                 break;
         }
 }
 
+static void write_newest(struct out *o, const struct call *c, const struct item *i)
+{
+        write_listed(o, c, i, false);
+}
+
 static void write_version(struct out *o, const struct call *c, const struct item *i)
 {
-        switch (i->object->kind) {
-        case KIND_SECRET:
-                write_secret(o, c, i->object, i->version, true, false);
-                break;
-        case KIND_KEY:
-                write_key_item(o, c, i->object, i->version, true);
-                break;
-        default:
-                write_certificate_item(o, c, i->object, i->version, true);
-                break;
-        }
+        write_listed(o, c, i, true);
 }
 
 static void write_deleted_item(struct out *o, const struct call *c, const struct item *i)

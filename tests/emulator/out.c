@@ -159,20 +159,25 @@ void out_member_opt(struct out *o, const char *name, const char *value)
                 out_member(o, name, value);
 }
 
+static char *format(struct out *o, const char *fmt, va_list ap)
+{
+        char *text;
+
+        if (vasprintf(&text, fmt, ap) >= 0)
+                return text;
+        o->error = -ENOMEM;
+        return NULL;
+}
+
 void out_memberf(struct out *o, const char *name, const char *fmt, ...)
 {
-        _cleanup_secret_ char *text = NULL;
         va_list ap;
 
         va_start(ap, fmt);
-        int n = vasprintf(&text, fmt, ap);
+        _cleanup_secret_ char *text = format(o, fmt, ap);
         va_end(ap);
-        if (n < 0) {
-                text = NULL;
-                o->error = -ENOMEM;
-                return;
-        }
-        out_member(o, name, text);
+        if (text)
+                out_member(o, name, text);
 }
 
 void out_member_int(struct out *o, const char *name, int64_t value)
@@ -189,18 +194,13 @@ void out_member_bool(struct out *o, const char *name, bool value)
 
 void out_rawf(struct out *o, const char *fmt, ...)
 {
-        _cleanup_secret_ char *text = NULL;
         va_list ap;
 
         va_start(ap, fmt);
-        int n = vasprintf(&text, fmt, ap);
+        _cleanup_secret_ char *text = format(o, fmt, ap);
         va_end(ap);
-        if (n < 0) {
-                text = NULL;
-                o->error = -ENOMEM;
-                return;
-        }
-        out_raw(o, text, (size_t)n);
+        if (text)
+                out_raw(o, text, strlen(text));
 }
 
 char *out_finish(struct out *o, size_t *ret_len)

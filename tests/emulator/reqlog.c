@@ -14,7 +14,7 @@ struct entry {
         uint64_t id;
         int64_t at_ms, began, took_ms; /* since the epoch; monotonic; -1 while under way */
         enum listener_kind listener;
-        char *method, *path, *query, *identity, *vault;
+        char *method, *path, *query, *identity, *vault, *sent;
         const char *operation;
         unsigned status;
         uint64_t fault;
@@ -54,6 +54,7 @@ static void entry_free(struct entry *e)
         free(e->query);
         free(e->identity);
         free(e->vault);
+        free(e->sent);
         free(e);
 }
 
@@ -134,6 +135,8 @@ void reqlog_end(struct reqlog *l, const struct request *r, unsigned status, uint
                         e->identity = copy(r->identity);
                 if (!e->vault)
                         e->vault = copy(r->vault);
+                if (!e->sent && r->sent)
+                        e->sent = strdup(r->sent);
         }
         if (l->c.in_flight > 0)
                 l->c.in_flight--;
@@ -198,6 +201,11 @@ static void write_entry(const struct entry *e, struct out *o)
         out_member(o, "vault", e->vault);
         out_member(o, "identity", e->identity);
         out_member(o, "operation", e->operation);
+        _cleanup_json_ cJSON *sent = NULL;
+        if (e->sent && json_parse(e->sent, strlen(e->sent), &sent) == 0) {
+                out_key(o, "sent");
+                out_tree(o, sent);
+        }
         out_key(o, "status");
         if (e->took_ms >= 0)
                 out_int(o, e->status);

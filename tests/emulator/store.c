@@ -1,5 +1,7 @@
 #include "tests/emulator/store.h"
 
+#include <openssl/pem.h>
+
 #include <pthread.h>
 #include <strings.h>
 #include <time.h>
@@ -421,10 +423,39 @@ void identity_clear_grants(struct identity *i)
         }
 }
 
+int identity_add_certificate(struct identity *i, const char *pem)
+{
+        BIO *bio = BIO_new_mem_buf(pem, -1);
+        _cleanup_x509_ X509 *x = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+
+        BIO_free(bio);
+        if (!x)
+                return -EINVAL;
+        struct certificate_credential *c = calloc(1, sizeof *c);
+        if (!c)
+                return -ENOMEM;
+        c->certificate = TAKE_PTR(x);
+        c->next = i->certificates;
+        i->certificates = c;
+        return 0;
+}
+
+void identity_clear_certificates(struct identity *i)
+{
+        while (i->certificates) {
+                struct certificate_credential *c = i->certificates;
+                i->certificates = c->next;
+                X509_free(c->certificate);
+                free(c);
+        }
+}
+
 static void identity_free(struct identity *i)
 {
         identity_clear_secrets(i);
         identity_clear_federated(i);
+        identity_clear_certificates(i);
+        free(i->pod);
         identity_clear_grants(i);
         free(i->tenant);
         free(i->client_id);

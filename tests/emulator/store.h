@@ -120,6 +120,11 @@ struct client_secret {
         bool expired;
 };
 
+struct certificate_credential {
+        struct certificate_credential *next;
+        X509 *certificate;
+};
+
 struct federated {
         struct federated *next;
         char *issuer, *subject, *audience;
@@ -130,6 +135,8 @@ struct identity {
         char *tenant, *client_id, *object_id;
         struct client_secret *secrets;
         struct federated *federated;
+        struct certificate_credential *certificates;
+        char *pod;            /* "NAMESPACE/NAME" that NMI gives it to, or NULL */
         char *resource_id;    /* of a user-assigned managed identity, or NULL */
         bool system_assigned; /* this VM's own */
         bool user_assigned;   /* assigned to this VM */
@@ -178,6 +185,9 @@ void identity_clear_secrets(struct identity *i);
 int identity_add_federated(
         struct identity *i, const char *issuer, const char *subject, const char *audience);
 void identity_clear_federated(struct identity *i);
+/* PEM of the public certificate. -EINVAL when it is none. */
+int identity_add_certificate(struct identity *i, const char *pem);
+void identity_clear_certificates(struct identity *i);
 /* The grant for exactly that vault (or "*"), made without rights when there is none. */
 int identity_grant(struct identity *i, const char *vault, struct grant **ret);
 void identity_clear_grants(struct identity *i);

@@ -15,7 +15,7 @@ static void explain(const struct auth_params *p, int status, const char *body, s
                 .status = status, .body = body, .body_len = len, .peer = "", .private = &x};
         _cleanup_err_ struct err e = {0};
 
-        if (auth_error(p, "an identity", &resp, &e) >= 0 || !e.text || !e.hint)
+        if (auth_error(p, "an identity", &resp, NULL, &e) >= 0 || !e.text || !e.hint)
                 abort();
         if (strlen(e.text) > 4096 || strpbrk(e.text, "\r\n\x1b"))
                 abort();

@@ -116,3 +116,23 @@ def plain_names(folder):
 def sanitized(binary):
     """Whether it was built with the address sanitizer."""
     return b"__asan_init" in binary.read_bytes()
+
+
+def caches_dropped():
+    """How often somebody on this machine had the kernel drop its caches (proc_vmstat(5))."""
+    with open("/proc/vmstat", encoding="ascii") as f:
+        return [line for line in f if line.startswith("drop_")]
+
+
+def requests_during(mount, warm, work):
+    """What work() makes the kernel ask of a mount that warm(mount) has warmed. When a neighbour has
+    all caches dropped meanwhile, the kernel asks again, which says nothing of ours: then once more.
+    """
+    while True:
+        dropped = caches_dropped()
+        warm(mount)
+        before = mount.status()["fuse_requests"]
+        work()
+        asked = mount.status()["fuse_requests"] - before
+        if caches_dropped() == dropped:
+            return asked

@@ -226,9 +226,8 @@ class Services:
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
 
-    def get(self, segment, name):
-        opener = self._opener()
-        url = self.emulator.https_url
+    def token(self):
+        """Of the first service principal, for the vault."""
         form = urllib.parse.urlencode(
             {
                 "grant_type": "client_credentials",
@@ -237,13 +236,16 @@ class Services:
                 "scope": "https://vault.azure.net/.default",
             }
         ).encode()
-        with opener.open(f"{url}/{self.tenant}/oauth2/v2.0/token?asked-by=test", form) as answer:
-            token = json.load(answer)["access_token"]
+        url = f"{self.emulator.https_url}/{self.tenant}/oauth2/v2.0/token?asked-by=test"
+        with self._opener().open(url, form) as answer:
+            return json.load(answer)["access_token"]
+
+    def get(self, segment, name):
         request = urllib.request.Request(
             f"{self.emulator.vault_url(self.vault)}/{segment}/{name}?api-version=7.4&asked-by=test",
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {self.token()}"},
         )
-        with opener.open(request) as answer:
+        with self._opener().open(request) as answer:
             return json.load(answer)
 
     def round_trip(self):

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import mmap
 import os
@@ -10,7 +11,9 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import termios
 import threading
+import time
 
 import pytest
 
@@ -29,12 +32,11 @@ def keeper_of(mount):
     return mount.status()["keeper_pid"]
 
 
-def worker_of(keeper):
-    """The keeper's worker, or None: known by its command line, for the keeper has other children."""
+def standby_of(keeper):
+    """The process that waits to be the next worker, or None."""
     for child in children(keeper):
         with contextlib.suppress(OSError):
-            words = pathlib.Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-            if b"worker" in b" ".join(words[:3]) and not machine.gone(child):
+            if pathlib.Path(f"/proc/{child}/comm").read_text() == "akvfs-standby\n":
                 return child
     return None
 
@@ -123,6 +125,45 @@ def test_the_same_bytes_and_inodes_after_a_kill(akvfs, services, spc, who):
             assert look() == before
 
 
+def test_the_next_worker_is_held_ready_and_holds_nothing(akvfs, services, spc):
+    services.set_secret("a", value := secret())
+    with akvfs.mount(spc(["a"]), "poll_interval=1h") as mount:
+        keeper = keeper_of(mount)
+
+        def held_ready(not_this=None):
+            found = standby_of(keeper)
+            return found != not_this and found
+
+        standby = wait_until(held_ready, "a worker is held ready")
+        held = [os.readlink(link) for link in pathlib.Path(f"/proc/{standby}/fd").iterdir()]
+        assert held and not [h for h in held if "fuse" in h or "secretmem" in h or "memfd" in h], held
+        assert str(mount.point) not in held
+        assert kill_worker(mount) == standby
+        following = wait_until(lambda: held_ready(standby), "the one after it")
+        # One that dies costs nothing but the next one's start.
+        os.kill(following, signal.SIGKILL)
+        wait_until(lambda: held_ready(following), "another one")
+        assert mount.status()["worker_pid"] == standby
+        drop_caches()
+        assert mount.read("a") == value.encode()
+        last = standby_of(keeper)
+    wait_until(lambda: machine.gone(last), "it ends with the keeper")
+
+
+def test_a_standby_leaves_when_its_keeper_is_killed(akvfs, services, spc):
+    """The heir has one of its own, and the control socket still answers."""
+    services.set_secret("a", secret())
+    with akvfs.mount(spc(["a"]), "poll_interval=1h") as mount:
+        keeper = keeper_of(mount)
+        standby = wait_until(lambda: standby_of(keeper), "a worker is held ready")
+        os.kill(keeper, signal.SIGKILL)
+        wait_until(lambda: machine.gone(standby), "it ends")
+        wait_until(lambda: keeper_of(mount) != keeper, "an heir has taken over")
+        heir = keeper_of(mount)
+        standby = wait_until(lambda: standby_of(heir), "the heir holds one ready")
+        assert kill_worker(mount) == standby
+
+
 def test_a_descriptor_reads_on_across_rotation_and_kill(akvfs, services, spc):
     first, second, third = (numbered(n) for n in (1, 2, 3))
     services.set_secret("big", first)
@@ -135,9 +176,8 @@ def test_a_descriptor_reads_on_across_rotation_and_kill(akvfs, services, spc):
             kill_worker(mount)
             assert held.read() == first.encode()
             services.set_secret("big", third)
-            # Until it has fetched everything again a new worker says that it is about to.
-            wait_until(lambda: akvfs.run("refresh", mount.point).returncode == 0, "it polls")
-            mount.wait_for("big", third)
+            akvfs.ok("refresh", mount.point)
+            assert mount.read("big") == third.encode()
             drop_caches()
             held.seek(0)
             assert held.read() == first.encode()
@@ -173,6 +213,23 @@ def test_the_vault_need_not_be_there(akvfs, services, spc, readers):
         mount.wait_for("big", numbered(8), patience=180)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(120 + 3 * KILLS)
+def test_no_read_fails_in_any_number_of_kills_without_a_vault(akvfs, services, spc, readers):
+    names = ["one", "two", "three"]
+    for number, name in enumerate(names, 1):
+        services.set_secret(name, numbered(number))
+    with akvfs.mount(spc(names), "poll_interval=1s") as mount:
+        groups = [readers(mount / name, 1) for name in names]
+        with outage(services):
+            for _ in range(KILLS):
+                kill_worker(mount)
+                drop_caches()
+        for group in groups:
+            sums = group.stop()
+            assert (sums["errors"], sums["torn"]) == (0, 0) and sums["reads"] > 0, sums
+
+
 @contextlib.contextmanager
 def outage(services):
     """The emulator's process does not run: connections are made and never answered."""
@@ -200,6 +257,40 @@ def test_status_tells_the_same_of_the_successor(akvfs, services, spc):
             assert now[key] == before[key], key
         for key in ("file", "object", "version", "updated", "size"):
             assert now["objects"][0][key] == before["objects"][0][key], key
+
+
+def test_a_refresh_right_after_a_takeover_waits_for_the_answers(akvfs, services, spc):
+    services.set_secret("a", secret())
+    with akvfs.mount(spc(["a"]), "poll_interval=1h") as mount:
+        for _ in range(2):
+            kill_worker(mount)
+            services.set_secret("a", value := secret())
+            assert "up to date" in akvfs.ok("refresh", mount.point).out
+            assert mount.read("a") == value.encode()
+
+
+def test_while_everything_is_fetched_again_status_and_refresh_say_so(akvfs, services, spc):
+    """First a vault that does not answer, then one that refuses, then all is well."""
+    services.set_secret("a", value := secret())
+    with akvfs.mount(spc(["a"]), "poll_interval=1h") as mount:
+        assert mount.status()["refetch"] is None
+        with outage(services):
+            kill_worker(mount)
+            status = mount.status()
+            assert status["state"] == "mounted" and status["next_poll"] is not None
+            assert status["refetch"] == {"next_try": None, "error": None}
+            assert "fetched again: under way" in akvfs.ok("status", mount.point).out
+        wait_until(lambda: mount.status()["refetch"] is None, "everything was fetched again")
+
+        services.forbid_all()
+        kill_worker(mount)
+        done = akvfs.run("refresh", mount.point)
+        assert done.returncode == 1
+        assert "object a: " in done.err and "being fetched again" not in done.err, done.err
+        refetch = wait_until(lambda: mount.status()["refetch"]["next_try"] and mount.status()["refetch"], "it waits")
+        assert "object a: " in refetch["error"]
+        assert mount.status()["next_poll"] is not None
+        assert mount.read("a") == value.encode()
 
 
 def test_several_mounts_at_once(akvfs, services, spc):
@@ -258,7 +349,9 @@ def test_workers_that_keep_dying(akvfs, services, spc):
     """Each one is killed as soon as it appears: readers get EIO rather than wait, until one lives."""
     value = secret()
     services.set_secret("a", value)
-    with akvfs.mount(spc(["a"]), "poll_interval=1h") as mount:
+    with contextlib.ExitStack() as stack:
+        mount = stack.enter_context(akvfs.mount(spc(["a"]), "poll_interval=1h"))
+        held = stack.enter_context(open(mount / "a", "rb"))
         keeper, stop = keeper_of(mount), threading.Event()
 
         def hunt():
@@ -276,6 +369,15 @@ def test_workers_that_keep_dying(akvfs, services, spc):
             with pytest.raises(OSError) as caught:
                 mount.read("a")
             assert caught.value.errno == errno.EIO
+            # What needs neither name nor byte is answered as ever.
+            assert os.statvfs(mount.point).f_namemax == 255
+            assert not os.isatty(held.fileno())
+            with pytest.raises(OSError) as caught:
+                fcntl.ioctl(held, termios.TCGETS, bytes(64))
+            assert caught.value.errno == errno.ENOTTY
+            with pytest.raises(OSError) as caught:
+                os.getxattr(held.fileno(), "user.akvfs.version")
+            assert caught.value.errno == errno.EOPNOTSUPP
         finally:
             stop.set()
             hunter.join()
@@ -307,7 +409,8 @@ def test_warm_reads_need_no_running_worker(akvfs, services, spc):
         os.kill(worker, signal.SIGSTOP)
         try:
             wait_until(lambda: machine.state_of(worker) == "T", "it is stopped")
-            for _ in range(2000):
+            until = time.monotonic() + 5
+            while time.monotonic() < until:
                 look()
         finally:
             os.kill(worker, signal.SIGCONT)

@@ -5,6 +5,7 @@ import os
 import pathlib
 import resource
 import subprocess
+import sys
 
 import pytest
 
@@ -158,7 +159,7 @@ def forms(text):
     return [text.encode(), text.encode().hex().encode()]
 
 
-def assert_nowhere(pid, texts):
+def assert_nowhere(pid, texts, patience=10):
     """None of {what: text} is in readable memory; what the loop has just done may take a moment."""
     needles = {needle: what for what, text in texts.items() for needle in forms(text)}
     last = {}
@@ -170,7 +171,7 @@ def assert_nowhere(pid, texts):
         return not last
 
     try:
-        wait_until(clean, "memory is clean", patience=10)
+        wait_until(clean, "memory is clean", patience)
     except AssertionError:
         raise AssertionError(f"found in memory: {last}") from None
 
@@ -225,6 +226,57 @@ def test_the_keeper_never_has_a_secret(akvfs, services, spc):
         assert mount.read("pw") == value.encode()
         keeper = mount.status()["keeper_pid"]
         assert_nowhere(keeper, {"a secret": value, "client secret": services.client_secret})
+
+
+# Runs its words as on a kernel that has no memfd_secret(2): the system call answers ENOSYS.
+WITHOUT_SECRET_MEMORY = """
+import ctypes, os, struct, sys
+LOAD_NR, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
+ENOSYS, ALLOW = 0x00050000 | 38, 0x7fff0000
+rules = [(LOAD_NR, 0, 0, 0), (JUMP_IF_EQUAL, 0, 1, 447), (RETURN, 0, 0, ENOSYS), (RETURN, 0, 0, ALLOW)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *rule) for rule in rules))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(rules), ctypes.addressof(code)))
+assert ctypes.CDLL(None).prctl(22, 2, program) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+class WithoutSecretMemory(machine.Someone):
+    def words(self, argv):
+        return [sys.executable, "-c", WITHOUT_SECRET_MEMORY, *super().words(argv)]
+
+
+def test_what_was_rotated_out_is_in_no_memory_at_all(akvfs, services, spc):
+    """Where a scan can look into every page, the worker's store for its successor included."""
+    root = WithoutSecretMemory("root", 0, 0, {})
+    values = [secret(f"rotated-{n}") for n in range(4)]
+    services.set_secret("pw", values[0])
+    services.set_secret("inner", values[0])
+    text = spc([element("pw"), element("inner", alias="folder/inner")])
+    with akvfs.mount(text, "poll_interval=1h", who=root) as mount:
+        assert mount.status()["secret_memory"]["kind"] == "locked"
+        worker = mount.status()["worker_pid"]
+        for value in values[1:]:
+            services.set_secret("pw", value)
+            services.set_secret("inner", value)
+            akvfs.ok("refresh", mount.point)
+            assert mount.read("pw") == value.encode()
+            assert (mount / "..data" / "folder" / "inner").read_bytes() == value.encode()
+        found, _ = memory.scan(worker, [values[-1].encode()])
+        assert found[values[-1].encode()], "the scan does not see what is there"
+        # The generation before the one that is shown stays, for those on their way to it.
+        assert_nowhere(worker, {f"version {n}": value for n, value in enumerate(values[:-2])})
+
+
+def test_an_expired_token_is_in_no_memory_at_all(akvfs, services, spc):
+    services.emulator.settings(token_lifetime=15)
+    services.set_secret("pw", secret())
+    root = WithoutSecretMemory("root", 0, 0, {})
+    with akvfs.mount(spc(["pw"]), "poll_interval=1h", who=root) as mount:
+        worker = mount.status()["worker_pid"]
+        found, _ = memory.scan(worker, [b"eyJ0eXAi"])
+        assert found[b"eyJ0eXAi"], "it is not held while it is good"
+        assert_nowhere(worker, {"an expired token": "eyJ0eXAi"}, patience=machine.PATIENCE)
 
 
 def test_nobody_may_look_and_no_core_is_left(akvfs, services, spc):

@@ -85,6 +85,45 @@ def test_keeper_and_worker_killed_in_turn(akvfs, services, spc):
             assert mount.read("pw") == first.encode()
 
 
+def test_a_stopped_worker_is_waited_for(akvfs, services, spc):
+    """The heir can take nothing over from it yet; names that are warm open and read meanwhile."""
+    services.set_secret("pw", first := secret())
+    with akvfs.mount(spc(["pw"])) as mount:
+        assert mount.read("pw") == first.encode()
+        before = mount.status()
+        guardian = wait_until(lambda: guardian_of(before["keeper_pid"]), "there is a guardian")
+        os.kill(before["worker_pid"], signal.SIGSTOP)
+        try:
+            wait_until(lambda: machine.state_of(before["worker_pid"]) == "T", "it is stopped")
+            os.kill(before["keeper_pid"], signal.SIGKILL)
+            wait_until(lambda: name_of(guardian) == "akvfs", "the heir asks")
+            fd = os.open(mount / "pw", os.O_RDONLY)
+            assert os.read(fd, 100) == first.encode()
+            os.close(fd)
+        finally:
+            os.kill(before["worker_pid"], signal.SIGCONT)
+        wait_until(lambda: mount.status()["keeper_pid"] == guardian, "it has taken over")
+        services.set_secret("pw", second := secret())
+        akvfs.ok("refresh", mount.point)
+        assert mount.read("pw") == second.encode()
+
+
+def test_an_heir_that_waits_for_a_stopped_worker_can_be_ended(akvfs, services, spc):
+    services.set_secret("pw", secret())
+    with akvfs.mount(spc(["pw"]), status=1) as mount:
+        before = mount.status()
+        guardian = wait_until(lambda: guardian_of(before["keeper_pid"]), "there is a guardian")
+        os.kill(before["worker_pid"], signal.SIGSTOP)
+        wait_until(lambda: machine.state_of(before["worker_pid"]) == "T", "it is stopped")
+        os.kill(before["keeper_pid"], signal.SIGKILL)
+        wait_until(lambda: name_of(guardian) == "akvfs", "the heir asks")
+        os.kill(guardian, signal.SIGTERM)
+        wait_until(lambda: machine.gone(guardian), "it does not wait any longer")
+        os.kill(before["worker_pid"], signal.SIGKILL)
+        subprocess.run(["umount", "-l", str(mount.point)], check=True)
+        wait_until(lambda: machine.gone(before["worker_pid"]) and not mount.mounted, "nothing is left")
+
+
 def test_the_heir_unmounts_when_it_is_told_to(akvfs, services, spc, who):
     services.set_secret("pw", secret())
     with akvfs.mount(spc(["pw"]), who=who) as mount:

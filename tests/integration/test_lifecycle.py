@@ -177,6 +177,8 @@ def test_the_mount_command_killed_while_it_waits_leaves_nothing(akvfs, services,
     process = subprocess.Popen(
         who.words([str(akvfs.binary), *akvfs.words(path, point)]),
         env=akvfs.environment(who),
+        # As from a terminal: a shell's background job, which these tests may be, ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 """Azure's own Python clients against the emulator: whatever they need, it has to do.
 
-They are looked for in this interpreter and in build/venv (made by make-venv). Without them these
+They are looked for in this interpreter and in build/venv (made by tests/tools/venv). Without them these
 tests are skipped, or fail when CI=true.
 """
 
@@ -30,7 +30,7 @@ try:
     from azure.keyvault.keys import KeyClient
     from azure.keyvault.secrets import SecretClient
 except ImportError as why:
-    TEXT = f"Azure's clients are not installed ({why}): run tests/integration/emulator/make-venv"
+    TEXT = f"Azure's clients are not installed ({why}): run tests/tools/venv"
     if os.environ.get("CI") == "true":
         raise RuntimeError(TEXT) from why
     pytest.skip(TEXT, allow_module_level=True)

@@ -1,7 +1,12 @@
 #include "tests/integration/stress/common.h"
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <time.h>
+
+#include "base/log.h"
 
 struct view_file *stress_file(const char *path, uint32_t version, size_t size)
 {
@@ -32,7 +37,9 @@ struct view_file *stress_file(const char *path, uint32_t version, size_t size)
         return f;
 }
 
-pid_t stress_keeper(const char *const *worker_argv, int *ret_report)
+/* --- the program --- */
+
+pid_t stress_keeper(const char *const *worker_argv, bool standby, int *ret_report)
 {
         int report[2];
 
@@ -44,10 +51,157 @@ pid_t stress_keeper(const char *const *worker_argv, int *ret_report)
                 struct keeper_options k = {.worker_argv = worker_argv,
                         .pass_fds = &report[1],
                         .n_pass_fds = 1,
-                        .guarded = true};
+                        .guarded = true,
+                        .standby = standby};
                 _exit(keeper_run(&k));
         }
         close(report[1]);
         *ret_report = report[0];
         return pid;
+}
+
+double stress_now_ms(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+}
+
+const char *stress_told(FILE *report, const char *what)
+{
+        static char line[128];
+
+        const char *rest = fgets(line, sizeof line, report) ? startswith(line, what) : NULL;
+        if (!rest)
+                (void)fprintf(stderr, "the worker did not say \"%s\"\n", what);
+        return rest;
+}
+
+/* --- the worker --- */
+
+static void on_timer(void *userdata)
+{
+        struct stress *s = userdata;
+
+        s->tick(s);
+}
+
+static void on_signal(void *userdata, int fd, uint32_t revents)
+{
+        struct stress *s = userdata;
+        struct signalfd_siginfo info;
+
+        if (read(fd, &info, sizeof info) != sizeof info)
+                return;
+        if (info.ssi_signo == SIGHUP) {
+                if (s->hangup)
+                        s->hangup(s);
+                return;
+        }
+        loop_timer_off(s->timer);
+        if (s->ending)
+                s->ending(s);
+        for (unsigned i = 0; i < s->n; i++)
+                fs_mount_end(s->mounts[i]);
+}
+
+int stress_begin(struct stress *s)
+{
+        static const int signals[] = {SIGTERM, SIGHUP};
+
+        int fd = signals_fd(signals, ELEMENTSOF(signals));
+        if (fd < 0)
+                return fd;
+        int r = loop_new(&s->loop);
+        if (r >= 0)
+                r = loop_io_new(s->loop, fd, EPOLLIN, on_signal, s, &s->signals);
+        if (r >= 0)
+                r = loop_timer_new(s->loop, on_timer, s, &s->timer);
+        return r < 0 ? r : fs_start(s->loop, KEEPER_WORKER_FD, &s->fs, NULL);
+}
+
+static void on_mounted(void *userdata, const struct err *error)
+{
+        struct stress *s = userdata;
+
+        if (error) {
+                log_error("%s", err_text(error));
+                if (!s->refused) {
+                        loop_exit(s->loop, 1);
+                        return;
+                }
+                s->n--;
+                s->refused(s);
+                return;
+        }
+        if (++s->n_mounted == s->n)
+                s->mounted(s);
+}
+
+static void on_gone(void *userdata, const struct err *error)
+{
+        struct stress *s = userdata;
+
+        if (error)
+                log_error("%s", err_text(error));
+        s->failed |= error != NULL;
+        if (++s->n_gone < s->n)
+                return;
+        if (s->gone)
+                s->gone(s);
+        loop_exit(s->loop, s->failed ? 1 : 0);
+}
+
+static const struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
+
+static struct fs_mount **room(struct stress *s)
+{
+        struct fs_mount **p = reallocarray(s->mounts, s->n + 1, sizeof *p);
+
+        if (!p)
+                abort();
+        s->mounts = p;
+        return &p[s->n];
+}
+
+int stress_mount(struct stress *s, const char *point, struct view_file *const *files, size_t n)
+{
+        _cleanup_err_ struct err e = {0};
+        struct fs_mount_config cfg = {.mountpoint = point,
+                .fsname = "akvfs:stress",
+                .uid = getuid(),
+                .gid = getgid(),
+                .mode = 0644,
+                .allow_other = getuid() == 0,
+                .privileged = getuid() == 0};
+
+        int r = fs_mount_new(s->fs, &cfg, files, n, &events, s, room(s), &e);
+        for (size_t i = 0; i < n; i++)
+                view_file_unref(files[i]);
+        if (r < 0)
+                log_error("%s", err_text(&e));
+        else
+                s->n++;
+        return r;
+}
+
+bool stress_adopt(struct stress *s)
+{
+        if (fs_adopted(s->fs, room(s), 1) != 1)
+                return false;
+        fs_mount_attach(s->mounts[s->n++], &events, s);
+        return true;
+}
+
+int stress_run(struct stress *s)
+{
+        int r = loop_run(s->loop);
+
+        loop_io_free(s->signals);
+        loop_timer_free(s->timer);
+        fs_stop(s->fs);
+        loop_free(s->loop);
+        free(s->mounts);
+        return r;
 }

@@ -1,6 +1,8 @@
 /* What the stress programs share: files whose bytes tell their version, a keeper with this very
- * program as its worker. */
+ * program as its worker, and that worker's frame. */
 #pragma once
+
+#include <stdio.h>
 
 #include "cache/view.h"
 #include "fs/fs.h"
@@ -12,6 +14,43 @@
  * memory is short. */
 struct view_file *stress_file(const char *path, uint32_t version, size_t size);
 
-/* Forks a keeper whose worker runs this program with these words. *ret_report reads what the worker
- * writes to REPORT_FD. */
-pid_t stress_keeper(const char *const *worker_argv, int *ret_report);
+/* --- the program --- */
+
+/* Forks a keeper whose worker runs this program with these words, with the next one held ready or
+ * not. *ret_report reads what the worker writes to REPORT_FD. */
+pid_t stress_keeper(const char *const *worker_argv, bool standby, int *ret_report);
+/* Of CLOCK_MONOTONIC. */
+double stress_now_ms(void);
+/* Reads one line, which has to begin with `what`, and returns what follows it, at most until the
+ * next call; else says that the worker did not say it, and returns NULL. */
+const char *stress_told(FILE *report, const char *what);
+
+/* --- the worker --- */
+
+/* Put first in the worker's own struct; the functions are its own, each optional. One thread. */
+struct stress {
+        struct loop *loop;
+        struct fs *fs;
+        struct loop_timer *timer; /* calls tick */
+        struct loop_io *signals;
+        struct fs_mount **mounts;
+        unsigned n, n_mounted, n_gone;
+        bool failed;
+        void (*tick)(struct stress *s);
+        void (*mounted)(struct stress *s); /* when all are */
+        void (*refused)(struct stress *s); /* the one mount that was under way; without this the
+                                              worker ends */
+        void (*hangup)(struct stress *s);  /* SIGHUP */
+        void (*ending)(struct stress *s);  /* SIGTERM: before the mounts are ended */
+        void (*gone)(struct stress *s);    /* when all are */
+};
+
+/* Connects with the keeper. 0 or -errno; then main() returns, and nothing has to be freed. */
+int stress_begin(struct stress *s);
+/* Mounts n files, and gives the caller's references to them up. 0 or -errno, which it has logged.
+ */
+int stress_mount(struct stress *s, const char *point, struct view_file *const *files, size_t n);
+/* Goes on with the one mount of a worker that died. False when there is none. */
+bool stress_adopt(struct stress *s);
+/* Serves until SIGTERM has ended the mounts. Returns the exit status; s is empty then. */
+int stress_run(struct stress *s);

@@ -1,12 +1,16 @@
 /* Readers while the worker, the keeper or both in turn are killed again and again: nothing fails,
  * nothing is wrong, and rotation goes on with renames that watchers see.
  *
- *     stress-crash [--kills N] [--threads N] [--victim worker|keeper|both] [--no-resend] DIR
+ *     stress-crash [--kills N] [--threads N] [--victim worker|keeper|both] [--no-resend]
+ *         [--no-standby] DIR
  *
  * A real keeper and worker show FILES files and rotate one of them every few milliseconds. Threads
  * look names up (there and not there), stat, list and read; one thread drops the kernel's caches,
  * so that requests keep coming. The worker is killed with SIGKILL at random moments and its
- * successor takes over. Prints one JSON line. Exit status 1 when an operation failed (with
+ * successor takes over. Prints one JSON line: for each kill the longest that anybody waited for
+ * anything until the next one (wait_ms) and what passed until a worker served again (takeover_ms),
+ * as the middle one, the 99th of a hundred and the worst. Exit status 1 when an operation failed
+ * (with
  * --no-resend: ECONNABORTED is allowed), bytes were wrong, or a version went back.
  */
 #include <dirent.h>
@@ -17,15 +21,12 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
-#include "base/log.h"
 #include "tests/integration/stress/common.h"
 
 #define FILES 24
@@ -40,10 +41,7 @@ static void name_of(unsigned i, char out[32])
 /* --- worker --- */
 
 struct worker {
-        struct loop *loop;
-        struct fs *fs;
-        struct fs_mount *mount;
-        struct loop_timer *timer;
+        struct stress s;
         pid_t keeper; /* last reported */
 };
 
@@ -60,108 +58,51 @@ static void report_keeper(struct worker *w)
 {
         struct fs_mount_stats stats;
 
-        fs_mount_get_stats(w->mount, &stats);
+        fs_mount_get_stats(w->s.mounts[0], &stats);
         if (stats.keeper_pid == w->keeper)
                 return;
         w->keeper = stats.keeper_pid;
         dprintf(REPORT_FD, "k %d\n", (int)w->keeper);
 }
 
-static void on_timer(void *userdata)
+static void tick(struct stress *s)
 {
-        struct worker *w = userdata;
         char name[32];
         uint32_t random;
 
-        report_keeper(w);
+        report_keeper((struct worker *)s);
         if (random_bytes(&random, sizeof random) < 0)
                 abort();
         name_of(random % FILES, name);
         struct view_file *f = stress_file(name, version_now(), SIZE);
-        fs_mount_update(w->mount, &f, 1);
+        fs_mount_update(s->mounts[0], &f, 1);
         view_file_unref(f);
-        (void)loop_timer_in(w->timer, INTERVAL);
+        (void)loop_timer_in(s->timer, INTERVAL);
 }
 
-static void begin(struct worker *w)
+static void mounted(struct stress *s)
 {
         dprintf(REPORT_FD, "w %d\n", (int)getpid());
-        (void)loop_timer_in(w->timer, INTERVAL);
-}
-
-static void on_mounted(void *userdata, const struct err *error)
-{
-        struct worker *w = userdata;
-
-        if (error) {
-                log_error("%s", err_text(error));
-                loop_exit(w->loop, 1);
-                return;
-        }
-        begin(w);
-}
-
-static void on_gone(void *userdata, const struct err *error)
-{
-        struct worker *w = userdata;
-
-        loop_exit(w->loop, error ? 1 : 0);
-}
-
-static void on_signal(void *userdata, int fd, uint32_t revents)
-{
-        struct worker *w = userdata;
-
-        loop_timer_off(w->timer);
-        if (w->mount)
-                fs_mount_end(w->mount);
+        (void)loop_timer_in(s->timer, INTERVAL);
 }
 
 static int worker_main(char **argv)
 {
-        static const struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
-        struct worker w = {0};
-        struct loop_io *io;
-        sigset_t set;
+        struct worker w = {.s = {.tick = tick, .mounted = mounted}};
 
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigprocmask(SIG_BLOCK, &set, NULL);
-        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        if (loop_new(&w.loop) < 0 || loop_timer_new(w.loop, on_timer, &w, &w.timer) < 0 ||
-                loop_io_new(w.loop, fd, EPOLLIN, on_signal, &w, &io) < 0 ||
-                fs_start(w.loop, KEEPER_WORKER_FD, &w.fs, NULL) < 0)
+        if (stress_begin(&w.s) < 0)
                 return 1;
-
-        if (fs_adopted(w.fs, &w.mount, 1) == 1) {
-                fs_mount_attach(w.mount, &events, &w);
-                begin(&w);
-        } else {
-                struct fs_mount_config cfg = {.mountpoint = argv[2],
-                        .fsname = "akvfs:stress",
-                        .uid = getuid(),
-                        .gid = getgid(),
-                        .mode = 0644,
-                        .allow_other = getuid() == 0,
-                        .privileged = getuid() == 0};
-                struct view_file *files[FILES];
-                for (unsigned i = 0; i < FILES; i++) {
-                        char name[32];
-                        name_of(i, name);
-                        files[i] = stress_file(name, version_now(), SIZE);
-                }
-                int r = fs_mount_new(w.fs, &cfg, files, FILES, &events, &w, &w.mount, NULL);
-                for (unsigned i = 0; i < FILES; i++)
-                        view_file_unref(files[i]);
-                if (r < 0)
-                        return 1;
+        if (stress_adopt(&w.s)) {
+                mounted(&w.s);
+                return stress_run(&w.s);
         }
-        int r = loop_run(w.loop);
-        loop_io_free(io);
-        loop_timer_free(w.timer);
-        fs_stop(w.fs);
-        loop_free(w.loop);
-        return r;
+        struct view_file *files[FILES];
+        for (unsigned i = 0; i < FILES; i++) {
+                char name[32];
+                name_of(i, name);
+                files[i] = stress_file(name, version_now(), SIZE);
+        }
+        return stress_mount(&w.s, argv[2], files, FILES) < 0 ? 1 : stress_run(&w.s);
 }
 
 /* --- readers --- */
@@ -169,7 +110,16 @@ static int worker_main(char **argv)
 static const char *dir;
 static _Atomic bool stop;
 static _Atomic uint32_t last_seen[FILES];
-static _Atomic uint64_t operations, failed, aborted, wrong, longest_us;
+static _Atomic uint64_t operations, failed, aborted, wrong;
+static _Atomic uint64_t longest_us; /* since the last kill */
+
+static uint64_t now_us(void)
+{
+        struct timespec ts;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
 
 static void failure(const char *what, const char *name)
 {
@@ -247,10 +197,9 @@ static void *read_loop(void *userdata)
         struct stat st;
 
         while (!stop) {
-                struct timespec a, b;
+                uint64_t begun = now_us();
                 unsigned r = (unsigned)rand_r(&seed), i = r / 8 % FILES;
 
-                clock_gettime(CLOCK_MONOTONIC, &a);
                 switch (r % 8) {
                 case 0:
                         list("", FILES - FILES / 3 + 1);
@@ -276,10 +225,7 @@ static void *read_loop(void *userdata)
                 default:
                         read_file(i);
                 }
-                clock_gettime(CLOCK_MONOTONIC, &b);
-                uint64_t us = (uint64_t)((b.tv_sec - a.tv_sec) * 1000000 +
-                                         (b.tv_nsec - a.tv_nsec) / 1000),
-                         longest = longest_us;
+                uint64_t us = now_us() - begun, longest = longest_us;
                 while (longest < us && !atomic_compare_exchange_weak(&longest_us, &longest, us))
                         ;
                 operations++;
@@ -338,6 +284,21 @@ static bool rotates(void)
         return seen;
 }
 
+static int by_size(const void *a, const void *b)
+{
+        const uint64_t *x = a, *y = b;
+
+        return (*x > *y) - (*x < *y);
+}
+
+static void print_times(const char *name, uint64_t *us, size_t n)
+{
+        qsort(us, n, sizeof *us, by_size);
+        printf(",\"%s_p50_ms\":%.1f,\"%s_p99_ms\":%.1f,\"%s_max_ms\":%.1f", name,
+                n ? (double)us[n / 2] / 1000 : 0, name, n ? (double)us[n * 99 / 100] / 1000 : 0,
+                name, n ? (double)us[n - 1] / 1000 : 0);
+}
+
 /* The heirs of killed keepers are our children too. */
 static int end_keeper(pid_t keeper)
 {
@@ -358,10 +319,11 @@ int main(int argc, char **argv)
                 {"threads", required_argument, NULL, 't'},
                 {"victim", required_argument, NULL, 'v'},
                 {"no-resend", no_argument, NULL, 'n'},
+                {"no-standby", no_argument, NULL, 's'},
                 {0},
         };
         unsigned kills = 20, n_threads = 8;
-        bool resend = true, rotation = false;
+        bool resend = true, standby = true, rotation = false;
         const char *victim = "worker";
         int o;
 
@@ -376,10 +338,12 @@ int main(int argc, char **argv)
                         victim = optarg;
                 else if (o == 'n')
                         resend = false;
+                else if (o == 's')
+                        standby = false;
                 else
                         return 2;
         }
-        if (optind + 1 != argc || n_threads > 64)
+        if (optind + 1 != argc || n_threads > 64 || kills > 100000)
                 return 2;
         dir = argv[optind];
         (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -388,15 +352,17 @@ int main(int argc, char **argv)
 
         const char *const worker_argv[] = {"stress-crash", "worker", dir, NULL};
         int report;
-        pid_t keeper = stress_keeper(worker_argv, &report);
+        pid_t keeper = stress_keeper(worker_argv, standby, &report);
         if (keeper < 0)
                 return 1;
         struct prey prey = {.report = fdopen(report, "re"), .keeper = keeper};
         pthread_t threads[64], dropper;
         unsigned killed = 0;
         unsigned seed = (unsigned)getpid();
+        uint64_t *waits = calloc(kills + 1, sizeof *waits);
+        uint64_t *takeovers = calloc(kills + 1, sizeof *takeovers);
 
-        if (!prey.report || !wait_for(&prey, 'w', 0))
+        if (!waits || !takeovers || !prey.report || !wait_for(&prey, 'w', 0))
                 return 1;
         for (unsigned i = 0; i < n_threads; i++)
                 pthread_create(&threads[i], NULL, read_loop, (void *)(uintptr_t)(i + 1));
@@ -407,9 +373,13 @@ int main(int argc, char **argv)
                 struct timespec life = {.tv_nsec = rand_r(&seed) % 200000000L};
                 nanosleep(&life, NULL);
                 pid_t victim_pid = worker ? prey.worker : prey.keeper;
+                if (killed > 0)
+                        waits[killed - 1] = atomic_exchange(&longest_us, 0);
+                uint64_t begun = now_us();
                 kill(victim_pid, SIGKILL);
                 if (!wait_for(&prey, worker ? 'w' : 'k', victim_pid))
                         break;
+                takeovers[killed] = now_us() - begun;
         }
         rotation = killed == kills && rotates();
         stop = true;
@@ -417,11 +387,18 @@ int main(int argc, char **argv)
                 pthread_join(threads[i], NULL);
         pthread_join(dropper, NULL);
         int status = end_keeper(prey.keeper);
+        if (killed > 0)
+                waits[killed - 1] = longest_us;
         printf("{\"kills\":%u,\"operations\":%llu,\"failed\":%llu,\"aborted\":%llu,\"wrong\":%llu,"
-               "\"longest_ms\":%.1f,\"rotates\":%s}\n",
+               "\"rotates\":%s",
                 killed, (unsigned long long)operations, (unsigned long long)failed,
-                (unsigned long long)aborted, (unsigned long long)wrong, (double)longest_us / 1000,
+                (unsigned long long)aborted, (unsigned long long)wrong,
                 rotation ? "true" : "false");
+        print_times("wait", waits, killed);
+        print_times("takeover", takeovers, killed);
+        printf(",\"longest_ms\":%.1f}\n", killed > 0 ? (double)waits[killed - 1] / 1000 : 0);
+        free(waits);
+        free(takeovers);
         return killed < kills || failed || wrong || (resend && aborted) || operations == 0 ||
                !rotation || status != 0;
 }

@@ -1,13 +1,14 @@
 /* Many mounts in one worker: what they cost, at rest and in motion.
  *
- *     stress-many [--mounts N] [--objects N] [--size BYTES] DIR
+ *     stress-many [--mounts N] [--objects N] [--size BYTES] [--to-the-limit] DIR
  *
  * A real keeper and worker show N mounts of a few files each, below DIR in a mount namespace of
  * their own, so that nothing can stay behind. One file of each is rotated, all are read, a second
  * is spent doing nothing, everything is unmounted. Prints one JSON line of times, memory,
  * descriptors, threads, and of what the idle second cost. Exit status 1 when a file was wrong, a
  * mount stayed, threads or descriptors grew with the mounts beyond one descriptor each in the
- * worker, memory beyond the bytes held reached 64 MiB, or the idle second was not idle.
+ * worker, or there was no idle second. With --to-the-limit more are mounted, one by one, until one
+ * is refused; the rest has to go on.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -15,9 +16,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 #include <sys/mount.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -26,95 +25,65 @@
 #include "base/mountinfo.h"
 #include "tests/integration/stress/common.h"
 
-#define MEMORY_MAX_KIB ((long)64 << 10)
 #define DESCRIPTORS_BESIDE 64 /* of the worker, whatever the number of mounts */
-
-static double now_ms(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
-}
 
 /* --- worker --- */
 
 struct worker {
-        struct loop *loop;
-        struct fs *fs;
-        struct loop_timer *timer;
-        struct fs_mount **mounts;
+        struct stress s;
         const char *dir;
-        unsigned n, n_mounted, n_gone, objects;
+        unsigned n, objects;
         size_t size;
-        bool failed;
+        bool to_the_limit;
 };
 
-static void on_mounted(void *userdata, const struct err *error)
-{
-        struct worker *w = userdata;
+static int mount_one(struct worker *w, unsigned i);
 
-        if (error) {
-                log_error("%s", err_text(error));
-                loop_exit(w->loop, 1);
-                return;
-        }
-        if (++w->n_mounted == w->n)
-                dprintf(REPORT_FD, "mounted %d\n", (int)getpid());
+static void refused(struct stress *s)
+{
+        dprintf(REPORT_FD, "mounted %u\n", s->n);
 }
 
-static void on_gone(void *userdata, const struct err *error)
+static void mounted(struct stress *s)
 {
-        struct worker *w = userdata;
+        struct worker *w = (struct worker *)s;
 
-        if (error)
-                log_error("%s", err_text(error));
-        w->failed |= error != NULL;
-        if (++w->n_gone == w->n)
-                loop_exit(w->loop, w->failed ? 1 : 0);
+        if (!w->to_the_limit)
+                dprintf(REPORT_FD, "mounted %u\n", s->n);
+        else if (mount_one(w, s->n) < 0)
+                loop_exit(s->loop, 1);
 }
 
-static void on_timer(void *userdata)
+static void tick(struct stress *s)
 {
-        struct worker *w = userdata;
         struct fs_mount_stats stats;
 
-        for (unsigned i = 0; i < w->n; i++) {
-                fs_mount_get_stats(w->mounts[i], &stats);
-                if (stats.generation < 2 || fs_mount_busy(w->mounts[i])) {
-                        (void)loop_timer_in(w->timer, USEC_PER_MSEC);
+        for (unsigned i = 0; i < s->n; i++) {
+                fs_mount_get_stats(s->mounts[i], &stats);
+                if (stats.generation < 2 || fs_mount_busy(s->mounts[i])) {
+                        (void)loop_timer_in(s->timer, USEC_PER_MSEC);
                         return;
                 }
         }
         dprintf(REPORT_FD, "rotated\n");
 }
 
-static void on_signal(void *userdata, int fd, uint32_t revents)
+static void hangup(struct stress *s)
 {
-        struct worker *w = userdata;
-        struct signalfd_siginfo info;
+        struct worker *w = (struct worker *)s;
 
-        if (read(fd, &info, sizeof info) != sizeof info)
-                return;
-        if (info.ssi_signo == SIGTERM) {
-                for (unsigned i = 0; i < w->n; i++)
-                        fs_mount_end(w->mounts[i]);
-                return;
-        }
-        for (unsigned i = 0; i < w->n; i++) {
+        for (unsigned i = 0; i < s->n; i++) {
                 struct view_file *f = stress_file("f0", 1000000 + i, w->size);
-                fs_mount_update(w->mounts[i], &f, 1);
+                fs_mount_update(s->mounts[i], &f, 1);
                 view_file_unref(f);
         }
-        (void)loop_timer_in(w->timer, USEC_PER_MSEC);
+        (void)loop_timer_in(s->timer, USEC_PER_MSEC);
 }
 
-static int mount_one(struct worker *w, unsigned i, struct fs_mount **ret)
+static int mount_one(struct worker *w, unsigned i)
 {
-        static const struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
         struct view_file *files[64];
         char point[4200], name[16];
-        struct err e = {0};
 
         (void)snprintf(point, sizeof point, "%s/m%u", w->dir, i);
         if (mkdir(point, 0755) < 0)
@@ -123,52 +92,27 @@ static int mount_one(struct worker *w, unsigned i, struct fs_mount **ret)
                 (void)snprintf(name, sizeof name, "f%u", k);
                 files[k] = stress_file(name, i, w->size);
         }
-        struct fs_mount_config cfg = {.mountpoint = point,
-                .fsname = "akvfs:stress",
-                .mode = 0644,
-                .allow_other = true,
-                .privileged = true};
-        int r = fs_mount_new(w->fs, &cfg, files, w->objects, &events, w, ret, &e);
-        for (unsigned k = 0; k < w->objects; k++)
-                view_file_unref(files[k]);
-        if (r < 0)
-                log_error("%s", err_text(&e));
-        err_done(&e);
-        return r;
+        return stress_mount(&w->s, point, files, w->objects);
 }
 
 static int worker_main(char **argv)
 {
-        struct worker w = {.dir = argv[2],
+        struct worker w = {
+                .s = {.tick = tick, .mounted = mounted, .refused = refused, .hangup = hangup},
+                .dir = argv[2],
                 .n = (unsigned)strtoul(argv[3], NULL, 10),
                 .objects = (unsigned)strtoul(argv[4], NULL, 10),
-                .size = strtoul(argv[5], NULL, 10)};
-        struct loop_io *io;
-        sigset_t set;
+                .size = strtoul(argv[5], NULL, 10),
+                .to_the_limit = streq(argv[6], "limit")};
 
         log_set_level(LOG_WARNING);
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigaddset(&set, SIGHUP);
-        sigprocmask(SIG_BLOCK, &set, NULL);
-        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        w.mounts = calloc(w.n, sizeof(struct fs_mount *));
-        if (!w.mounts || loop_new(&w.loop) < 0 ||
-                fs_start(w.loop, KEEPER_WORKER_FD, &w.fs, NULL) < 0 ||
-                loop_io_new(w.loop, fd, EPOLLIN, on_signal, &w, &io) < 0 ||
-                loop_timer_new(w.loop, on_timer, &w, &w.timer) < 0)
+        if (stress_begin(&w.s) < 0)
                 return 1;
         dprintf(REPORT_FD, "started %d\n", (int)getpid());
         for (unsigned i = 0; i < w.n; i++)
-                if (mount_one(&w, i, &w.mounts[i]) < 0)
+                if (mount_one(&w, i) < 0)
                         return 1;
-        int r = loop_run(w.loop);
-        loop_io_free(io);
-        loop_timer_free(w.timer);
-        fs_stop(w.fs);
-        loop_free(w.loop);
-        free(w.mounts);
-        return r;
+        return stress_run(&w.s);
 }
 
 /* --- what a process costs --- */
@@ -265,6 +209,24 @@ static unsigned wrong_files(const char *dir, unsigned mounts, unsigned objects, 
         return wrong;
 }
 
+/* What a second of doing nothing costs both. The first seconds may have an end of what the
+ * rotations and reads set off, and whoever drops the machine's caches meanwhile makes the kernel
+ * send FORGET: so the first second without anything counts, of twenty. What a mount cost at rest,
+ * be it once a minute, would show in each of them, for there are a thousand. */
+static void idle_second(pid_t worker, pid_t keeper, long *ret_switches, long *ret_ticks)
+{
+        for (unsigned i = 0; i < 20; i++) {
+                struct cost w = cost_of(worker), k = cost_of(keeper);
+                nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+                struct cost w2 = cost_of(worker), k2 = cost_of(keeper);
+
+                *ret_switches = w2.switches - w.switches + k2.switches - k.switches;
+                *ret_ticks = w2.ticks - w.ticks + k2.ticks - k.ticks;
+                if (*ret_switches == 0 && *ret_ticks == 0)
+                        return;
+        }
+}
+
 struct count {
         const char *dir;
         unsigned n;
@@ -280,29 +242,19 @@ static int count_mount(void *userdata, int mnt_id, unsigned dev_minor, const cha
         return 0;
 }
 
-static pid_t told(FILE *f, const char *what)
-{
-        char line[128];
-
-        if (!fgets(line, sizeof line, f) || !startswith(line, what)) {
-                (void)fprintf(stderr, "the worker did not say %s\n", what);
-                return -1;
-        }
-        return (pid_t)strtol(line + strlen(what), NULL, 10);
-}
-
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
                 {"mounts", required_argument, NULL, 'm'},
                 {"objects", required_argument, NULL, 'o'},
                 {"size", required_argument, NULL, 'z'},
+                {"to-the-limit", no_argument, NULL, 'l'},
                 {0},
         };
-        const char *mounts = "1000", *objects = "10", *size = "1024";
+        const char *mounts = "1000", *objects = "10", *size = "1024", *limit = "";
         int o;
 
-        if (argc == 6 && streq(argv[1], "worker"))
+        if (argc == 7 && streq(argv[1], "worker"))
                 return worker_main(argv);
         while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
                 if (o == 'm')
@@ -311,6 +263,8 @@ int main(int argc, char **argv)
                         objects = optarg;
                 else if (o == 'z')
                         size = optarg;
+                else if (o == 'l')
+                        limit = "limit";
                 else
                         return 2;
         }
@@ -330,46 +284,43 @@ int main(int argc, char **argv)
         }
 
         const char *const worker_argv[] = {
-                "stress-many", "worker", dir, mounts, objects, size, NULL};
+                "stress-many", "worker", dir, mounts, objects, size, limit, NULL};
         int report;
-        pid_t keeper = stress_keeper(worker_argv, &report);
+        pid_t keeper = stress_keeper(worker_argv, true, &report);
         FILE *f = keeper < 0 ? NULL : fdopen(report, "re");
         if (!f)
                 return 1;
-        pid_t worker = told(f, "started ");
+        const char *started = stress_told(f, "started ");
+        pid_t worker = started ? (pid_t)strtol(started, NULL, 10) : 0;
         struct cost empty = cost_of(worker), empty_keeper = cost_of(keeper);
-        double began = now_ms();
-        bool ok = worker > 0 && told(f, "mounted ") == worker;
-        double mounted = now_ms();
+        double began = stress_now_ms();
+        const char *count = worker > 0 ? stress_told(f, "mounted ") : NULL;
+        bool ok = count;
+        if (ok)
+                n = (unsigned)strtoul(count, NULL, 10);
+        double mounted = stress_now_ms();
         struct cost full = cost_of(worker), full_keeper = cost_of(keeper);
 
-        double rotating = now_ms();
+        double rotating = stress_now_ms();
         kill(keeper, SIGHUP);
-        ok = ok && told(f, "rotated") >= 0;
-        double rotated = now_ms();
+        ok = ok && stress_told(f, "rotated");
+        double rotated = stress_now_ms();
         unsigned wrong = ok ? wrong_files(dir, n, n_objects, bytes) : n;
         struct cost read = cost_of(worker);
 
-        /* What the kernel still does for these reads is over when nothing has changed for a while:
-         * a second at most for that, then the second that counts. */
-        struct timespec second = {.tv_sec = 1};
-        nanosleep(&second, NULL);
-        struct cost before = cost_of(worker), before_keeper = cost_of(keeper);
-        nanosleep(&second, NULL);
+        long switches = 0, ticks = 0;
+        idle_second(worker, keeper, &switches, &ticks);
         struct cost after = cost_of(worker), after_keeper = cost_of(keeper);
-        long switches =
-                after.switches - before.switches + after_keeper.switches - before_keeper.switches;
-        long ticks = after.ticks - before.ticks + after_keeper.ticks - before_keeper.ticks;
 
-        double ending = now_ms();
+        double ending = stress_now_ms();
         kill(keeper, SIGTERM);
         int status = 0;
         waitpid(keeper, &status, 0);
-        double ended = now_ms();
+        double ended = stress_now_ms();
         struct count left = {.dir = dir};
         (void)mountinfo_walk(count_mount, &left);
         char path[4300];
-        for (unsigned i = 0; i < n; i++) {
+        for (unsigned i = 0; i <= n; i++) { /* one more: where a mount was refused */
                 (void)snprintf(path, sizeof path, "%s/m%u", dir, i);
                 (void)rmdir(path);
         }
@@ -389,6 +340,5 @@ int main(int argc, char **argv)
                 full_keeper.descriptors, after_keeper.ticks, after.ticks, switches, ticks, wrong,
                 left.n);
         return !ok || wrong || left.n || status != 0 || read.threads != empty.threads ||
-               full.descriptors > (long)n + DESCRIPTORS_BESIDE || beyond >= MEMORY_MAX_KIB ||
-               switches > 0 || ticks > 0;
+               full.descriptors > (long)n + DESCRIPTORS_BESIDE || switches > 0 || ticks > 0;
 }

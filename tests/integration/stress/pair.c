@@ -14,11 +14,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 
-#include "base/log.h"
 #include "tests/integration/stress/common.h"
 
 #define SIZE ((size_t)4096)
@@ -26,10 +23,7 @@
 /* --- worker --- */
 
 struct worker {
-        struct loop *loop;
-        struct fs *fs;
-        struct fs_mount *mount;
-        struct loop_timer *timer;
+        struct stress s;
         usec_t interval;
         uint32_t version;
         uint64_t generation;
@@ -42,84 +36,53 @@ static void make_pair(struct worker *w, struct view_file *pair[2])
         w->version++;
 }
 
-static void on_timer(void *userdata)
+static void tick(struct stress *s)
 {
-        struct worker *w = userdata;
+        struct worker *w = (struct worker *)s;
         struct view_file *pair[2];
 
         make_pair(w, pair);
-        fs_mount_update(w->mount, pair, 2);
+        fs_mount_update(s->mounts[0], pair, 2);
         view_file_unref(pair[0]);
         view_file_unref(pair[1]);
-        (void)loop_timer_in(w->timer, w->interval);
+        (void)loop_timer_in(s->timer, w->interval);
 }
 
-static void on_mounted(void *userdata, const struct err *error)
+static void mounted(struct stress *s)
 {
-        struct worker *w = userdata;
+        struct worker *w = (struct worker *)s;
 
-        if (error) {
-                log_error("%s", err_text(error));
-                loop_exit(w->loop, 1);
-                return;
-        }
         dprintf(REPORT_FD, "ready\n");
-        (void)loop_timer_in(w->timer, w->interval);
+        (void)loop_timer_in(s->timer, w->interval);
 }
 
-static void on_gone(void *userdata, const struct err *error)
+static void ending(struct stress *s)
 {
-        struct worker *w = userdata;
-
-        dprintf(REPORT_FD, "%llu\n", (unsigned long long)w->generation);
-        loop_exit(w->loop, error ? 1 : 0);
-}
-
-static void on_signal(void *userdata, int fd, uint32_t revents)
-{
-        struct worker *w = userdata;
+        struct worker *w = (struct worker *)s;
         struct fs_mount_stats stats;
 
-        fs_mount_get_stats(w->mount, &stats);
+        fs_mount_get_stats(s->mounts[0], &stats);
         w->generation = stats.generation;
-        loop_timer_off(w->timer);
-        fs_mount_end(w->mount);
+}
+
+static void gone(struct stress *s)
+{
+        struct worker *w = (struct worker *)s;
+
+        dprintf(REPORT_FD, "%llu\n", (unsigned long long)w->generation);
 }
 
 static int worker_main(char **argv)
 {
-        static const struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
-        struct worker w = {.interval = strtoul(argv[3], NULL, 10), .version = 1};
-        struct loop_io *io;
-        sigset_t set;
-
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigprocmask(SIG_BLOCK, &set, NULL);
-        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        if (loop_new(&w.loop) < 0 || fs_start(w.loop, KEEPER_WORKER_FD, &w.fs, NULL) < 0 ||
-                loop_io_new(w.loop, fd, EPOLLIN, on_signal, &w, &io) < 0 ||
-                loop_timer_new(w.loop, on_timer, &w, &w.timer) < 0)
-                return 1;
-
-        struct fs_mount_config cfg = {.mountpoint = argv[2],
-                .fsname = "akvfs:stress",
-                .uid = getuid(),
-                .gid = getgid(),
-                .mode = 0644,
-                .allow_other = getuid() == 0,
-                .privileged = getuid() == 0};
+        struct worker w = {.s = {.tick = tick, .mounted = mounted, .ending = ending, .gone = gone},
+                .interval = strtoul(argv[3], NULL, 10),
+                .version = 1};
         struct view_file *pair[2];
+
+        if (stress_begin(&w.s) < 0)
+                return 1;
         make_pair(&w, pair);
-        int r = fs_mount_new(w.fs, &cfg, pair, 2, &events, &w, &w.mount, NULL);
-        view_file_unref(pair[0]);
-        view_file_unref(pair[1]);
-        r = r < 0 ? 1 : loop_run(w.loop);
-        loop_io_free(io);
-        loop_timer_free(w.timer);
-        fs_stop(w.fs);
-        loop_free(w.loop);
-        return r;
+        return stress_mount(&w.s, argv[2], pair, 2) < 0 ? 1 : stress_run(&w.s);
 }
 
 /* --- readers --- */
@@ -210,15 +173,12 @@ int main(int argc, char **argv)
 
         const char *const worker_argv[] = {"stress-pair", "worker", argv[optind], interval, NULL};
         int report;
-        pid_t keeper = stress_keeper(worker_argv, &report);
+        pid_t keeper = stress_keeper(worker_argv, true, &report);
         if (keeper < 0)
                 return 1;
         FILE *f = fdopen(report, "re");
-        char line[64];
-        if (!f || !fgets(line, sizeof line, f) || !streq(line, "ready\n")) {
-                fprintf(stderr, "the mount did not come up\n");
+        if (!f || !stress_told(f, "ready"))
                 return 1;
-        }
         pthread_t readers[64];
         for (unsigned i = 0; i < n_readers; i++)
                 pthread_create(&readers[i], NULL, read_loop, NULL);
@@ -227,8 +187,9 @@ int main(int argc, char **argv)
 
         kill(keeper, SIGTERM);
         unsigned long long generations = 0;
-        if (!fgets(line, sizeof line, f) || sscanf(line, "%llu", &generations) != 1)
-                fprintf(stderr, "the worker gave no count\n");
+        const char *counts = stress_told(f, "");
+        if (counts)
+                generations = strtoull(counts, NULL, 10);
         fclose(f);
         int status = 0;
         waitpid(keeper, &status, 0);

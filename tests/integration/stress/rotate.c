@@ -1,10 +1,11 @@
 /* Readers against rotation at the cache's border: no read is ever torn.
  *
- *     stress-rotate [--seconds N] [--interval-us N] [--size BYTES] [--readers N] DIR
+ *     stress-rotate [--seconds N | --opens N] [--interval-us N] [--size BYTES] [--readers N] DIR
  *
  * Runs a real keeper and worker. The worker shows one file whose bytes all equal its version's
  * number and hands a new version to the mount each interval; readers open, read in 4 KiB pieces,
- * and check that all pieces are of one version and that versions never go back. Prints one JSON
+ * and check that all pieces are of one version and that versions never go back, for so many seconds
+ * or until they have read the file so many times in all. Prints one JSON
  * line; exit status 1 when a read was torn, short, failed or went back in time, or when a rotation
  * did not go through a rename.
  */
@@ -14,14 +15,9 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/epoll.h>
-#include <sys/mount.h>
-#include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
-#include "base/log.h"
 #include "tests/integration/stress/common.h"
 
 #define PIECE 4096 /* what readers ask for at once */
@@ -29,101 +25,62 @@
 /* --- worker --- */
 
 struct worker {
-        struct loop *loop;
-        struct fs *fs;
-        struct fs_mount *mount;
-        struct loop_timer *timer;
+        struct stress s;
         usec_t interval, next;
         size_t size;
         uint32_t version;
         uint64_t rotations;
 };
 
-static struct view_file *make_version(struct worker *w)
+static void tick(struct stress *s)
 {
-        return stress_file("secret", w->version++, w->size);
-}
+        struct worker *w = (struct worker *)s;
+        struct view_file *f = stress_file("secret", w->version++, w->size);
 
-static void on_timer(void *userdata)
-{
-        struct worker *w = userdata;
-        struct view_file *f = make_version(w);
-
-        fs_mount_update(w->mount, &f, 1);
+        fs_mount_update(s->mounts[0], &f, 1);
         view_file_unref(f);
         /* Absolute times: what a busy machine delays is caught up with. */
         w->next += w->interval;
-        (void)loop_timer_at(w->timer, w->next);
+        (void)loop_timer_at(s->timer, w->next);
 }
 
-static void on_mounted(void *userdata, const struct err *error)
+static void mounted(struct stress *s)
 {
-        struct worker *w = userdata;
+        struct worker *w = (struct worker *)s;
 
-        if (error) {
-                log_error("%s", err_text(error));
-                loop_exit(w->loop, 1);
-                return;
-        }
         dprintf(REPORT_FD, "ready\n");
-        w->next = loop_now(w->loop) + w->interval;
-        (void)loop_timer_at(w->timer, w->next);
+        w->next = loop_now(s->loop) + w->interval;
+        (void)loop_timer_at(s->timer, w->next);
 }
 
-static void on_gone(void *userdata, const struct err *error)
+static void ending(struct stress *s)
 {
-        struct worker *w = userdata;
-
-        dprintf(REPORT_FD, "%llu %u\n", (unsigned long long)w->rotations, w->version);
-        loop_exit(w->loop, error ? 1 : 0);
-}
-
-static void on_signal(void *userdata, int fd, uint32_t revents)
-{
-        struct worker *w = userdata;
+        struct worker *w = (struct worker *)s;
         struct fs_mount_stats stats;
 
         /* A generation is counted when its `..data` is in place. */
-        fs_mount_get_stats(w->mount, &stats);
+        fs_mount_get_stats(s->mounts[0], &stats);
         w->rotations = stats.generation - 1;
-        loop_timer_off(w->timer);
-        fs_mount_end(w->mount);
+}
+
+static void gone(struct stress *s)
+{
+        struct worker *w = (struct worker *)s;
+
+        dprintf(REPORT_FD, "%llu %u\n", (unsigned long long)w->rotations, w->version);
 }
 
 static int worker_main(char **argv)
 {
-        struct worker w = {.interval = strtoul(argv[3], NULL, 10),
+        struct worker w = {.s = {.tick = tick, .mounted = mounted, .ending = ending, .gone = gone},
+                .interval = strtoul(argv[3], NULL, 10),
                 .size = strtoul(argv[4], NULL, 10),
                 .version = 1};
-        struct loop_io *io;
-        sigset_t set;
 
-        sigemptyset(&set);
-        sigaddset(&set, SIGTERM);
-        sigprocmask(SIG_BLOCK, &set, NULL);
-        int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-        if (loop_new(&w.loop) < 0 || fs_start(w.loop, KEEPER_WORKER_FD, &w.fs, NULL) < 0 ||
-                loop_io_new(w.loop, fd, EPOLLIN, on_signal, &w, &io) < 0 ||
-                loop_timer_new(w.loop, on_timer, &w, &w.timer) < 0)
+        if (stress_begin(&w.s) < 0)
                 return 1;
-
-        struct fs_mount_config cfg = {.mountpoint = argv[2],
-                .fsname = "akvfs:stress",
-                .uid = getuid(),
-                .gid = getgid(),
-                .mode = 0644,
-                .allow_other = getuid() == 0,
-                .privileged = getuid() == 0};
-        struct fs_mount_events events = {.mounted = on_mounted, .gone = on_gone};
-        struct view_file *first = make_version(&w);
-        int r = fs_mount_new(w.fs, &cfg, &first, 1, &events, &w, &w.mount, NULL);
-        view_file_unref(first);
-        r = r < 0 ? 1 : loop_run(w.loop);
-        loop_io_free(io);
-        loop_timer_free(w.timer);
-        fs_stop(w.fs);
-        loop_free(w.loop);
-        return r;
+        struct view_file *first = stress_file("secret", w.version++, w.size);
+        return stress_mount(&w.s, argv[2], &first, 1) < 0 ? 1 : stress_run(&w.s);
 }
 
 /* --- readers --- */
@@ -131,6 +88,7 @@ static int worker_main(char **argv)
 static const char *file_path;
 static size_t file_size;
 static _Atomic bool stop;
+static _Atomic int64_t opens_left = INT64_MAX;
 
 struct reader {
         pthread_t thread;
@@ -179,7 +137,7 @@ static void *read_loop(void *userdata)
 {
         uint32_t buf[PIECE / sizeof(uint32_t)];
 
-        while (!stop)
+        while (!stop && opens_left-- > 0)
                 read_once(userdata, buf);
         return NULL;
 }
@@ -188,6 +146,7 @@ int main(int argc, char **argv)
 {
         static const struct option options[] = {
                 {"seconds", required_argument, NULL, 's'},
+                {"opens", required_argument, NULL, 'o'},
                 {"interval-us", required_argument, NULL, 'i'},
                 {"size", required_argument, NULL, 'z'},
                 {"readers", required_argument, NULL, 'r'},
@@ -202,6 +161,8 @@ int main(int argc, char **argv)
         while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
                 if (o == 's')
                         seconds = (unsigned)strtoul(optarg, NULL, 10);
+                else if (o == 'o')
+                        opens_left = strtoll(optarg, NULL, 10);
                 else if (o == 'i')
                         interval = optarg;
                 else if (o == 'z')
@@ -222,23 +183,23 @@ int main(int argc, char **argv)
         const char *const worker_argv[] = {
                 "stress-rotate", "worker", argv[optind], interval, size, NULL};
         int report;
-        pid_t keeper = stress_keeper(worker_argv, &report);
+        pid_t keeper = stress_keeper(worker_argv, true, &report);
         if (keeper < 0)
                 return 1;
 
         FILE *f = fdopen(report, "re");
-        char line[128];
-        if (!f || !fgets(line, sizeof line, f) || !streq(line, "ready\n")) {
-                fprintf(stderr, "the mount did not come up\n");
+        if (!f || !stress_told(f, "ready"))
                 return 1;
-        }
         struct reader readers[64] = {0};
         for (unsigned i = 0; i < n_readers; i++)
                 pthread_create(&readers[i].thread, NULL, read_loop, &readers[i]);
+        double began = stress_now_ms();
         struct timespec ts = {.tv_sec = seconds};
-        while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
-                ;
-        stop = true;
+        if (opens_left > INT32_MAX) { /* no number was given */
+                while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
+                        ;
+                stop = true;
+        }
         struct reader sum = {0};
         for (unsigned i = 0; i < n_readers; i++) {
                 pthread_join(readers[i].thread, NULL);
@@ -249,17 +210,19 @@ int main(int argc, char **argv)
                 sum.backwards += readers[i].backwards;
         }
 
+        double seconds_taken = (stress_now_ms() - began) / 1e3;
         kill(keeper, SIGTERM);
         unsigned long long rotations = 0;
         unsigned versions = 0;
-        if (!fgets(line, sizeof line, f) || sscanf(line, "%llu %u", &rotations, &versions) != 2)
-                fprintf(stderr, "the worker gave no counts\n");
+        const char *counts = stress_told(f, "");
+        if (counts)
+                (void)sscanf(counts, "%llu %u", &rotations, &versions);
         fclose(f);
         int status = 0;
         waitpid(keeper, &status, 0);
-        printf("{\"seconds\":%u,\"rotations\":%llu,\"versions\":%u,\"opens\":%llu,\"reads\":%llu,"
+        printf("{\"seconds\":%.1f,\"rotations\":%llu,\"versions\":%u,\"opens\":%llu,\"reads\":%llu,"
                "\"torn\":%llu,\"failed\":%llu,\"backwards\":%llu}\n",
-                seconds, rotations, versions, (unsigned long long)sum.opens,
+                seconds_taken, rotations, versions, (unsigned long long)sum.opens,
                 (unsigned long long)sum.pieces, (unsigned long long)sum.torn,
                 (unsigned long long)sum.failed, (unsigned long long)sum.backwards);
         return status != 0 || rotations == 0 || sum.opens == 0 || sum.torn || sum.failed ||

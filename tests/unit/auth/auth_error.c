@@ -42,7 +42,7 @@ static struct err *explain(const struct auth_params *p, int status, const char *
         struct wire w;
 
         wire_make(status, body, headers, &w);
-        cr_assert_lt(auth_error(p, identity, &w.response, &e), 0);
+        cr_assert_lt(auth_error(p, identity, &w.response, NULL, &e), 0);
         cr_assert_eq(e.code < 0, true);
         cr_assert_not_null(startswith(err_text(&e), "failed to get key vault token: IDENTITY at "));
         cr_assert_not_null(e.hint);
@@ -238,6 +238,89 @@ Test(auth_error, imds)
         }
 }
 
+Test(auth_error, managed_identities_elsewhere)
+{
+        static char app[] = "http://127.0.0.1:41741/msi/token", nmi[] = "http://localhost:2579",
+                    arc[] = "http://127.0.0.1:40342";
+        static const char not_found[] =
+                "{\"error\":\"invalid_request\",\"error_description\":\"Identity not found\"}";
+        const struct {
+                enum auth_mode_id mode;
+                char *endpoint, *client_id;
+                enum auth_id_kind kind;
+                int status;
+                const char *body, *text, *hint;
+        } cases[] = {
+                {AUTH_APP_SERVICE, app, none, AUTH_BY_CLIENT_ID, 400, not_found,
+                        "Identity not found", "az webapp identity assign"},
+                {AUTH_APP_SERVICE, app, client, AUTH_BY_CLIENT_ID, 400, not_found,
+                        "Identity not found", "--identities"},
+                {AUTH_VM_IDENTITY, imds, client, AUTH_BY_OBJECT_ID, 400, not_found,
+                        "Identity not found", "object (principal) id"},
+                {AUTH_VM_IDENTITY, imds, client, AUTH_BY_RESOURCE_ID, 400, not_found,
+                        "Identity not found", "whole resource id"},
+                {AUTH_ARC, arc, none, AUTH_BY_CLIENT_ID, 403, "{}", "status 403", "azcmagent show"},
+                {AUTH_POD_IDENTITY, nmi, none, AUTH_BY_CLIENT_ID, 404,
+                        "no AzureAssignedIdentity\n\x1b[31mfound",
+                        "nmi response failed with status code: 404, response body: no "
+                        "AzureAssignedIdentity  [31mfound",
+                        "aadpodidbinding"},
+                {AUTH_POD_IDENTITY, nmi, none, AUTH_BY_CLIENT_ID, 400, "bad", "response body: bad",
+                        "logs of nmi"},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                struct auth_params p = {.mode = cases[i].mode,
+                        .tenant = none,
+                        .client_id = cases[i].client_id,
+                        .id_kind = cases[i].kind,
+                        .imds_endpoint = cases[i].endpoint};
+                struct err *e = explain(&p, cases[i].status, cases[i].body);
+                cr_expect_not_null(strstr(e->text, cases[i].text), "%zu: %s", i, e->text);
+                cr_expect_not_null(strstr(e->hint, cases[i].hint), "%zu: %s", i, e->hint);
+                cr_expect_eq(e->cause, ERR_AUTH, "%zu", i);
+                err_done(e);
+        }
+}
+
+Test(auth_error, assertions)
+{
+        static char path[] = "/etc/app.pem", subject[] = "prod/web", proxy[] = "https://p";
+        static const struct jwt_claims claims = {
+                .iss = "https://issuer/", .sub = "system:serviceaccount:a:b", .aud = "other"};
+        static const char body[] = ENTRA("invalid_client", "700213",
+                "No matching federated identity record found for presented assertion");
+        struct auth_params p = {.mode = AUTH_CERTIFICATE,
+                .tenant = tenant,
+                .client_id = client,
+                .authority = authority,
+                .file = path};
+        _cleanup_err_ struct err e = {0};
+        struct wire w;
+
+        struct err *said = explain(&p, 401, ENTRA("invalid_client", "700027", "x"));
+        cr_assert_not_null(strstr(said->hint, "the certificate in /etc/app.pem is not registered"));
+        err_done(said);
+        said = explain(&p, 401, ENTRA("invalid_client", "700024", "x"));
+        cr_assert_not_null(strstr(said->hint, "clock"));
+        err_done(said);
+
+        p.mode = AUTH_FEDERATED;
+        p.subject = subject;
+        wire_make(401, body, NULL, &w);
+        auth_error(&p, identity, &w.response, &claims, &e);
+        cr_assert_not_null(strstr(e.hint, "issuer    token: https://issuer/; required"));
+        cr_assert_not_null(strstr(e.hint, "subject   token: system:serviceaccount:a:b; required: "
+                                          "system:serviceaccount:prod:web"));
+        cr_assert_not_null(strstr(e.hint, "audience  token: other; required: "
+                                          "api://AzureADTokenExchange"));
+        p.token_proxy = proxy;
+        auth_error(&p, identity, &w.response, NULL, &e);
+        cr_assert_not_null(strstr(e.hint, "audience  token: (absent); required: "
+                                          "api://AKSIdentityBinding"));
+        wire_done(&w);
+}
+
 Test(auth_error, no_answer_keeps_the_cause)
 {
         struct auth_params p = principal("s3cr3t-value"), v = vm(none);
@@ -246,11 +329,11 @@ Test(auth_error, no_answer_keeps_the_cause)
 
         err_set_cause(&resp.error, ERR_DNS, -EHOSTUNREACH, "host name x does not resolve");
         err_hint(&resp.error, "check the name");
-        cr_assert_eq(auth_error(&p, identity, &resp, &e), -EHOSTUNREACH);
+        cr_assert_eq(auth_error(&p, identity, &resp, NULL, &e), -EHOSTUNREACH);
         cr_assert_eq(e.cause, ERR_DNS);
         cr_assert_not_null(strstr(e.text, "host name x does not resolve"));
         cr_assert_str_eq(e.hint, "check the name");
-        cr_assert_eq(auth_error(&v, identity, &resp, &e), -EHOSTUNREACH);
+        cr_assert_eq(auth_error(&v, identity, &resp, NULL, &e), -EHOSTUNREACH);
         cr_assert_not_null(strstr(e.hint, "Azure VM only"));
         err_done(&resp.error);
         sec_unref(p.client_secret);
@@ -308,7 +391,7 @@ Test(auth_error, recorded_answers)
                                         k++;
                                 cr_assert_lt(k, ELEMENTSOF(expected), "%s is new", *name);
                                 wire_load(*name, &w);
-                                auth_error(i == 0 ? &p : &v, identity, &w.response, &e);
+                                auth_error(i == 0 ? &p : &v, identity, &w.response, NULL, &e);
                                 cr_expect_eq(e.cause, expected[k].cause, "%s", *name);
                                 cr_expect_not_null(
                                         strstr(e.text, expected[k].text), "%s: %s", *name, e.text);

@@ -2,6 +2,8 @@
 #include <stdio.h>
 
 #include "auth/mode.h"
+
+static const struct auth_material material;
 #include "support/wire.h"
 
 static int check(const char *client_id, const char *endpoint, struct err *e)
@@ -44,7 +46,8 @@ Test(imds, the_request)
         struct auth_request q = {0};
         char *text = NULL;
 
-        cr_assert_eq(auth_imds.build(&p, "https://vault.azure.net/.default", &q), 0);
+        cr_assert_eq(
+                auth_imds.build(&p, &material, "https://vault.azure.net/.default", &q, NULL), 0);
         cr_assert_str_eq(q.request.method, "GET");
         cr_assert_str_eq(q.request.url,
                 "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&"
@@ -59,7 +62,7 @@ Test(imds, the_request)
         auth_request_done(&q);
 
         p.client_id = user;
-        cr_assert_eq(auth_imds.build(&p, "https://vault.azure.net", &q), 0);
+        cr_assert_eq(auth_imds.build(&p, &material, "https://vault.azure.net", &q, NULL), 0);
         cr_assert_str_eq(q.request.url,
                 "http://169.254.169.254/metadata/identity/oauth2/token?api-version=2018-02-01&"
                 "client_id=id%2F1&resource=https%3A%2F%2Fvault.azure.net");
@@ -81,7 +84,9 @@ Test(imds, the_request_is_as_recorded)
                 return;
         p.client_id = none;
         wire_load("imds-token-200-system-assigned", &w);
-        cr_assert_eq(auth_imds.build(&p, "https://management.core.windows.net//.default", &q), 0);
+        cr_assert_eq(auth_imds.build(&p, &material, "https://management.core.windows.net//.default",
+                             &q, NULL),
+                0);
         cr_assert_str_eq(q.request.url, w.url);
         cr_assert_str_eq(q.request.method, w.method);
         auth_request_done(&q);
@@ -89,7 +94,9 @@ Test(imds, the_request_is_as_recorded)
 
         p.client_id = fake;
         wire_load("imds-token-200-client-id", &w);
-        cr_assert_eq(auth_imds.build(&p, "https://management.core.windows.net//.default", &q), 0);
+        cr_assert_eq(auth_imds.build(&p, &material, "https://management.core.windows.net//.default",
+                             &q, NULL),
+                0);
         cr_assert_str_eq(q.request.url, w.url);
         auth_request_done(&q);
         wire_done(&w);

@@ -2,6 +2,16 @@
 
 #include <criterion/criterion.h>
 
+Test(err, what_is_the_same_for_every_object_of_a_vault)
+{
+        cr_assert(err_cause_is_common(ERR_DNS) && err_cause_is_common(ERR_CONNECT));
+        cr_assert(err_cause_is_common(ERR_TIMEOUT) && err_cause_is_common(ERR_TLS));
+        cr_assert(err_cause_is_common(ERR_AUTH));
+        cr_assert_not(err_cause_is_common(ERR_NOT_FOUND));
+        cr_assert_not(err_cause_is_common(ERR_FORBIDDEN));
+        cr_assert_not(err_cause_is_common(ERR_SERVICE));
+}
+
 Test(err, set_and_wrap)
 {
         _cleanup_err_ struct err e = {0};

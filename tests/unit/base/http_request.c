@@ -55,6 +55,44 @@ Test(http_request, methods)
         }
 }
 
+/* The URL's host is whom TLS talks to; no name is looked up but where to connect to. A second try
+ * goes there too, when who asked has long freed the string. */
+Test(http_request, connected_elsewhere)
+{
+        static const char host[] = "name.ests.aks";
+        _cleanup_(test_server_freep) struct test_server *s =
+                test_server_new(&(struct test_server_options){.host = host});
+        char connect_to[32], value[64];
+        struct http_endpoint ep = {
+                .ca_file = test_server_ca_file(s), .connect_to = connect_to, .proxy = ""};
+        static const char *const headers[] = {"Host: login.example", NULL};
+        struct http_request q = {.method = "GET",
+                .url = "https://name.ests.aks/t/token",
+                .headers = headers,
+                .endpoint = &ep};
+        struct fetched r = {0}, wrong = {0};
+        struct test_request seen;
+
+        snprintf(connect_to, sizeof connect_to, "127.0.0.1:%u", test_server_port(s));
+        test_server_say(s, &(struct test_answer){.status = 503});
+        test_server_say(s, &(struct test_answer){.status = 200});
+        cr_assert_eq(http_send_retrying(client, &q, NULL, on_fetched, &r, NULL, NULL), 0);
+        memset(connect_to, 'x', sizeof connect_to - 1);
+        run_until(&r.calls, 1);
+        cr_assert_eq(r.status, 200, "%s", err_text(&r.error));
+        test_server_get(s, 1, &seen);
+        cr_assert_str_eq(seen.target, "/t/token");
+        cr_assert(test_request_header(&seen, "Host", value, sizeof value));
+        cr_assert_str_eq(value, "login.example");
+
+        snprintf(connect_to, sizeof connect_to, "127.0.0.1:%u", test_server_port(s));
+        q.url = "https://other.ests.aks/t/token";
+        cr_assert_eq(http_send(client, &q, on_fetched, &wrong, NULL, NULL), 0);
+        run_until(&wrong.calls, 1);
+        cr_assert_eq(wrong.status, 0);
+        cr_assert_eq(wrong.error.cause, ERR_TLS);
+}
+
 Test(http_request, bad_requests_are_refused)
 {
         static const char *const urls[] = {"http://plain.example/", "ftp://x/",

@@ -53,6 +53,24 @@ Test(sec, sizes)
         cr_assert_null(s);
 }
 
+/* Locked memory is dear: what lies between two values of one size is little more than them. */
+Test(sec, a_block_is_hardly_larger_than_its_value)
+{
+        for (size_t len = 40; len <= 32 << 10; len += len / 7) {
+                struct sec *s[3];
+                size_t least = SIZE_MAX;
+
+                for (size_t i = 0; i < ELEMENTSOF(s); i++)
+                        cr_assert_eq(sec_alloc(len, &s[i]), 0);
+                for (size_t i = 1; i < ELEMENTSOF(s); i++) /* a new chunk may begin between two */
+                        least = MIN(least, (size_t)labs((char *)s[i] - (char *)s[i - 1]));
+                cr_assert_geq(least, len);
+                cr_assert_leq(least, (len + 32) * 5 / 4, "%zu bytes take %zu", len, least);
+                for (size_t i = 0; i < ELEMENTSOF(s); i++)
+                        sec_unref(s[i]);
+        }
+}
+
 Test(sec, references_are_shared)
 {
         struct sec *s = NULL;

@@ -3,7 +3,9 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 
 Test(util, taking_leaves_empty)
@@ -157,4 +159,33 @@ Test(util, random_and_hex)
         cr_assert_str_eq(hex, "00af10");
         hex_encode(NULL, 0, hex);
         cr_assert_str_eq(hex, "");
+}
+
+Test(util, hex_digits)
+{
+        static const char digits[] = "0123456789abcdef", upper[] = "0123456789ABCDEF";
+
+        for (int i = 0; i < 16; i++) {
+                cr_assert_eq(hex_digit(digits[i]), i);
+                cr_assert_eq(hex_digit(upper[i]), i);
+        }
+        for (const char *c = "/:@G`g \n"; *c; c++)
+                cr_assert_eq(hex_digit(*c), -1, "%c", *c);
+        cr_assert_eq(hex_digit('\0'), -1);
+}
+
+Test(util, signals_come_by_a_descriptor)
+{
+        static const int signals[] = {SIGUSR1, SIGUSR2};
+        struct signalfd_siginfo info;
+        int fd = signals_fd(signals, ELEMENTSOF(signals));
+
+        cr_assert_geq(fd, 0);
+        cr_assert_eq(read(fd, &info, sizeof info), -1);
+        cr_assert_eq(errno, EAGAIN);
+        cr_assert_eq(raise(SIGUSR2), 0, "and it kills nobody");
+        cr_assert_eq(read(fd, &info, sizeof info), (ssize_t)sizeof info);
+        cr_assert_eq(info.ssi_signo, SIGUSR2);
+        cr_assert_neq(fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
+        safe_close(fd);
 }

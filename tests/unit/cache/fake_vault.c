@@ -17,6 +17,7 @@ struct fake_secret {
         size_t n;
         usec_t latency;
         bool slow;
+        const char *tag, *tag_value;
 };
 
 struct fake_fault {
@@ -61,6 +62,7 @@ struct vault_call {
         enum vault_kind kind;
         vault_get_fn got;
         vault_versions_fn listed;
+        vault_names_fn named;
         void *userdata;
         struct loop_timer *timer;
 };
@@ -168,6 +170,12 @@ void fake_expires(struct fake *f, const char *name, int64_t expires)
 void fake_touch(struct fake *f, const char *name, int64_t updated)
 {
         newest(f, name)->updated = updated;
+}
+
+void fake_tag(struct fake *f, const char *name, const char *tag, const char *value)
+{
+        find(f, name)->tag = tag;
+        find(f, name)->tag_value = value;
 }
 
 void fake_latency(struct fake *f, const char *name, usec_t latency)
@@ -348,8 +356,8 @@ static bool fault(const struct vault_call *c, const char *name, struct err *e, u
                         continue;
                 if (f->times != FAKE_FOREVER)
                         f->times--;
-                err_set_cause(
-                        e, f->cause, -EIO, "%s says %s", c->vault->url, err_cause_name(f->cause));
+                err_set_cause(e, f->cause, f->cause == ERR_FORBIDDEN ? -EACCES : -EIO, "%s says %s",
+                        c->vault->url, err_cause_name(f->cause));
                 *retry = f->retry_after;
                 return true;
         }
@@ -508,6 +516,69 @@ int vault_list_versions(struct vault *v, enum vault_kind kind, const char *name,
         copy(c->name, sizeof c->name, name);
         (void)snprintf(what, sizeof what, "versions of %s", name);
         return start(v, c, what, on_list, ret);
+}
+
+struct vault_names *vault_names_ref(struct vault_names *n)
+{
+        n->refs++;
+        return n;
+}
+
+struct vault_names *vault_names_unref(struct vault_names *n)
+{
+        if (!n || --n->refs > 0)
+                return NULL;
+        for (size_t i = 0; i < n->n; i++) {
+                free(n->list[i].name);
+                free(n->list[i].tags);
+        }
+        free(n->list);
+        free(n);
+        return NULL;
+}
+
+/* Newest secret last, as the list is kept; those whose newest version is disabled are left out. */
+static void on_names(void *userdata)
+{
+        struct vault_call *c = userdata;
+        struct fake_secret *s;
+        struct err e = {0};
+        unsigned retry = 0;
+        struct vault_names *names = calloc(1, sizeof *names);
+
+        names->refs = 1;
+        names->list = calloc(2000, sizeof *names->list);
+        bool failed = fault(c, "names", &e, &retry);
+        SLIST_FOREACH (s, &c->vault->fake->secrets, link) {
+                if (s->n == 0 || !s->versions[s->n - 1].enabled)
+                        continue;
+                struct vault_listed *o = &names->list[names->n++];
+                o->name = strdup(s->name);
+                if (s->tag) {
+                        o->tags = calloc(1, sizeof *o->tags);
+                        o->tags[0] = (struct vault_tag){(char *)s->tag, (char *)s->tag_value};
+                        o->n_tags = 1;
+                }
+        }
+        vault_names_fn named = c->named;
+        void *data = c->userdata;
+        finish(c);
+        named(data, failed ? NULL : names, failed ? &e : NULL, retry);
+        vault_names_unref(names);
+        err_done(&e);
+}
+
+int vault_list_names(struct vault *v, enum vault_kind kind, vault_names_fn done, void *userdata,
+        struct vault_call **ret)
+{
+        if (v->fake->no_memory)
+                return -ENOMEM;
+
+        struct vault_call *c = calloc(1, sizeof *c);
+        c->kind = kind;
+        c->named = done;
+        c->userdata = userdata;
+        return start(v, c, "names", on_names, ret);
 }
 
 /* --- time --- */

@@ -30,6 +30,9 @@ void fake_delete(struct fake *f, const char *name);
 void fake_expires(struct fake *f, const char *name, int64_t expires);
 void fake_touch(struct fake *f, const char *name, int64_t updated);
 
+/* One tag, of literals. */
+void fake_tag(struct fake *f, const char *name, const char *tag, const char *value);
+
 /* From request to answer: of all objects, or of one. */
 void fake_latency(struct fake *f, const char *name, usec_t latency);
 /* The next `times` requests (a NULL matches any vault, identity or name) fail. */
@@ -41,7 +44,8 @@ void fake_mend(struct fake *f);
 /* vault_get() and vault_list_versions() return -ENOMEM. */
 void fake_no_memory(struct fake *f, bool on);
 
-/* Requests so far that match (NULL: any). Lists are counted under "versions of NAME". */
+/* Requests so far that match (NULL: any). Lists are counted under "versions of NAME" and "names".
+ */
 unsigned fake_requests(
         const struct fake *f, const char *url, const char *identity, const char *name);
 /* When the nth of these (0 the first) was sent. */

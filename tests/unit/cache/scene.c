@@ -7,6 +7,9 @@ void scene_new(struct scene *s)
         *s = (struct scene){.loop = simulated_loop()};
         s->fake = fake_new(s->loop);
         s->vault = fake_open(s->fake, FAKE_URL, "alice");
+        s->other = fake_open(s->fake, FAKE_URL_2, "alice");
+        s->class.vault = (char *)"one";
+        s->class.selectors = calloc(10, sizeof *s->class.selectors);
         s->class.objects = calloc(SPC_OBJECTS_MAX, sizeof *s->class.objects);
         cr_assert_eq(cache_new(s->loop, &s->cache), 0);
 }
@@ -15,6 +18,7 @@ void scene_free(struct scene *s)
 {
         cache_free(s->cache);
         vault_unref(s->vault);
+        vault_unref(s->other);
         fake_free(s->fake);
         loop_free(s->loop);
         for (size_t i = 0; i < s->class.n_objects; i++) {
@@ -23,6 +27,25 @@ void scene_free(struct scene *s)
                 free(s->class.objects[i].version);
         }
         free(s->class.objects);
+        free(s->class.selectors);
+}
+
+struct spc_selector *scene_select(struct scene *s, const char *glob)
+{
+        struct spc_selector *one = &s->class.selectors[s->class.n_selectors++];
+
+        *one = (struct spc_selector){.like = {.name = (char *)"",
+                                             .alias = (char *)"",
+                                             .version = (char *)"",
+                                             .vault = (char *)"",
+                                             .file = (char *)"",
+                                             .mode = -1,
+                                             .history = 1},
+                .prefix = (char *)"",
+                .glob = (char *)(uintptr_t)glob,
+                .tag = (char *)"",
+                .max = SPC_SELECTED_DEFAULT};
+        return one;
 }
 
 struct spc_object *scene_add(struct scene *s, const char *file, const char *name)
@@ -89,6 +112,19 @@ static void on_removed(void *userdata, const char *const *paths, size_t n)
         close_if(w, 'g');
 }
 
+static void on_denied(void *userdata, const char *const *paths, size_t n)
+{
+        struct watcher *w = userdata;
+
+        cr_assert_leq(n, ELEMENTSOF(w->denied_paths));
+        w->denied++;
+        w->n_denied_paths = n;
+        for (size_t i = 0; i < n; i++) {
+                strncpy(w->denied_paths[i], paths[i], sizeof w->denied_paths[i] - 1);
+                cr_assert_null(watch_file(w, paths[i]));
+        }
+}
+
 static void on_progress(void *userdata, size_t have, size_t of)
 {
         struct watcher *w = userdata;
@@ -117,9 +153,16 @@ void watch(struct watcher *w, struct scene *s, usec_t interval)
         static const struct view_events events = {.ready = on_ready,
                 .changed = on_changed,
                 .removed = on_removed,
+                .denied = on_denied,
                 .progress = on_progress};
-        const struct view_config cfg = {
-                .class = &s->class, .vault = s->vault, .poll_interval = interval};
+        const struct view_vault vaults[] = {{"other", s->other}};
+        const struct view_config cfg = {.class = &s->class,
+                .vault = s->vault,
+                .vaults = vaults,
+                .n_vaults = 1,
+                .poll_interval = interval,
+                .policy = s->policy,
+                .adopted = s->adopted};
 
         w->scene = s;
         cr_assert_eq(view_open(s->cache, &cfg, &events, w, &w->view, NULL), 0);

@@ -12,14 +12,19 @@ struct scene {
         struct loop *loop;
         struct fake *fake;
         struct cache *cache;
-        struct vault *vault;
+        struct vault *vault, *other; /* other: called "other" by objects */
         struct spc_class class;
+        struct view_policy policy;
+        bool adopted;
 };
 
 void scene_new(struct scene *s);
 void scene_free(struct scene *s);
 /* Adds a secret shown as `file` to the class. */
 struct spc_object *scene_add(struct scene *s, const char *file, const char *name);
+
+/* Adds a selector of secrets; glob is a literal. */
+struct spc_selector *scene_select(struct scene *s, const char *glob);
 
 /* What one view told of itself. */
 struct watcher {
@@ -32,6 +37,9 @@ struct watcher {
         size_t n_paths;
         char gone[20][64]; /* of the last removed */
         size_t n_gone;
+        char denied_paths[20][64]; /* of the last denied */
+        size_t n_denied_paths;
+        unsigned denied;
         size_t have, of;
         struct err refresh_error;
         /* Closes the view within that event: 'r'eady, 'c'hanged, 'g'one, 'p'rogress, 'f'reshed. */

@@ -11,7 +11,7 @@ static cJSON *status_of(enum class_mount_state state, bool adopted)
         static char name[] = "web", mountpoint[] = "/mnt/a b", url[] = "https://v.vault.azure.net";
         static struct spc_class class = {.name = name};
         struct class_mount cm = {.state = state,
-                .adopted = adopted,
+                .adoption = {.pending = adopted},
                 .request = {.mountpoint = mountpoint,
                         .class = &class,
                         .poll_interval = 2 * USEC_PER_SEC,
@@ -52,6 +52,16 @@ Test(class_mount_status, before_anything_is_there)
         }
 }
 
+Test(class_mount_status, taken_over_and_being_fetched_again)
+{
+        _cleanup_json_ cJSON *j = status_of(MOUNTED, true);
+
+        cr_assert(cJSON_IsObject(json_get(j, "refetch")));
+        cr_assert_str_eq(json_string(j, "next_poll"), "2023-11-14T22:13:20Z", "now");
+        _cleanup_json_ cJSON *other = status_of(MOUNTED, false);
+        cr_assert(cJSON_IsNull(cJSON_GetObjectItem(other, "refetch")));
+}
+
 /* Its mount may have gone before anything was fetched again. */
 Test(class_mount_status, taken_over_and_without_its_mount)
 {
@@ -59,5 +69,6 @@ Test(class_mount_status, taken_over_and_without_its_mount)
 
         cr_assert_not_null(j);
         cr_assert_str_eq(json_string(j, "state"), "ending");
+        cr_assert(cJSON_IsNull(cJSON_GetObjectItem(j, "refetch")));
         cr_assert_eq(cJSON_GetArraySize(json_get(j, "objects")), 0);
 }

@@ -169,6 +169,7 @@ Test(options, each_is_a_long_option_too)
                 const char *value = streq(name, "poll-interval")   ? "1h"
                                     : streq(name, "log-level")     ? "error"
                                     : streq(name, "secret-memory") ? "require"
+                                    : startswith(name, "on-")      ? "keep"
                                     : words[i].value               ? "0"
                                                                    : NULL;
                 char key[64];
@@ -200,4 +201,25 @@ Test(options, a_file_that_cannot_be_read_is_named)
         cr_assert_eq(options_parse(&o, "ca_file=/nowhere/ca.pem", false, &e), 0);
         cr_assert_eq(options_resolve_files(&o, &e), -ENOENT);
         cr_assert_not_null(strstr(err_text(&e), "/nowhere/ca.pem"));
+}
+
+Test(options, a_state_keeps_or_removes)
+{
+        cr_assert_eq(options_parse(&o, "on_deleted=remove,on_forbidden=remove", false, &e), 0);
+        cr_assert(o.policy.remove_deleted);
+        cr_assert(o.policy.remove_forbidden);
+        cr_assert_not(o.policy.remove_disabled);
+        cr_assert_not(o.policy.remove_expired);
+        cr_assert_eq(options_parse(&o, "on_deleted=keep,on_disabled=remove", false, &e), 0);
+        cr_assert_not(o.policy.remove_deleted, "the last one wins");
+        cr_assert(o.policy.remove_disabled);
+        cr_assert_eq(options_parse(&o, "on_expired=hide", false, &e), -EINVAL);
+        cr_assert_str_eq(e.hint, "known are keep and remove");
+}
+
+Test(options, a_vault_that_is_gone_always_keeps)
+{
+        cr_assert_eq(options_parse(&o, "on_vault_gone=keep", false, &e), 0);
+        cr_assert_eq(options_parse(&o, "on_vault_gone=remove", false, &e), -EINVAL);
+        cr_assert_not_null(strstr(e.hint, "always means keep"));
 }

@@ -11,6 +11,8 @@ static const char class_text[] = "apiVersion: secrets-store.csi.x-k8s.io/v1\n"
                                  "  parameters:\n"
                                  "    keyvaultName: kv-web\n"
                                  "    tenantId: t\n"
+                                 "    objectSelector: 'array: [\"{objectType: key, glob: a*, tag: "
+                                 "x=y, max: 9, objectAlias: k/*}\"]'\n"
                                  "    objects: |\n"
                                  "      array:\n"
                                  "        - |\n"
@@ -22,6 +24,8 @@ static const char class_text[] = "apiVersion: secrets-store.csi.x-k8s.io/v1\n"
                                  "          filePermission: '0440'\n"
                                  "        - |\n"
                                  "          objectName: cert\n"
+                                 "          optional: true\n"
+                                 "          keyvaultName: kv-other\n"
                                  "          objectType: cert\n";
 
 static struct mount_request in, out;
@@ -43,6 +47,10 @@ static void set_up(void)
                 .scope = strdup("https://s/.default"),
         };
         cr_assert_eq(sec_new("\0\xff\n", 3, &in.identity.secret), 0);
+        in.vaults.list = calloc(1, sizeof *in.vaults.list);
+        in.vaults.list[0] = (struct vault_url){strdup("kv-other"), strdup("https://o")};
+        in.vaults.n = 1;
+        in.policy = (struct view_policy){.remove_disabled = true, .remove_forbidden = true};
         in.poll_interval = 1500 * USEC_PER_MSEC;
         in.uid = 4294967294;
         in.gid = 12;
@@ -76,6 +84,20 @@ Test(request, travels_whole)
         cr_assert_not(out.xattr);
         cr_assert(out.audit);
         cr_assert(sec_equal(out.identity.secret, in.identity.secret));
+
+        cr_assert_eq(memcmp(&out.policy, &in.policy, sizeof out.policy), 0);
+        cr_assert_eq(out.vaults.n, 1);
+        cr_assert_str_eq(out.vaults.list[0].name, "kv-other");
+        cr_assert_str_eq(out.vaults.list[0].url, "https://o");
+        cr_assert_eq(out.class->n_selectors, 1);
+        cr_assert_str_eq(out.class->selectors[0].glob, "a*");
+        cr_assert_str_eq(out.class->selectors[0].tag, "x=y");
+        cr_assert_eq(out.class->selectors[0].max, 9);
+        cr_assert_eq(out.class->selectors[0].like.type, SPC_KEY);
+        cr_assert_str_eq(out.class->selectors[0].like.alias, "k/*");
+        cr_assert_eq(out.class->objects[0].optional, false);
+        cr_assert(out.class->objects[1].optional);
+        cr_assert_str_eq(out.class->objects[1].vault, "kv-other");
 
         cr_assert_str_eq(out.class->name, "web");
         cr_assert_str_eq(out.class->namespace, "prod");

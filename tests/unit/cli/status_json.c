@@ -41,12 +41,24 @@ Test(status_json, the_contract)
         _cleanup_err_ struct err error = {0};
         err_set(&error, -EIO, "the vault is \"away\"");
         const struct status_file files[] = {
-                {&one, {.fetched_at = 1700000100, .next_poll = 1700000300}},
-                {&two, {.fetched_at = 1700000090,
-                               .next_poll = 1700000200,
-                               .error = &error,
-                               .failures = 3}},
+                {&one, {.fetched_at = 1700000100, .next_poll = 1700000300}, VIEW_FINE},
+                {&two,
+                        {.fetched_at = 1700000090,
+                                .next_poll = 1700000200,
+                                .error = &error,
+                                .failures = 3},
+                        VIEW_DELETED},
         };
+        const struct spc_object optional = {
+                .name = (char *)"o", .file = (char *)"opt", .type = SPC_KEY};
+        const struct view_absent absent = {.object = &optional,
+                .trouble = VIEW_DELETED,
+                .state = {.error = &error, .next_poll = 1700000200, .failures = 1}};
+        const struct spc_selector selector = {.like = {.vault = (char *)""},
+                .prefix = (char *)"",
+                .glob = (char *)"app-*",
+                .tag = (char *)""};
+        const struct view_selected selected = {.selector = &selector, .n_objects = 4};
         const struct status_mount m = {
                 .mountpoint = "/mnt/a b",
                 .class = "web",
@@ -66,6 +78,10 @@ Test(status_json, the_contract)
                 .mode = 0440,
                 .files = files,
                 .n_files = 2,
+                .absent = &absent,
+                .n_absent = 1,
+                .selected = &selected,
+                .n_selected = 1,
         };
 
         _cleanup_json_ cJSON *j = status_mount_json(&m, 1700000107);
@@ -76,27 +92,34 @@ Test(status_json, the_contract)
                 "\"fuse_requests\":1234567890123,\"refused_requests\":2,\"state\":\"mounted\","
                 "\"vault\":\"https://v\",\"identity\":\"service principal x of tenant y\","
                 "\"poll_interval_seconds\":1.5,\"uid\":1000,\"gid\":100,\"mode\":\"0440\","
-                "\"vault_requests\":0,\"token_requests\":0,\"worker_starts\":3,"
+                "\"vault_requests\":0,\"token_requests\":0,\"worker_starts\":3,\"refetch\":null,"
                 "\"secret_memory\":{\"bytes\":0,\"locked\":false,\"kind\":\"locked\"},\"objects\":["
                 "{\"file\":\"db/password\",\"object\":\"pw\",\"version\":\"abc\","
                 "\"updated\":\"2023-11-14T22:13:20Z\",\"age_seconds\":7,\"expires\":null,"
                 "\"error\":null,\"type\":\"secret\",\"id\":\"https://v/secrets/pw/abc\","
                 "\"content_type\":\"text/plain\",\"enabled\":true,\"size\":6,"
                 "\"fetched\":\"2023-11-14T22:15:00Z\",\"next_poll\":\"2023-11-14T22:18:20Z\","
-                "\"failures\":0},"
+                "\"failures\":0,\"state\":\"ok\",\"shown\":true},"
                 "{\"file\":\"b\",\"object\":\"b\",\"version\":\"abc\","
                 "\"updated\":\"2023-11-14T22:13:20Z\",\"age_seconds\":17,"
                 "\"expires\":\"2027-01-15T08:00:00Z\",\"error\":\"the vault is \\\"away\\\"\","
                 "\"type\":\"secret\",\"id\":\"https://v/secrets/pw/abc\","
                 "\"content_type\":\"text/plain\",\"enabled\":true,\"size\":6,"
                 "\"fetched\":\"2023-11-14T22:14:50Z\",\"next_poll\":\"2023-11-14T22:16:40Z\","
-                "\"failures\":3}]}");
+                "\"failures\":3,\"state\":\"deleted\",\"shown\":true},"
+                "{\"file\":\"opt\",\"object\":\"o\",\"version\":null,\"updated\":null,"
+                "\"age_seconds\":null,\"expires\":null,\"id\":null,\"content_type\":null,"
+                "\"enabled\":null,\"size\":null,\"error\":\"the vault is \\\"away\\\"\","
+                "\"type\":\"key\",\"fetched\":null,\"next_poll\":\"2023-11-14T22:16:40Z\","
+                "\"failures\":1,\"state\":\"deleted\",\"shown\":false}],"
+                "\"selectors\":[{\"selector\":\"secrets like app-*\",\"vault\":\"https://v\","
+                "\"objects\":4,\"error\":null}]}");
         cJSON_free(text);
 }
 
 static cJSON *one_object(const struct view_file *f, struct cache_state state, int64_t now)
 {
-        const struct status_file files[] = {{f, state}};
+        const struct status_file files[] = {{f, state, VIEW_FINE}};
         const struct status_mount m = {.mountpoint = "/m",
                 .class = "c",
                 .state = "mounted",
@@ -106,6 +129,36 @@ static cJSON *one_object(const struct view_file *f, struct cache_state state, in
                 .n_files = 1};
 
         return status_mount_json(&m, now);
+}
+
+static cJSON *refetching(int64_t at, const char *error)
+{
+        const struct status_mount m = {.mountpoint = "/m",
+                .class = "c",
+                .state = "mounted",
+                .vault = "",
+                .identity = "",
+                .refetching = true,
+                .refetch_at = at,
+                .refetch_error = error};
+
+        return status_mount_json(&m, 1700000107);
+}
+
+/* After a change of worker it is never said that nothing will be polled any more. */
+Test(status_json, what_is_fetched_again_has_a_next_try)
+{
+        _cleanup_json_ cJSON *under_way = refetching(0, NULL);
+        const cJSON *r = json_get(under_way, "refetch");
+        cr_assert_str_eq(json_string(under_way, "next_poll"), "2023-11-14T22:15:07Z", "now");
+        cr_assert(cJSON_IsNull(cJSON_GetObjectItem(r, "next_try")));
+        cr_assert(cJSON_IsNull(cJSON_GetObjectItem(r, "error")));
+
+        _cleanup_json_ cJSON *waiting = refetching(1700000300, "no answer");
+        r = json_get(waiting, "refetch");
+        cr_assert_str_eq(json_string(waiting, "next_poll"), "2023-11-14T22:18:20Z");
+        cr_assert_str_eq(json_string(r, "next_try"), "2023-11-14T22:18:20Z");
+        cr_assert_str_eq(json_string(r, "error"), "no answer");
 }
 
 Test(status_json, nothing_known_is_null)

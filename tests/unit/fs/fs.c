@@ -40,6 +40,26 @@ Test(fs, a_bad_socket_is_said)
         loop_free(l);
 }
 
+/* Held ready, and never wanted; but one that was told of mounts cannot go so quietly. */
+Test(fs, a_keeper_that_ends_without_a_word_wanted_no_worker)
+{
+        _cleanup_err_ struct err e = {0};
+        struct keeper_msg m;
+
+        int worker_end = stage_socket(&stage);
+        stage.keeper = safe_close(stage.keeper);
+        cr_assert_eq(stage_start(&stage, worker_end, &e), -ECANCELED);
+        loop_free(stage.loop);
+
+        worker_end = stage_socket(&stage);
+        keeper_msg_init(&m, KEEPER_HELLO, 0);
+        m.seq = 1;
+        cr_assert_eq(keeper_send(stage.keeper, &m, -EBADF), 0);
+        stage.keeper = safe_close(stage.keeper);
+        cr_assert_eq(stage_start(&stage, worker_end, &e), -EPIPE);
+        loop_free(stage.loop);
+}
+
 Test(fs, what_cannot_be_mounted_is_refused_before_anybody_is_asked)
 {
         _cleanup_err_ struct err e = {0};

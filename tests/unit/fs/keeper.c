@@ -17,6 +17,7 @@
 #include "fs/keeper_proto.h"
 #include "fs/server.h"
 #include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 
 #define WORKER "akvfs-unit-worker"
 #define REACHED 42 /* a part's own exit status where it ends otherwise than by 0 */

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -43,7 +44,7 @@ static void say_returned(uint64_t starts, int count)
 
 static int recover(struct keeper_returned *r)
 {
-        return keeper_recover(heir[0], false, r);
+        return keeper_recover(heir[0], false, 20000, r);
 }
 
 Test(keeper_recover, gets_the_journal_and_knows_the_worker)
@@ -68,6 +69,30 @@ Test(keeper_recover, a_worker_that_is_dead_has_nothing)
 
         close(heir[1]);
         cr_assert_eq(recover(&r), -ENODATA);
+}
+
+/* Stopped, say: it has the other end, and is silent; also in the middle. */
+Test(keeper_recover, a_silent_worker_is_not_waited_for_for_ever)
+{
+        struct keeper_returned r;
+
+        cr_assert_eq(keeper_recover(heir[0], false, 50, &r), -ETIMEDOUT);
+        say(KEEPER_AREA, 0, "", 0, memfd_create("area", MFD_CLOEXEC));
+        cr_assert_eq(keeper_recover(heir[0], false, 250, &r), -ETIMEDOUT);
+}
+
+Test(keeper_recover, who_is_told_to_end_waits_no_longer)
+{
+        struct keeper_returned r;
+        sigset_t set;
+
+        sigemptyset(&set);
+        sigaddset(&set, SIGTERM);
+        cr_assert_eq(sigprocmask(SIG_BLOCK, &set, NULL), 0);
+        cr_assert_eq(raise(SIGTERM), 0);
+        cr_assert_eq(recover(&r), -EINTR);
+        cr_assert_eq(sigpending(&set), 0);
+        cr_assert(sigismember(&set, SIGTERM), "it is for the loop");
 }
 
 Test(keeper_recover, counts_that_differ_are_refused)

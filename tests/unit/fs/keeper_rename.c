@@ -1,6 +1,7 @@
 /* A rename through a real mount, served by this process's own threads. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -8,11 +9,10 @@
 #include <sys/wait.h>
 
 #include "fs/keeper_mount.h"
+#include "fs/keeper_rename.h"
 #include "fs/server.h"
 #include "tests/unit/fs/support.h"
-
-#if __has_include("fs/keeper_rename.h")
-#include "fs/keeper_rename.h"
+#include "tests/unit/fs/trees.h"
 
 static struct renamer renamer = {.fd = -EBADF};
 
@@ -63,25 +63,8 @@ Test(keeper_rename, a_renamer_that_dies_is_noticed, .timeout = 60)
         cr_assert_eq(waitpid(r.pid, NULL, 0), r.pid);
         renamer_done(&r);
 }
-#else
-static pid_t child;
 
-static void start_rename(const struct keeper_mount *m, const struct keeper_msg *request)
-{
-        child = keeper_rename_start(m, request);
-        cr_assert_gt(child, 0);
-}
-
-static int end_rename(void)
-{
-        int status;
-
-        cr_assert_eq(waitpid(child, &status, 0), child);
-        return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
-}
-#endif
-
-static char at[] = "/tmp/akvfs-unit-XXXXXX";
+static char at[PATH_MAX] = "/tmp/akvfs-unit-XXXXXX";
 static bool have_root;
 static struct keeper_mount mount_made;
 static struct server *server;
@@ -96,7 +79,7 @@ static void init(void)
 
 static void fini(void)
 {
-        char path[96];
+        char path[PATH_MAX + 256];
 
         (void)umount2(at, MNT_DETACH | UMOUNT_NOFOLLOW);
         (void)snprintf(path, sizeof path, "%s/out", at);
@@ -205,7 +188,7 @@ static void expect_text(int fd, const char *text)
 
 static int open_below(const char *name)
 {
-        char path[96];
+        char path[PATH_MAX + 256];
 
         (void)snprintf(path, sizeof path, "%s/%s", at, name);
         int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -257,6 +240,24 @@ Test(keeper_rename, through_the_only_mount_of_an_ordinary_user)
         end();
 }
 
+Test(keeper_rename, of_an_ordinary_user_whose_mount_point_has_a_long_path)
+{
+        size_t top = strlen(at);
+
+        if (!have_root)
+                return;
+        while (strlen(at) < 3500) {
+                (void)snprintf(at + strlen(at), 202, "/%0200d", 1);
+                cr_assert_eq(mkdir(at, 0755), 0);
+        }
+        begin(0);
+        serve();
+        rotate_and_look();
+        end();
+        for (; strlen(at) > top; *strrchr(at, '/') = '\0')
+                cr_expect_eq(rmdir(at), 0);
+}
+
 Test(keeper_rename, what_was_not_planned_is_refused)
 {
         if (!have_root)
@@ -278,7 +279,7 @@ Test(keeper_rename, what_was_not_planned_is_refused)
 /* Users cannot: theirs is read-only. */
 Test(keeper_rename, nobody_else_changes_anything)
 {
-        char path[96], other[96];
+        char path[PATH_MAX + 256], other[PATH_MAX + 256];
 
         if (!have_root)
                 return;
@@ -331,11 +332,11 @@ Test(keeper_rename, a_hanging_one_holds_no_connection)
         tree_free(rig.tree);
 }
 
-#if __has_include("fs/keeper_rename.h")
 /* What a folder is, the worker tells: a symlink there must not lead a root process outside. */
 Test(keeper_rename, a_symlink_inside_leads_nowhere)
 {
-        char path[96], outside[] = "/tmp/akvfs-unit-out-XXXXXX", staged[KEEPER_STAGE_LEN + 1];
+        char path[PATH_MAX + 256], outside[] = "/tmp/akvfs-unit-out-XXXXXX",
+                                   staged[KEEPER_STAGE_LEN + 1];
         struct keeper_msg m;
 
         cr_assert_not_null(mkdtemp(outside));
@@ -366,4 +367,3 @@ Test(keeper_rename, a_symlink_inside_leads_nowhere)
         cr_assert_not(renamed);
         cr_assert_eq(r, -ELOOP);
 }
-#endif

@@ -18,9 +18,11 @@ Test(keeper_spare, each_request_has_its_error)
                 {FUSE_READDIR, EIO}, {FUSE_READDIRPLUS, EIO}, {FUSE_IOCTL, ENOTTY},
                 {FUSE_GETXATTR, EOPNOTSUPP}, {FUSE_LISTXATTR, EOPNOTSUPP}, {FUSE_WRITE, EROFS},
                 {FUSE_SETATTR, EROFS}, {FUSE_CREATE, EROFS}, {FUSE_UNLINK, EROFS},
-                {FUSE_MKDIR, EROFS}, {FUSE_SETXATTR, EROFS}, {FUSE_FORGET, 0},
-                {FUSE_BATCH_FORGET, 0}, {FUSE_INTERRUPT, 0}, {FUSE_RENAME, 0}, {FUSE_RENAME2, 0},
-                {4711, EIO}};
+                {FUSE_MKDIR, EROFS}, {FUSE_SETXATTR, EROFS}, {FUSE_FALLOCATE, EROFS},
+                {FUSE_FLUSH, 0}, {FUSE_RELEASE, 0}, {FUSE_RELEASEDIR, 0},
+                {FUSE_STATFS, SPARE_STATFS}, {FUSE_FORGET, SPARE_SILENCE},
+                {FUSE_BATCH_FORGET, SPARE_SILENCE}, {FUSE_INTERRUPT, SPARE_SILENCE},
+                {FUSE_RENAME, SPARE_SILENCE}, {FUSE_RENAME2, SPARE_SILENCE}, {4711, EIO}};
 
         for (size_t i = 0; i < ELEMENTSOF(answers); i++)
                 cr_assert_eq(keeper_spare_answer(answers[i].opcode), answers[i].error, "opcode %u",
@@ -68,6 +70,15 @@ Test(keeper_spare, answers_for_all_connections_and_takes_up_what_was_left)
                 cr_assert_eq(a->h.unique, unique);
                 cr_assert_eq(a->h.error, -EROFS);
         }
+        uint64_t statfs = ask(kernel[0], FUSE_STATFS, 1, NULL, 0, NULL, NULL);
+        cr_assert(get_answer(kernel[0], a));
+        cr_assert_eq(a->h.unique, statfs);
+        cr_assert_eq(a->h.error, 0);
+        struct fuse_statfs_out st;
+        cr_assert_eq(a->len, sizeof st);
+        memcpy(&st, a->body, sizeof st);
+        cr_assert_eq(st.st.bsize, 4096);
+        cr_assert_eq(st.st.namelen, 255);
         /* One is unmounted; the others are answered as before. */
         safe_close(kernel[1]);
         safe_close(daemon[1]);

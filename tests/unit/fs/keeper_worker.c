@@ -127,11 +127,35 @@ Test(keeper_worker, what_waits_for_a_dead_worker_is_dropped)
         cr_assert_not(keeper_queue_waits(&worker.out));
         cr_assert_leq(keeper_worker_timeout(&worker), 0, "at once");
         cr_assert_eq(keeper_worker_start(&worker), 0);
-        cr_assert_eq(keeper_worker_timeout(&worker), -1);
+        cr_assert_eq(worker.start_at, 0);
         cr_assert_eq(worker.starts, 2);
         (void)hear();
         keeper_worker_done(&worker);
         cr_assert_eq(reap(), 0);
+}
+
+Test(keeper_worker, one_that_does_not_take_over_is_killed)
+{
+        start(NULL, 0);
+        (void)hear();
+        int left = keeper_worker_timeout(&worker);
+        cr_assert(left > 0 && left <= TAKEOVER_MS);
+        keeper_worker_hurry(&worker);
+        cr_assert_eq(kill(worker.pid, 0), 0);
+        keeper_worker_serves(&worker);
+        cr_assert_eq(keeper_worker_timeout(&worker), -1, "it has all the time");
+        keeper_worker_hurry(&worker);
+
+        worker.serve_by = 1;
+        worker.serving_at = 0;
+        cr_assert_eq(keeper_worker_timeout(&worker), 0);
+        keeper_worker_hurry(&worker);
+        int status = reap();
+        cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        cr_assert_eq(keeper_worker_timeout(&worker), -1, "once is enough");
+        keeper_worker_died(&worker, status, true);
+        cr_assert_eq(worker.deaths, 1);
+        keeper_worker_done(&worker);
 }
 
 /* The first successor comes at once, the next ones later and later, up to a limit. */

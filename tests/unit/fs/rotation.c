@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 
 static struct rig rig;
 static struct loop *loop;
@@ -301,31 +302,6 @@ Test(rotation, a_removal_makes_a_generation)
         rename_data();
         cr_assert(data_shows("f", "old"));
         cr_assert_not(data_shows("g", "old"));
-}
-
-Test(rotation, goes_on_for_a_worker_that_had_planned_data)
-{
-        struct tree_plan plan;
-
-        cr_assert_eq(tree_make_generation(rig.tree, NULL, 0), 0);
-        cr_assert_eq(tree_stage_data(rig.tree, &plan), 0);
-        rotation_resume(rotation, NULL);
-        cr_assert(rotation_busy(rotation));
-        cr_assert_eq(keeper.asked, 0, "it is under way, perhaps");
-        next_timer();
-        cr_assert_eq(keeper.asked, 1, "it never came");
-        rename_data();
-        cr_assert_eq(generation(), 2);
-}
-
-Test(rotation, goes_on_for_a_worker_that_had_not_come_to_data)
-{
-        put_text(rig.tree, "f", "new");
-        rotation_resume(rotation, NULL);
-        rename_data();
-        cr_assert(data_shows("f", "new"));
-        rotation_resume(rotation, NULL);
-        cr_assert_eq(keeper.asked, 1, "nothing is left to do");
 }
 
 Test(rotation, what_waits_is_overtaken_and_what_runs_is_not)

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 
 TestSuite(server, .timeout = 120);
 

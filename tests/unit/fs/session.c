@@ -1,9 +1,11 @@
 #include "fs/session.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 
 static struct rig rig;
 static struct answer answer;
@@ -300,4 +302,25 @@ Test(session, counts_what_it_was_asked)
         session_set_number(rig.session, 9);
         cr_assert_eq(session_number(rig.session), 9);
         rig_done(&rig);
+}
+
+/* --- how many --- */
+
+/* One process, one thread-specific key of glibc's for each session of libfuse's. */
+Test(session, one_too_many_for_a_process_is_told_as_that)
+{
+        static const struct session_events none;
+        const struct session_config cfg = {.tree = make_tree(), .label = "x", .events = &none};
+        struct session *s;
+        int r = 0;
+
+        for (unsigned n = 0; r == 0; n++) {
+                int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+                cr_assert_geq(fd, 0);
+                r = session_new(fd, &cfg, &s);
+                cr_assert(r == 0 || n > 900, "after %u: %s", n, strerror(-r));
+                cr_assert_leq(n, 1024);
+        }
+        cr_assert_eq(r, -EUSERS);
 }

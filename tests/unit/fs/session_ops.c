@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 
 static struct rig rig;
 static struct answer answer;

@@ -9,7 +9,7 @@
 /* The keeper's side: the newest area, and how many came. */
 static struct {
         int fd, result;
-        unsigned areas;
+        unsigned areas, outdated;
 } keeper;
 
 static int take(void *userdata, int fd)
@@ -21,6 +21,11 @@ static int take(void *userdata, int fd)
         cr_assert_geq(keeper.fd, 0);
         keeper.areas++;
         return 0;
+}
+
+static void on_outdated(void *userdata)
+{
+        keeper.outdated++;
 }
 
 /* A mount that is a count of blobs of one size; an event during a dump may be asked for. */
@@ -59,7 +64,7 @@ static struct snapshot *snapshot;
 
 static void init(void)
 {
-        struct snapshot_config cfg = {.hand_over = take};
+        struct snapshot_config cfg = {.hand_over = take, .outdated = on_outdated};
 
         keeper.fd = -EBADF;
         cr_assert_eq(snapshot_new(&cfg, &snapshot), 0);
@@ -243,6 +248,27 @@ Test(snapshot, areas_do_not_grow_with_what_was_once_true)
         snapshot_remove(b.mount);
 }
 
+/* A successor knows how large the last worker's area was, and does not have to find it out. */
+Test(snapshot, the_first_area_is_as_large_as_the_last_workers)
+{
+        struct blobs b = {.size = 100000, .n = 20};
+
+        snapshot_expect(snapshot, 16 * JOURNAL_SIZE_MIN);
+        add(&b, 1);
+        snapshot_make_room(b.mount, 100);
+        cr_assert_gt(snapshot_size(snapshot), 15 * JOURNAL_SIZE_MIN);
+        cr_assert_eq(keeper.areas, 1);
+        cr_assert_eq(count(RECORD_INIT, 1), 20);
+        /* The next one is as large as what is true. */
+        b.n = 1;
+        while (keeper.areas < 3) {
+                snapshot_make_room(b.mount, 100000);
+                put_blob(b.mount, 100000);
+        }
+        cr_assert_lt(snapshot_size(snapshot), 4 * JOURNAL_SIZE_MIN);
+        snapshot_remove(b.mount);
+}
+
 Test(snapshot, what_the_kernel_forgot_never_takes_the_room_of_others)
 {
         struct blobs b = {.size = 10, .n = 1};
@@ -288,5 +314,43 @@ Test(snapshot, threads_write_while_areas_change)
         cr_assert_eq(pthread_join(t, NULL), 0);
         cr_assert_geq(count(RECORD_INIT, 2), 10);
         snapshot_remove(a.mount);
+        snapshot_remove(b.mount);
+}
+
+/* Whoever rotates a secret wants the old one gone, not merely unused. */
+Test(snapshot, what_is_over_is_told_once_and_gone_from_a_renewed_area)
+{
+        struct blobs b = {.n = 1, .size = 64}, other = {.n = 1, .size = 64};
+
+        snapshot_renew(snapshot);
+        cr_assert_eq(keeper.areas, 0, "there was nothing to renew");
+        add(&b, 3);
+        add(&other, 4);
+        snapshot_make_room(b.mount, 1000);
+        put_blob(b.mount, 64);
+        put_blob(b.mount, 64);
+        cr_assert_eq(keeper.outdated, 0);
+        snapshot_put_event(b.mount, RECORD_APPLIED, 7);
+        cr_assert_eq(keeper.outdated, 0, "nothing is over by that");
+        snapshot_put_event(b.mount, RECORD_FORGOTTEN, 7);
+        snapshot_put_event(b.mount, RECORD_FORGOTTEN, 8);
+        cr_assert_eq(keeper.outdated, 1);
+        cr_assert_eq(count(RECORD_INIT, 3), 3);
+        snapshot_renew(snapshot);
+        cr_assert_eq(keeper.areas, 2);
+        cr_assert_eq(count(RECORD_INIT, 3), 1);
+        cr_assert_eq(count(RECORD_FORGOTTEN, 3), 0);
+
+        keeper.result = -EPIPE;
+        snapshot_put_event(b.mount, RECORD_UNSTAGED, 9);
+        cr_assert_eq(keeper.outdated, 2, "again for the new one");
+        snapshot_renew(snapshot);
+        cr_assert_eq(count(RECORD_UNSTAGED, 3), 1, "the old one is still in use");
+        keeper.result = 0;
+        snapshot_remove(other.mount);
+        cr_assert_eq(keeper.outdated, 3, "a mount that is gone is over");
+        snapshot_renew(snapshot);
+        cr_assert_eq(count(RECORD_INIT, 4) + count(RECORD_GONE, 4), 0);
+        cr_assert_eq(count(RECORD_INIT, 3), 1);
         snapshot_remove(b.mount);
 }

@@ -1,4 +1,5 @@
 #include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
@@ -41,28 +42,6 @@ struct view_file *make_file_bytes(const char *path, const void *bytes, size_t le
 struct view_file *make_file(const char *path, const char *text)
 {
         return make_file_bytes(path, text, strlen(text));
-}
-
-struct tree *make_tree(void)
-{
-        struct tree_config cfg = {.epoch = 0x2bcdef,
-                .uid = 1000,
-                .gid = 1001,
-                .dir_uid = 2000,
-                .dir_gid = 2001,
-                .mode = 0640};
-        struct tree *t;
-
-        cr_assert_eq(tree_new(&cfg, &t), 0);
-        return t;
-}
-
-void put_text(struct tree *t, const char *path, const char *text)
-{
-        struct view_file *f = make_file(path, text);
-
-        cr_assert_eq(tree_put(t, f, NULL), 0);
-        view_file_unref(f);
 }
 
 /* --- the kernel --- */

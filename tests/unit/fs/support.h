@@ -19,11 +19,6 @@
 struct view_file *make_file(const char *path, const char *text);
 struct view_file *make_file_bytes(const char *path, const void *bytes, size_t len);
 
-/* An empty inode table: owner 1000:1001, folders of 2000:2001, mode 0640. */
-struct tree *make_tree(void);
-/* Puts a file there and gives the caller's reference up. */
-void put_text(struct tree *t, const char *path, const char *text);
-
 /* --- the kernel --- */
 
 #define ANSWER_MAX ((size_t)128 << 10)

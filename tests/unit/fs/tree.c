@@ -3,68 +3,17 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 
-static struct tree *tree;
-
-static void init(void)
-{
-        tree = make_tree();
-}
-
-static void fini(void)
-{
-        tree_free(tree);
-}
-
-TestSuite(tree, .init = init, .fini = fini);
+TestSuite(tree, .init = trees_init, .fini = trees_fini);
 
 /* --- helpers --- */
 
-static uint64_t find(uint64_t parent, const char *name)
-{
-        struct stat st;
-        uint64_t id;
-        bool cacheable;
-
-        cr_assert_eq(tree_lookup(tree, parent, name, &id, &st, &cacheable), 0, "%s", name);
-        return id;
-}
-
-static int absent(uint64_t parent, const char *name)
-{
-        struct stat st;
-        uint64_t id;
-        bool cacheable;
-
-        return tree_lookup(tree, parent, name, &id, &st, &cacheable);
-}
-
-static bool holds(uint64_t id, const char *text)
-{
-        _cleanup_(view_file_unrefp) struct view_file *f = NULL;
-
-        if (tree_read(tree, id, &f) < 0)
-                return false;
-        return sec_len(f->bytes) == strlen(text) &&
-               memcmp(sec_bytes(f->bytes), text, strlen(text)) == 0;
-}
-
-static void stage(const char *path, const char *text, struct tree_plan *plan)
-{
-        struct view_file *f = make_file(path, text);
-
-        cr_assert_eq(tree_stage(tree, f, plan), 0);
-        /* plan->name points into the path of a file that the table holds as well. */
-        view_file_unref(f);
-}
-
 static void rotate(const char *path, const char *text)
 {
-        struct tree_plan plan;
+        struct tree_plan plan = stage(tree, path, text);
 
-        stage(path, text, &plan);
-        cr_assert_eq(tree_rename(tree, plan.parent, plan.staged, plan.parent, plan.name), 0);
+        cr_assert_eq(apply(tree, &plan), 0);
 }
 
 struct names {
@@ -99,7 +48,7 @@ Test(tree, shows_what_was_put)
 
         put_text(tree, "password", "hunter2");
         cr_assert_eq(tree_lookup(tree, TREE_ROOT, "password", &id, &st, &cacheable), 0);
-        cr_assert(holds(id, "hunter2"));
+        cr_assert(holds(tree, id, "hunter2"));
         cr_assert_eq(st.st_mode, S_IFREG | 0640, "the mount's mode where the class has none");
         cr_assert_eq(st.st_size, 7);
         cr_assert_eq(st.st_blocks, 1);
@@ -119,7 +68,7 @@ Test(tree, the_class_s_mode_wins)
         f->mode = 0400;
         cr_assert_eq(tree_put(tree, f, NULL), 0);
         view_file_unref(f);
-        cr_assert_eq(tree_getattr(tree, find(TREE_ROOT, "key"), &st), 0);
+        cr_assert_eq(tree_getattr(tree, find(tree, TREE_ROOT, "key"), &st), 0);
         cr_assert_eq(st.st_mode, S_IFREG | 0400);
 }
 
@@ -132,8 +81,8 @@ Test(tree, makes_folders_on_the_way)
         cr_assert_eq(tree_put(tree, f, &deepest), 0);
         view_file_unref(f);
         cr_assert_eq(deepest, TREE_ROOT);
-        uint64_t a = find(TREE_ROOT, "a"), b = find(a, "b");
-        cr_assert(holds(find(b, "c"), "x"));
+        uint64_t a = find(tree, TREE_ROOT, "a"), b = find(tree, a, "b");
+        cr_assert(holds(tree, find(tree, b, "c"), "x"));
         cr_assert_eq(tree_getattr(tree, a, &st), 0);
         cr_assert_eq(st.st_mode, S_IFDIR | 0755);
         cr_assert_eq(st.st_nlink, 3);
@@ -188,14 +137,14 @@ Test(tree, unknown_nodes_are_stale)
         struct view_file *f;
         struct names names = {0};
 
-        cr_assert_eq(absent(77, "x"), -ESTALE);
+        cr_assert_eq(absent(tree, 77, "x"), -ESTALE);
         cr_assert_eq(tree_getattr(tree, 77, &st), -ESTALE);
         cr_assert_eq(tree_read(tree, 77, &f), -ESTALE);
         cr_assert_eq(tree_readdir(tree, 77, 0, add_name, &names), -ESTALE);
         cr_assert_eq(tree_read(tree, TREE_ROOT, &f), -EISDIR);
         put_text(tree, "f", "x");
-        uint64_t id = find(TREE_ROOT, "f");
-        cr_assert_eq(absent(id, "x"), -ESTALE, "no folder");
+        uint64_t id = find(tree, TREE_ROOT, "f");
+        cr_assert_eq(absent(tree, id, "x"), -ESTALE, "no folder");
         cr_assert_eq(tree_readdir(tree, id, 0, add_name, &names), -ESTALE);
 }
 
@@ -228,7 +177,6 @@ Test(tree, lists_in_pages)
 Test(tree, cookies_stay_while_a_listing_is_read_and_files_rotate)
 {
         struct names first, rest;
-        struct tree_plan plan;
 
         put_text(tree, "a", "1");
         put_text(tree, "b", "2");
@@ -238,7 +186,7 @@ Test(tree, cookies_stay_while_a_listing_is_read_and_files_rotate)
         rotate("a", "1'");
         rotate("c", "3'");
         rotate("b", "2'");
-        stage("b", "2''", &plan);
+        (void)stage(tree, "b", "2''");
         list(TREE_ROOT, first.cookies[3], 0, &rest);
         cr_assert_str_eq(rest.text, "c ", "nothing twice, nothing missed, nothing staged");
         uint64_t parent, child;
@@ -257,14 +205,14 @@ Test(tree, a_superseded_version_is_readable_until_it_is_forgotten)
         struct view_file *f;
 
         put_text(tree, "f", "old");
-        uint64_t old = find(TREE_ROOT, "f");
-        find(TREE_ROOT, "f"); /* a second look-up */
+        uint64_t old = find(tree, TREE_ROOT, "f");
+        find(tree, TREE_ROOT, "f"); /* a second look-up */
         size_t held = sec_total();
         rotate("f", "newer");
-        uint64_t fresh = find(TREE_ROOT, "f");
+        uint64_t fresh = find(tree, TREE_ROOT, "f");
         cr_assert_neq(fresh, old);
-        cr_assert(holds(fresh, "newer"));
-        cr_assert(holds(old, "old"));
+        cr_assert(holds(tree, fresh, "newer"));
+        cr_assert(holds(tree, old, "old"));
         cr_assert_eq(tree_getattr(tree, old, &st), 0);
         cr_assert_eq(st.st_nlink, 0);
         cr_assert_eq(st.st_size, 3);
@@ -274,7 +222,7 @@ Test(tree, a_superseded_version_is_readable_until_it_is_forgotten)
         cr_assert_eq(stats.bytes, 5);
 
         tree_forget(tree, old, 1);
-        cr_assert(holds(old, "old"));
+        cr_assert(holds(tree, old, "old"));
         tree_forget(tree, old, 1);
         cr_assert_eq(tree_read(tree, old, &f), -ESTALE);
         cr_assert_eq(tree_getattr(tree, old, &st), -ESTALE);
@@ -294,12 +242,12 @@ Test(tree, a_version_that_nobody_looked_up_goes_at_once)
 Test(tree, forgetting_too_much_is_harmless)
 {
         put_text(tree, "f", "x");
-        uint64_t id = find(TREE_ROOT, "f");
+        uint64_t id = find(tree, TREE_ROOT, "f");
         tree_forget(tree, id, UINT64_MAX);
-        cr_assert(holds(id, "x"), "it still has its name");
+        cr_assert(holds(tree, id, "x"), "it still has its name");
         tree_forget(tree, TREE_ROOT, 100);
         tree_forget(tree, 4711, 1);
-        cr_assert_eq(find(TREE_ROOT, "f"), id);
+        cr_assert_eq(find(tree, TREE_ROOT, "f"), id);
 }
 
 Test(tree, a_plan_names_the_folder)
@@ -307,7 +255,7 @@ Test(tree, a_plan_names_the_folder)
         struct tree_plan plan;
 
         put_text(tree, "a/b/c", "1");
-        uint64_t b = find(find(TREE_ROOT, "a"), "b");
+        uint64_t b = find(tree, find(tree, TREE_ROOT, "a"), "b");
         struct view_file *f = make_file("a/b/c", "2");
         cr_assert_eq(tree_stage(tree, f, &plan), 0);
         cr_assert_eq(plan.parent, b);
@@ -346,9 +294,9 @@ Test(tree, a_staged_name_is_found_but_not_listed)
         struct names names;
 
         put_text(tree, "f", "1");
-        stage("f", "2", &plan);
-        cr_assert(holds(find(TREE_ROOT, plan.staged), "2"));
-        cr_assert(holds(find(TREE_ROOT, "f"), "1"));
+        plan = stage(tree, "f", "2");
+        cr_assert(holds(tree, find(tree, TREE_ROOT, plan.staged), "2"));
+        cr_assert(holds(tree, find(tree, TREE_ROOT, "f"), "1"));
         list(TREE_ROOT, 0, 0, &names);
         cr_assert_str_eq(names.text, ". .. f ");
 }
@@ -360,34 +308,34 @@ Test(tree, only_the_planned_rename_is_accepted)
         put_text(tree, "f", "1");
         put_text(tree, "g", "1");
         put_text(tree, "d/f", "1");
-        uint64_t d = find(TREE_ROOT, "d");
+        uint64_t d = find(tree, TREE_ROOT, "d");
 
         cr_assert_eq(tree_rename(tree, TREE_ROOT, "f", TREE_ROOT, "g"), -EROFS, "none planned");
-        stage("f", "2", &plan);
+        plan = stage(tree, "f", "2");
         cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, TREE_ROOT, "g"), -EROFS);
         cr_assert_eq(tree_rename(tree, TREE_ROOT, "g", TREE_ROOT, "f"), -EROFS);
         cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, d, "f"), -EROFS);
         cr_assert_eq(tree_rename(tree, d, plan.staged, d, "f"), -EROFS);
         cr_assert_not(tree_applied(tree));
-        cr_assert(holds(find(TREE_ROOT, "f"), "1"));
+        cr_assert(holds(tree, find(tree, TREE_ROOT, "f"), "1"));
         cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, TREE_ROOT, "f"), 0);
         cr_assert(tree_applied(tree));
-        cr_assert(holds(find(TREE_ROOT, "f"), "2"));
-        cr_assert_eq(absent(TREE_ROOT, plan.staged), -ENOENT);
+        cr_assert(holds(tree, find(tree, TREE_ROOT, "f"), "2"));
+        cr_assert_eq(absent(tree, TREE_ROOT, plan.staged), -ENOENT);
 }
 
 Test(tree, an_applied_rename_is_answered_with_success_again)
 {
-        struct tree_plan plan, next;
+        struct tree_plan plan;
 
         put_text(tree, "f", "1");
-        stage("f", "2", &plan);
+        plan = stage(tree, "f", "2");
         cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, TREE_ROOT, "f"), 0);
-        uint64_t id = find(TREE_ROOT, "f");
+        uint64_t id = find(tree, TREE_ROOT, "f");
         cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, TREE_ROOT, "f"), 0);
-        cr_assert_eq(find(TREE_ROOT, "f"), id, "and changes nothing");
+        cr_assert_eq(find(tree, TREE_ROOT, "f"), id, "and changes nothing");
         cr_assert_not(tree_unstage(tree), "too late");
-        stage("f", "3", &next);
+        (void)stage(tree, "f", "3");
         cr_assert_not(tree_applied(tree), "that was the one before");
         cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, TREE_ROOT, "f"), -EROFS);
 }
@@ -398,11 +346,11 @@ Test(tree, a_plan_that_was_given_up_is_refused)
 
         put_text(tree, "f", "1");
         size_t held = sec_total();
-        stage("f", "22", &plan);
+        plan = stage(tree, "f", "22");
         cr_assert(tree_unstage(tree));
         cr_assert_eq(sec_total(), held);
         cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, TREE_ROOT, "f"), -EROFS);
-        cr_assert_eq(absent(TREE_ROOT, plan.staged), -ENOENT);
+        cr_assert_eq(absent(tree, TREE_ROOT, plan.staged), -ENOENT);
         cr_assert(tree_unstage(tree), "twice is once");
 }
 
@@ -411,7 +359,7 @@ Test(tree, one_plan_at_a_time)
         struct tree_plan plan;
         struct view_file *f = make_file("g", "x");
 
-        stage("f", "1", &plan);
+        plan = stage(tree, "f", "1");
         cr_assert_eq(tree_stage(tree, f, &plan), -EBUSY);
         cr_assert(tree_unstage(tree));
         cr_assert_eq(tree_stage(tree, f, &plan), 0);
@@ -447,12 +395,12 @@ Test(tree, a_removed_file_stays_readable_for_those_who_have_it)
         struct stat st;
 
         put_text(tree, "d/f", "x");
-        uint64_t d = find(TREE_ROOT, "d"), id = find(d, "f");
+        uint64_t d = find(tree, TREE_ROOT, "d"), id = find(tree, d, "f");
         cr_assert_eq(tree_remove(tree, "d/f", &parent, &child), 0);
         cr_assert_eq(parent, d);
         cr_assert_eq(child, id);
-        cr_assert_eq(absent(d, "f"), -ENOENT);
-        cr_assert(holds(id, "x"));
+        cr_assert_eq(absent(tree, d, "f"), -ENOENT);
+        cr_assert(holds(tree, id, "x"));
         cr_assert_eq(tree_getattr(tree, id, &st), 0);
         cr_assert_eq(st.st_nlink, 0);
         cr_assert_eq(tree_remove(tree, "d/f", &parent, &child), -ENOENT);
@@ -467,10 +415,10 @@ Test(tree, withdrawn_is_an_error_for_names_and_bytes)
         struct names names = {0};
 
         put_text(tree, "f", "x");
-        uint64_t id = find(TREE_ROOT, "f");
+        uint64_t id = find(tree, TREE_ROOT, "f");
         tree_withdraw(tree);
-        cr_assert_eq(absent(TREE_ROOT, "f"), -EIO);
-        cr_assert_eq(absent(TREE_ROOT, "missing"), -EIO);
+        cr_assert_eq(absent(tree, TREE_ROOT, "f"), -EIO);
+        cr_assert_eq(absent(tree, TREE_ROOT, "missing"), -EIO);
         cr_assert_eq(tree_read(tree, id, &f), -EIO);
         cr_assert_eq(tree_readdir(tree, TREE_ROOT, 0, add_name, &names), -EIO);
         cr_assert_eq(tree_getattr(tree, id, &st), 0);
@@ -484,7 +432,7 @@ Test(tree, knows_what_the_kernel_knows)
         put_text(tree, "a", "x");
         put_text(tree, "b", "x");
         cr_assert_eq(tree_known(tree, NULL, 0), 1, "the root");
-        uint64_t a = find(TREE_ROOT, "a");
+        uint64_t a = find(tree, TREE_ROOT, "a");
         cr_assert_eq(tree_known(tree, ids, ELEMENTSOF(ids)), 2);
         cr_assert(ids[0] == a || ids[1] == a);
         rotate("a", "y");
@@ -498,21 +446,21 @@ Test(tree, the_state_of_a_file_outlives_its_versions)
         struct tree_state state;
 
         put_text(tree, "f", "1");
-        uint64_t old = find(TREE_ROOT, "f");
+        uint64_t old = find(tree, TREE_ROOT, "f");
         tree_set_state(tree, "f", 1234, "vault is away");
         cr_assert_eq(tree_get_state(tree, old, &state), 0);
         cr_assert_eq(state.refreshed_at, 1234);
         cr_assert_str_eq(state.error, "vault is away");
 
         rotate("f", "2");
-        cr_assert_eq(tree_get_state(tree, find(TREE_ROOT, "f"), &state), 0);
+        cr_assert_eq(tree_get_state(tree, find(tree, TREE_ROOT, "f"), &state), 0);
         cr_assert_eq(state.refreshed_at, 1234);
         cr_assert_str_eq(state.error, "vault is away");
         put_text(tree, "f", "3");
-        cr_assert_eq(tree_get_state(tree, find(TREE_ROOT, "f"), &state), 0);
+        cr_assert_eq(tree_get_state(tree, find(tree, TREE_ROOT, "f"), &state), 0);
         cr_assert_eq(state.refreshed_at, 1234);
         tree_set_state(tree, "f", 1300, NULL);
-        cr_assert_eq(tree_get_state(tree, find(TREE_ROOT, "f"), &state), 0);
+        cr_assert_eq(tree_get_state(tree, find(tree, TREE_ROOT, "f"), &state), 0);
         cr_assert_str_empty(state.error);
 
         tree_set_state(tree, "missing", 1, "x");

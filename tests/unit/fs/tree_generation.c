@@ -2,31 +2,9 @@
 #include <stdio.h>
 
 #include "fs/tree_private.h"
-#include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 
-static struct tree *tree;
-
-static void init(void)
-{
-        tree = make_tree();
-}
-
-static void fini(void)
-{
-        tree_free(tree);
-}
-
-TestSuite(tree_generation, .init = init, .fini = fini);
-
-static uint64_t find(uint64_t parent, const char *name)
-{
-        struct stat st;
-        uint64_t id;
-        bool cacheable;
-
-        cr_assert_eq(tree_lookup(tree, parent, name, &id, &st, &cacheable), 0, "%s", name);
-        return id;
-}
+TestSuite(tree_generation, .init = trees_init, .fini = trees_fini);
 
 static int look(uint64_t parent, const char *name, bool *ret_cacheable)
 {
@@ -37,14 +15,6 @@ static int look(uint64_t parent, const char *name, bool *ret_cacheable)
         if (r == 0)
                 tree_forget(tree, id, 1);
         return r;
-}
-
-static bool holds(uint64_t id, const char *text)
-{
-        _cleanup_(view_file_unrefp) struct view_file *f = NULL;
-
-        return tree_read(tree, id, &f) == 0 && sec_len(f->bytes) == strlen(text) &&
-               memcmp(sec_bytes(f->bytes), text, strlen(text)) == 0;
 }
 
 static void next_generation(void)
@@ -87,12 +57,12 @@ Test(tree_generation, has_inodes_of_its_own_and_the_same_bytes)
         size_t held = sec_total();
         next_generation();
         cr_assert_eq(sec_total(), held, "bytes are shared");
-        uint64_t g = find(TREE_ROOT, "..1");
-        uint64_t f = find(g, "f"), d = find(g, "d");
-        cr_assert(holds(f, "1") && holds(find(d, "g"), "2"));
-        cr_assert_neq(d, find(TREE_ROOT, "d"));
+        uint64_t g = find(tree, TREE_ROOT, "..1");
+        uint64_t f = find(tree, g, "f"), d = find(tree, g, "d");
+        cr_assert(holds(tree, f, "1") && holds(tree, find(tree, d, "g"), "2"));
+        cr_assert_neq(d, find(tree, TREE_ROOT, "d"));
         cr_assert_eq(tree_getattr(tree, f, &own), 0);
-        cr_assert_eq(tree_getattr(tree, find(TREE_ROOT, "f"), &plain), 0);
+        cr_assert_eq(tree_getattr(tree, find(tree, TREE_ROOT, "f"), &plain), 0);
         cr_assert_neq(own.st_ino, plain.st_ino);
         cr_assert_eq(own.st_nlink, 1);
         cr_assert_eq(plain.st_nlink, 1);
@@ -108,7 +78,7 @@ Test(tree_generation, data_is_a_symlink_to_it)
 
         put_text(tree, "f", "1");
         next_generation();
-        uint64_t link = find(TREE_ROOT, TREE_DATA);
+        uint64_t link = find(tree, TREE_ROOT, TREE_DATA);
         cr_assert_eq(tree_getattr(tree, link, &st), 0);
         cr_assert_eq(st.st_mode, S_IFLNK | 0777);
         cr_assert_eq(st.st_size, 3);
@@ -116,7 +86,7 @@ Test(tree_generation, data_is_a_symlink_to_it)
         cr_assert_eq(tree_readlink(tree, link, target), 0);
         cr_assert_str_eq(target, "..1");
         cr_assert_eq(tree_read(tree, link, &file), -EINVAL);
-        cr_assert_eq(tree_readlink(tree, find(TREE_ROOT, "f"), target), -EINVAL);
+        cr_assert_eq(tree_readlink(tree, find(tree, TREE_ROOT, "f"), target), -EINVAL);
         cr_assert_eq(tree_readlink(tree, TREE_ROOT, target), -EINVAL);
         cr_assert_eq(tree_readlink(tree, 4711, target), -ESTALE);
 }
@@ -128,18 +98,18 @@ Test(tree_generation, never_changes)
         put_text(tree, "f", "1");
         put_text(tree, "d/g", "1");
         next_generation();
-        uint64_t g = find(TREE_ROOT, "..1"), d = find(g, "d");
+        uint64_t g = find(tree, TREE_ROOT, "..1"), d = find(tree, g, "d");
         put_text(tree, "f", "2");
         put_text(tree, "d/g", "2");
         put_text(tree, "d/new", "2");
         cr_assert_eq(tree_remove(tree, "f", &parent, &child), 0);
         next_generation();
         bool cacheable;
-        cr_assert(holds(find(g, "f"), "1") && holds(find(d, "g"), "1"));
+        cr_assert(holds(tree, find(tree, g, "f"), "1") && holds(tree, find(tree, d, "g"), "1"));
         cr_assert_eq(look(d, "new", &cacheable), -ENOENT);
-        uint64_t g2 = find(TREE_ROOT, "..2");
+        uint64_t g2 = find(tree, TREE_ROOT, "..2");
         cr_assert_eq(look(g2, "f", &cacheable), -ENOENT);
-        cr_assert(holds(find(find(g2, "d"), "new"), "2"));
+        cr_assert(holds(tree, find(tree, find(tree, g2, "d"), "new"), "2"));
 }
 
 Test(tree_generation, takes_what_waits_for_its_plain_name)
@@ -150,10 +120,10 @@ Test(tree_generation, takes_what_waits_for_its_plain_name)
         put_text(tree, "f", "1");
         put_text(tree, "g", "1");
         cr_assert_eq(tree_make_generation(tree, newer, ELEMENTSOF(newer)), 0);
-        uint64_t g = find(TREE_ROOT, "..1");
-        cr_assert(holds(find(g, "f"), "2") && holds(find(g, "g"), "1"));
-        cr_assert(holds(find(find(find(g, "d"), "e"), "new"), "2"));
-        cr_assert(holds(find(TREE_ROOT, "f"), "1"));
+        uint64_t g = find(tree, TREE_ROOT, "..1");
+        cr_assert(holds(tree, find(tree, g, "f"), "2") && holds(tree, find(tree, g, "g"), "1"));
+        cr_assert(holds(tree, find(tree, find(tree, find(tree, g, "d"), "e"), "new"), "2"));
+        cr_assert(holds(tree, find(tree, TREE_ROOT, "f"), "1"));
         cr_assert(tree_generation_is_stale(tree), "nothing points to it");
         cr_assert_eq(tree_put_data(tree), 0);
         cr_assert(tree_generation_is_stale(tree), "plain names lag behind");
@@ -184,7 +154,7 @@ Test(tree_generation, data_is_replaced_by_the_announced_rename)
 
         put_text(tree, "f", "1");
         next_generation();
-        uint64_t old = find(TREE_ROOT, TREE_DATA);
+        uint64_t old = find(tree, TREE_ROOT, TREE_DATA);
         cr_assert_eq(tree_stage_data(tree, &plan), -ENOENT, "it points to the newest");
         cr_assert_eq(tree_make_generation(tree, NULL, 0), 0);
         cr_assert_eq(tree_stage_data(tree, &plan), 0);
@@ -197,7 +167,7 @@ Test(tree_generation, data_is_replaced_by_the_announced_rename)
         cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, TREE_ROOT, "f"), -EROFS);
         cr_assert_eq(tree_rename(tree, TREE_ROOT, plan.staged, TREE_ROOT, TREE_DATA), 0);
         cr_assert_not(tree_pending_data(tree));
-        uint64_t fresh = find(TREE_ROOT, TREE_DATA);
+        uint64_t fresh = find(tree, TREE_ROOT, TREE_DATA);
         cr_assert_neq(fresh, old, "an inode of its own: the kernel keeps targets");
         cr_assert_eq(tree_readlink(tree, fresh, target), 0);
         cr_assert_str_eq(target, "..2");
@@ -234,20 +204,20 @@ Test(tree_generation, whoever_is_in_a_dropped_one_goes_on)
 
         put_text(tree, "d/f", "old");
         next_generation();
-        uint64_t g = find(TREE_ROOT, "..1"), d = find(g, "d");
+        uint64_t g = find(tree, TREE_ROOT, "..1"), d = find(tree, g, "d");
         put_text(tree, "d/f", "newer");
         next_generation();
         next_generation();
         cr_assert(drop("..1"));
-        uint64_t id = find(d, "f");
-        cr_assert(holds(id, "old"));
+        uint64_t id = find(tree, d, "f");
+        cr_assert(holds(tree, id, "old"));
         size_t held = sec_total();
         tree_forget(tree, g, 1);
         cr_assert_eq(tree_getattr(tree, g, &st), -ESTALE);
         cr_assert_eq(tree_getattr(tree, d, &st), 0);
         tree_forget(tree, d, 1);
         cr_assert_eq(tree_getattr(tree, d, &st), -ESTALE);
-        cr_assert(holds(id, "old"), "an open file");
+        cr_assert(holds(tree, id, "old"), "an open file");
         cr_assert_eq(sec_total(), held);
         tree_forget(tree, id, 1);
         cr_assert_eq(tree_read(tree, id, &f), -ESTALE);

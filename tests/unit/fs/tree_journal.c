@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "tests/unit/fs/area.h"
-#include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 #include "tests/unit/fs/twin.h"
 
 static struct twin twin;
@@ -20,39 +20,6 @@ static void fini(void)
 }
 
 TestSuite(tree_journal, .init = init, .fini = fini, .timeout = 300);
-
-static uint64_t find(struct tree *t, uint64_t parent, const char *name)
-{
-        struct stat st;
-        uint64_t id = 0;
-        bool cacheable;
-
-        cr_assert_eq(tree_lookup(t, parent, name, &id, &st, &cacheable), 0, "%s", name);
-        return id;
-}
-
-static bool holds(struct tree *t, uint64_t id, const char *text)
-{
-        _cleanup_(view_file_unrefp) struct view_file *f = NULL;
-
-        return tree_read(t, id, &f) == 0 && sec_len(f->bytes) == strlen(text) &&
-               memcmp(sec_bytes(f->bytes), text, strlen(text)) == 0;
-}
-
-static struct tree_plan stage(struct tree *t, const char *path, const char *text)
-{
-        struct view_file *f = make_file(path, text);
-        struct tree_plan plan;
-
-        cr_assert_eq(tree_stage(t, f, &plan), 0);
-        view_file_unref(f); /* the table holds one, and with it the name */
-        return plan;
-}
-
-static int apply(struct tree *t, const struct tree_plan *p)
-{
-        return tree_rename(t, p->parent, p->staged, p->parent, p->name);
-}
 
 Test(tree_journal, a_table_comes_back_as_it_was)
 {
@@ -158,10 +125,18 @@ Test(tree_journal, a_plan_that_was_not_applied_is_still_expected)
         _cleanup_(view_file_unrefp) struct view_file *pending = tree_pending(t);
         cr_assert_not_null(pending);
         cr_assert_str_eq(pending->path, "d/a");
+        struct tree_plan again;
+        cr_assert_eq(tree_pending_plan(t, &again), 0);
+        cr_assert_eq(again.parent, d);
+        cr_assert_str_eq(again.staged, plan.staged);
+        cr_assert_str_eq(again.folder, "d");
+        cr_assert_str_eq(again.name, "a");
+        cr_assert_not(again.away);
         cr_assert_not(tree_applied(t));
         cr_assert(holds(t, find(t, d, "a"), "one"));
         cr_assert_eq(tree_rename(t, d, plan.staged, d, "b"), -EROFS);
         cr_assert_eq(apply(t, &plan), 0);
+        cr_assert_eq(tree_pending_plan(t, &again), -ENOENT);
         cr_assert(tree_applied(t));
         cr_assert(holds(t, find(t, d, "a"), "two"));
         cr_assert_null(tree_pending(t));
@@ -226,6 +201,11 @@ Test(tree_journal, generations_come_back_with_bytes_written_once)
                 cr_assert_eq(tree_readlink(t, find(t, TREE_ROOT, TREE_DATA), target), 0);
                 cr_assert_str_eq(target, "..1");
                 cr_assert(tree_pending_data(t));
+                struct tree_plan again;
+                cr_assert_eq(tree_pending_plan(t, &again), 0);
+                cr_assert_str_eq(again.staged, plan.staged);
+                cr_assert_str_eq(again.name, TREE_DATA);
+                cr_assert_str_empty(again.folder);
                 cr_assert_eq(generation_of(t), 1);
                 cr_assert_eq(apply(t, &plan), 0);
                 cr_assert_eq(generation_of(t), 2);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "tests/unit/fs/trees.h"
 #include "tests/unit/fs/twin.h"
 
 TestSuite(tree_journal_random, .timeout = 300);
@@ -22,26 +23,13 @@ struct walk {
         bool planned;
 };
 
-static unsigned roll(struct walk *w, unsigned n)
-{
-        w->random = w->random * 6364136223846793005u + 1442695040888963407u;
-        return (unsigned)(w->random >> 33) % n;
-}
-
-static void path_of(unsigned name, char *out, size_t size)
-{
-        static const char *const folders[] = {"", "d/", "d/e/"};
-
-        (void)snprintf(out, size, "%sfile%u", folders[name % 3], name);
-}
-
 /* Up to 12 KiB: an area is full after some dozens. */
 static struct view_file *version(struct walk *w, const char *path)
 {
         static char bytes[12 << 10];
 
-        size_t len = roll(w, sizeof bytes);
-        memset(bytes, 'a' + (int)roll(w, 26), len);
+        size_t len = roll(&w->random, sizeof bytes);
+        memset(bytes, 'a' + (int)roll(&w->random, 26), len);
         return make_file_bytes(path, bytes, len);
 }
 
@@ -62,7 +50,7 @@ static void look_up(struct walk *w, const char *path)
                 if (!path[n])
                         break;
         }
-        unsigned slot = roll(w, HELD);
+        unsigned slot = roll(&w->random, HELD);
         for (unsigned i = 0; i < HELD; i++)
                 if (w->held[i].id == id)
                         slot = i;
@@ -95,8 +83,8 @@ static void change(struct walk *w)
         uint64_t parent, child;
         char path[64];
 
-        path_of(roll(w, NAMES), path, sizeof path);
-        switch (roll(w, 8)) {
+        path_of(roll(&w->random, NAMES), path, sizeof path);
+        switch (roll(&w->random, 8)) {
         case 0:
                 f = version(w, path);
                 cr_assert_eq(tree_put(t, f, NULL), 0);
@@ -115,10 +103,10 @@ static void change(struct walk *w)
                 view_file_unref(f);
                 break;
         case 4:
-                end_plan(w, roll(w, 4) > 0);
+                end_plan(w, roll(&w->random, 4) > 0);
                 break;
         case 5: {
-                unsigned i = roll(w, HELD);
+                unsigned i = roll(&w->random, HELD);
                 if (w->held[i].id)
                         tree_forget(t, w->held[i].id, w->held[i].n);
                 w->held[i].id = w->held[i].n = 0;
@@ -133,9 +121,9 @@ static void walk(struct walk *w, bool take_over)
 {
         for (unsigned step = 0; step < STEPS; step++) {
                 change(w);
-                if (roll(w, 12) == 0)
+                if (roll(&w->random, 12) == 0)
                         twin_compare(&w->twin);
-                if (take_over && roll(w, 50) == 0)
+                if (take_over && roll(&w->random, 50) == 0)
                         twin_take_over(&w->twin);
         }
         twin_compare(&w->twin);

@@ -2,59 +2,9 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "tests/unit/fs/support.h"
+#include "tests/unit/fs/trees.h"
 
-static struct tree *tree;
-
-static void init(void)
-{
-        tree = make_tree();
-}
-
-static void fini(void)
-{
-        tree_free(tree);
-}
-
-TestSuite(tree_random, .init = init, .fini = fini);
-
-static uint64_t find(uint64_t parent, const char *name)
-{
-        struct stat st;
-        uint64_t id;
-        bool cacheable;
-
-        cr_assert_eq(tree_lookup(tree, parent, name, &id, &st, &cacheable), 0, "%s", name);
-        return id;
-}
-
-static int absent(uint64_t parent, const char *name)
-{
-        struct stat st;
-        uint64_t id;
-        bool cacheable;
-
-        return tree_lookup(tree, parent, name, &id, &st, &cacheable);
-}
-
-static bool holds(uint64_t id, const char *text)
-{
-        _cleanup_(view_file_unrefp) struct view_file *f = NULL;
-
-        if (tree_read(tree, id, &f) < 0)
-                return false;
-        return sec_len(f->bytes) == strlen(text) &&
-               memcmp(sec_bytes(f->bytes), text, strlen(text)) == 0;
-}
-
-static void stage(const char *path, const char *text, struct tree_plan *plan)
-{
-        struct view_file *f = make_file(path, text);
-
-        cr_assert_eq(tree_stage(tree, f, plan), 0);
-        /* plan->name points into the path of a file that the table holds as well. */
-        view_file_unref(f);
-}
+TestSuite(tree_random, .init = trees_init, .fini = trees_fini);
 
 #define MODEL_NAMES 12
 #define MODEL_OPEN 64
@@ -74,27 +24,14 @@ struct model {
         uint64_t random;
 };
 
-static unsigned roll(struct model *m, unsigned n)
-{
-        m->random = m->random * 6364136223846793005u + 1442695040888963407u;
-        return (unsigned)(m->random >> 33) % n;
-}
-
-static void path_of(unsigned name, char *out, size_t size)
-{
-        static const char *const folders[] = {"", "d/", "d/e/"};
-
-        (void)snprintf(out, size, "%sfile%u", folders[name % 3], name);
-}
-
 static uint64_t parent_of(unsigned name)
 {
         uint64_t parent = TREE_ROOT;
 
         if (name % 3 >= 1)
-                parent = find(parent, "d");
+                parent = find(tree, parent, "d");
         if (name % 3 == 2)
-                parent = find(parent, "e");
+                parent = find(tree, parent, "e");
         return parent;
 }
 
@@ -110,13 +47,13 @@ static void step_look_up(struct model *m, unsigned name)
 
         (void)snprintf(leaf, sizeof leaf, "file%u", name);
         if (m->now[name] == 0) {
-                cr_assert_eq(absent(parent, leaf), -ENOENT);
+                cr_assert_eq(absent(tree, parent, leaf), -ENOENT);
                 return;
         }
-        uint64_t id = find(parent, leaf);
+        uint64_t id = find(tree, parent, leaf);
         text_of(name, m->now[name], text, sizeof text);
-        cr_assert(holds(id, text));
-        size_t slot = roll(m, MODEL_OPEN), same = MODEL_OPEN;
+        cr_assert(holds(tree, id, text));
+        size_t slot = roll(&m->random, MODEL_OPEN), same = MODEL_OPEN;
         for (size_t i = 0; i < MODEL_OPEN; i++)
                 if (m->open[i].id == id)
                         same = i;
@@ -155,7 +92,7 @@ static void step_change(struct model *m, unsigned name, unsigned how)
                         view_file_unref(f);
                         break;
                 }
-                stage(path, text, &m->plan);
+                m->plan = stage(tree, path, text);
                 m->planned = (int)name;
                 m->planned_version = ++m->versions;
                 break;
@@ -188,7 +125,7 @@ static void check(struct model *m)
                 if (!m->open[i].id)
                         continue;
                 text_of(m->open[i].name, m->open[i].version, text, sizeof text);
-                cr_assert(holds(m->open[i].id, text), "what was opened changed");
+                cr_assert(holds(tree, m->open[i].id, text), "what was opened changed");
                 superseded += m->open[i].version != m->now[m->open[i].name];
         }
         tree_get_stats(tree, &stats);
@@ -205,11 +142,11 @@ Test(tree_random, twenty_four_hundred_random_steps_match_a_model)
         for (size_t i = 0; i < ELEMENTSOF(folders); i++)
                 step_change(&m, folders[i], 0);
         for (int i = 0; i < STEPS; i++) {
-                unsigned name = roll(&m, MODEL_NAMES), what = roll(&m, 10);
+                unsigned name = roll(&m.random, MODEL_NAMES), what = roll(&m.random, 10);
                 if (what < 3)
                         step_look_up(&m, name);
                 else if (what == 3) {
-                        size_t slot = roll(&m, MODEL_OPEN);
+                        size_t slot = roll(&m.random, MODEL_OPEN);
                         if (m.open[slot].id)
                                 tree_forget(tree, m.open[slot].id, m.open[slot].nlookup);
                         m.open[slot].id = 0;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "fs/tree_private.h"
+#include "tests/unit/fs/trees.h"
 
 static int take(void *userdata, int fd)
 {
@@ -15,20 +16,6 @@ static int take(void *userdata, int fd)
         cr_assert_geq(w->area, 0);
         w->areas++;
         return 0;
-}
-
-static struct tree *empty(uint32_t epoch)
-{
-        struct tree_config cfg = {.epoch = epoch,
-                .uid = 1000,
-                .gid = 1001,
-                .dir_uid = 2000,
-                .dir_gid = 2001,
-                .mode = 0640};
-        struct tree *t;
-
-        cr_assert_eq(tree_new(&cfg, &t), 0);
-        return t;
 }
 
 static void write_down(struct twin *w)
@@ -44,7 +31,7 @@ static void write_down(struct twin *w)
 void twin_new(struct twin *w)
 {
         *w = (struct twin){.area = -EBADF, .epoch = 1};
-        w->tree = empty(w->epoch);
+        w->tree = make_tree_of(w->epoch);
         write_down(w);
 }
 
@@ -91,7 +78,7 @@ static void replay(struct tree *t, const struct journal *j)
 
 struct tree *twin_restore_from(const struct journal *j)
 {
-        struct tree *t = empty(2);
+        struct tree *t = make_tree_of(2);
 
         replay(t, j);
         return t;
@@ -99,7 +86,7 @@ struct tree *twin_restore_from(const struct journal *j)
 
 struct tree *twin_restore(struct twin *w)
 {
-        struct tree *t = empty(++w->epoch);
+        struct tree *t = make_tree_of(++w->epoch);
         struct journal *j = twin_journal(w);
 
         replay(t, j);

@@ -345,3 +345,25 @@ Test(validate, type_has_the_name_that_is_written_in_a_class)
         cr_expect_str_eq(spc_type_name(SPC_KEY), "key");
         cr_expect_str_eq(spc_type_name(SPC_CERT), "cert");
 }
+
+Test(validate, optional_and_a_vault_of_its_own)
+{
+        _cleanup_(spc_class_freep) struct spc_class *c = NULL;
+        _cleanup_free_ char *text =
+                class_of("objectName: a\nobjectType: secret\noptional: \"true\"\n",
+                        "objectName: b\nobjectType: secret\nkeyvaultName: other-vault\n", NULL);
+        _cleanup_free_ char *got = findings_of(text, NULL, &c);
+
+        cr_assert(c, "%s", got);
+        cr_expect(c->objects[0].optional);
+        cr_expect_str_eq(c->objects[0].vault, "");
+        cr_expect_not(c->objects[1].optional);
+        cr_expect_str_eq(c->objects[1].vault, "other-vault");
+
+        _cleanup_free_ char *bad = class_of("objectName: a\nobjectType: secret\noptional: maybe\n",
+                "objectName: b\nobjectType: secret\nkeyvaultName: b.vault.azure.net\n", NULL);
+        EXPECT_FINDINGS(bad,
+                "14:21: error: objects[0] (a) optional: \"maybe\" is neither true nor false\n"
+                "18:25: error: objects[1] (b) keyvaultName: failed to get vault: Invalid vault name: "
+                "\"b.vault.azure.net\", must match [-a-zA-Z0-9]{3,24}\n");
+}

@@ -113,10 +113,10 @@ Test(vault_error, tells_firewall_connection_and_disabled_apart)
 
         make(&e, &secret, 403,
                 BODY("Forbidden", "Client address: 20.1.2.3\\r\\nCaller: x", "ForbiddenByFirewall"),
-                NULL, NULL, -EACCES, ERR_FORBIDDEN);
+                NULL, NULL, -ENETUNREACH, ERR_FORBIDDEN);
         expect_in(e.hint, "az keyvault network-rule add --name contoso --ip-address 20.1.2.3");
         make(&e, &secret, 403, BODY("Forbidden", "no public access", "ForbiddenByConnection"), NULL,
-                NULL, -EACCES, ERR_FORBIDDEN);
+                NULL, -ENETUNREACH, ERR_FORBIDDEN);
         expect_in(e.hint, "private");
         make(&e, &secret, 403,
                 BODY("Forbidden", "Operation get is not allowed on a disabled secret.",
@@ -275,4 +275,103 @@ Test(vault_error, frames_failures_that_are_no_answer)
         err_set(&e, -EACCES, "no token for app");
         vault_error_frame(&named, -EACCES, &e);
         expect_in(e.text, "vault " VAULT ": no token for app");
+}
+
+Test(vault_error, tells_who_asks_from_where_from)
+{
+        static const struct {
+                const char *inner;
+                int r;
+                enum err_cause cause;
+        } cases[] = {
+                {"ForbiddenByRbac", -EACCES, ERR_FORBIDDEN},
+                {"ForbiddenByPolicy", -EACCES, ERR_FORBIDDEN},
+                {"ForbiddenByFirewall", -ENETUNREACH, ERR_FORBIDDEN},
+                {"ForbiddenByConnection", -ENETUNREACH, ERR_FORBIDDEN},
+                {"SecretDisabled", -EACCES, ERR_DISABLED},
+                {"KeyDisabled", -EACCES, ERR_DISABLED},
+                {"SecretExpired", -EKEYEXPIRED, ERR_DISABLED},
+                {"SecretNotYetValid", -EACCES, ERR_DISABLED},
+                {"SomethingNew", -EACCES, ERR_FORBIDDEN},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_err_ struct err e = {0};
+                char body[128];
+
+                snprintf(body, sizeof(body), BODY("Forbidden", "no", "%s"), cases[i].inner);
+                make(&e, &secret, 403, body, NULL, NULL, cases[i].r, cases[i].cause);
+                cr_expect(e.hint != NULL, "%s", cases[i].inner);
+        }
+}
+
+Test(vault_error, an_expired_object_gets_a_new_version_or_date)
+{
+        _cleanup_err_ struct err e = {0};
+
+        make(&e, &secret, 403, BODY("Forbidden", "expired", "SecretExpired"), NULL, NULL,
+                -EKEYEXPIRED, ERR_DISABLED);
+        expect_in(e.hint, "az keyvault secret set-attributes --vault-name contoso --name db "
+                          "--expires");
+}
+
+#define TEN "11111111-2222-3333-4444-555555555555"
+#define OTHER "99999999-2222-3333-4444-555555555555"
+#define CHALLENGE                                                       \
+        "Bearer authorization=\"https://login.microsoftonline.com/" TEN \
+        "\", resource=\"https://vault.azure.net\""
+
+static void refuse_token(struct err *e, const char *identity, const char *message)
+{
+        struct vault_error_info info = secret;
+        char body[512];
+
+        info.identity = identity;
+        snprintf(body, sizeof(body), "{\"error\":{\"code\":\"Unauthorized\",\"message\":\"%s\"}}",
+                message);
+        make(e, &info, 401, body, "WWW-Authenticate", CHALLENGE, -EACCES, ERR_AUTH);
+}
+
+Test(vault_error, the_tenants_are_held_against_each_other)
+{
+        _cleanup_err_ struct err other = {0}, same = {0}, issuer = {0}, audience = {0};
+
+        refuse_token(&other, "service principal app of tenant " OTHER, "AKV10000: no");
+        expect_in(other.hint, "the vault belongs to tenant " TEN);
+        expect_in(other.hint, "(tenantID: " TEN ")");
+        refuse_token(&same, "service principal app of tenant " TEN, "AKV10000: no");
+        expect_in(same.hint, "as the identity does");
+        refuse_token(&issuer, "managed identity of this VM",
+                "AKV10032: Invalid issuer. Expected one of https://sts.windows.net/" TEN
+                "/, found https://sts.windows.net/" OTHER "/.");
+        expect_in(issuer.hint, "belongs to tenant " TEN " and the identity to tenant " OTHER);
+        refuse_token(&audience, "x",
+                "AKV10022: Invalid audience. Expected https://vault.azure.net, found: https://x.");
+        expect_in(audience.hint, "audience");
+}
+
+Test(vault_error, listing_needs_the_list_permission)
+{
+        _cleanup_err_ struct err e = {0};
+        struct vault_error_info info = secret;
+
+        info.name = "";
+        info.listing = true;
+        make(&e, &info, 403, BODY("Forbidden", CALLER, "AccessDenied"), NULL, NULL, -EACCES,
+                ERR_FORBIDDEN);
+        cr_expect(startswith(e.text, "failed to list objectType:secret: vault " VAULT));
+        expect_in(e.hint, "az keyvault set-policy --name contoso --object-id " OID
+                          " --secret-permissions get list");
+}
+
+Test(vault_error, says_who_answered_and_how)
+{
+        _cleanup_err_ struct err e = {0};
+        struct answer a;
+        struct http_response *resp = answer_make(&a, 403, BODY("Forbidden", "no", "AccessDenied"),
+                "x-ms-keyvault-network-info", "conn_type=PrivateLink;addr=10.0.0.4");
+
+        resp->peer = "10.0.0.9";
+        cr_expect_eq(vault_error(&secret, resp, &e), -EACCES);
+        expect_in(e.text, ", answered by 10.0.0.9 over its private link");
 }

@@ -1,0 +1,380 @@
+/* The helper's side. One child for each request: a file on a file system that hangs, or an az that
+ * waits for somebody to sign in, holds up nobody else. */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "auth/helper.h"
+#include "base/json.h"
+#include "base/wipe.h"
+
+#define SOURCE_MAX ((size_t)16 << 10)
+#define SOURCES_MAX 1000
+#define CHILDREN_MAX 16
+#define AZ_TIMEOUT_MS 30000
+#define AZ_SAID_MAX 600 /* of its standard error, for the message */
+
+/* Descriptors of the helper, after it has closed all others. */
+#define SOCKET_FD 3
+#define DIR_FD 4
+
+struct known {
+        struct known *next;
+        char id[HELPER_ID_SIZE];
+        char *source;
+};
+
+struct helper {
+        bool has_dir;
+        struct known *known;
+        size_t n_known;
+        unsigned children;
+};
+
+/* --- one request, in a child that ends after it --- */
+
+_Noreturn static void answer(uint64_t id, int r, const void *bytes, size_t len)
+{
+        struct helper_answer a = {.id = id, .result = r, .len = (uint32_t)len};
+        struct iovec iov[] = {
+                {.iov_base = &a, .iov_len = sizeof a},
+                {.iov_base = (void *)(uintptr_t)bytes, .iov_len = len},
+        };
+        const struct msghdr message = {.msg_iov = iov, .msg_iovlen = 2};
+        struct pollfd p = {.fd = SOCKET_FD, .events = POLLOUT};
+
+        while (sendmsg(SOCKET_FD, &message, MSG_NOSIGNAL) < 0)
+                if (errno != EINTR && (errno != EAGAIN || poll(&p, 1, AZ_TIMEOUT_MS) <= 0))
+                        break;
+        _exit(0);
+}
+
+_Noreturn static void refuse(uint64_t id, int r, const char *text)
+{
+        answer(id, r, text, strlen(text));
+}
+
+_Noreturn static void give_file(uint64_t id, int dir_fd, const char *path, int flags)
+{
+        char *bytes = malloc(HELPER_ANSWER_MAX + 1);
+        struct stat st;
+        size_t len = 0;
+        ssize_t n = -1;
+
+        int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                refuse(id, -errno, strerror(errno));
+        if (!S_ISREG(st.st_mode))
+                refuse(id, -EINVAL, "it is no file");
+        if (!bytes)
+                refuse(id, -ENOMEM, "out of memory");
+        while (len <= HELPER_ANSWER_MAX &&
+                (n = read(fd, bytes + len, HELPER_ANSWER_MAX + 1 - len)) > 0)
+                len += (size_t)n;
+        if (n < 0)
+                refuse(id, -errno, strerror(errno));
+        if (len > HELPER_ANSWER_MAX)
+                refuse(id, -EFBIG, "it is larger than 96 KiB");
+        if (len == 0)
+                refuse(id, -ENODATA, "it is empty");
+        answer(id, 0, bytes, len);
+}
+
+struct output {
+        int fd;
+        char *bytes;
+        size_t len, max;
+        bool over;
+};
+
+/* 0 at its end, 1 when there may be more. */
+static int take_output(struct output *o)
+{
+        char rest[512];
+        bool full = o->len >= o->max;
+        ssize_t n =
+                read(o->fd, full ? rest : o->bytes + o->len, full ? sizeof rest : o->max - o->len);
+
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+                return 1;
+        if (n <= 0)
+                return 0;
+        if (full)
+                o->over = true;
+        else
+                o->len += (size_t)n;
+        return 1;
+}
+
+/* Until both are closed; -ETIMEDOUT. */
+static int collect(struct output *out, struct output *said)
+{
+        struct pollfd p[] = {{.fd = out->fd, .events = POLLIN}, {.fd = said->fd, .events = POLLIN}};
+        struct timespec began, now;
+
+        clock_gettime(CLOCK_MONOTONIC, &began);
+        while (p[0].fd >= 0 || p[1].fd >= 0) {
+                clock_gettime(CLOCK_MONOTONIC, &now);
+                int64_t left = AZ_TIMEOUT_MS - (now.tv_sec - began.tv_sec) * 1000 -
+                               (now.tv_nsec - began.tv_nsec) / 1000000;
+                int n = left > 0 ? poll(p, 2, (int)left) : 0;
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n <= 0)
+                        return n < 0 ? -errno : -ETIMEDOUT;
+                if (p[0].revents && take_output(out) == 0)
+                        p[0].fd = -1;
+                if (p[1].revents && take_output(said) == 0)
+                        p[1].fd = -1;
+        }
+        return 0;
+}
+
+_Noreturn static void exec_az(const cJSON *source, int out_fd, int said_fd)
+{
+        const char *tenant = json_string(source, "tenant"), *config = json_string(source, "config");
+        const char *argv[] = {json_string(source, "program"), "account", "get-access-token",
+                "--output", "json", "--resource", json_string(source, "resource"), NULL, NULL,
+                NULL};
+        sigset_t none;
+
+        if (!isempty(tenant)) {
+                argv[7] = "--tenant";
+                argv[8] = tenant;
+        }
+        (void)setpgid(0, 0);
+        if (setenv("HOME", json_string(source, "home"), 1) < 0 ||
+                (!isempty(config) && setenv("AZURE_CONFIG_DIR", config, 1) < 0) ||
+                dup2(out_fd, STDOUT_FILENO) < 0 || dup2(said_fd, STDERR_FILENO) < 0 ||
+                syscall(SYS_close_range, 3U, ~0U, 0U) < 0)
+                _exit(127);
+        for (int s = 1; s < NSIG; s++)
+                (void)signal(s, SIG_DFL);
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL);
+        execv(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(127);
+}
+
+_Noreturn static void give_az(uint64_t id, const cJSON *source)
+{
+        int out_fds[2], said_fds[2], status = 0;
+        struct output out = {.bytes = malloc(HELPER_ANSWER_MAX), .max = HELPER_ANSWER_MAX};
+        char said_text[AZ_SAID_MAX + 64];
+        struct output said = {.bytes = said_text, .max = AZ_SAID_MAX};
+
+        if (!out.bytes || pipe2(out_fds, O_CLOEXEC) < 0 || pipe2(said_fds, O_CLOEXEC) < 0)
+                refuse(id, -ENOMEM, "out of memory");
+        pid_t pid = fork();
+        if (pid < 0)
+                refuse(id, -errno, strerror(errno));
+        if (pid == 0)
+                exec_az(source, out_fds[1], said_fds[1]);
+        close(out_fds[1]);
+        close(said_fds[1]);
+        out.fd = out_fds[0];
+        said.fd = said_fds[0];
+        int r = collect(&out, &said);
+        if (r < 0) {
+                (void)kill(-pid, SIGKILL);
+                (void)kill(pid, SIGKILL);
+        }
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+                ;
+        if (r == -ETIMEDOUT)
+                refuse(id, r, "az gave no token within 30 seconds");
+        if (r < 0)
+                refuse(id, r, strerror(-r));
+        if (out.over)
+                refuse(id, -EFBIG, "az printed more than 96 KiB");
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+                answer(id, 0, out.bytes, out.len);
+        if (said.len == 0)
+                said.len = (size_t)snprintf(said_text, sizeof said_text, "az ended with status %d",
+                        WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+        answer(id, -EACCES, said.bytes, said.len);
+}
+
+_Noreturn static void serve(const struct helper_query *q, const char *text)
+{
+        cJSON *source = NULL; /* the process ends before it is freed */
+
+        if (json_parse(text, strlen(text), &source) < 0)
+                refuse(q->id, -EBADMSG, "its registration cannot be read");
+        const char *kind = json_string(source, "kind"), *path = json_string(source, "path");
+        if (kind && streq(kind, "az") && json_string(source, "program") &&
+                json_string(source, "home") && json_string(source, "resource"))
+                give_az(q->id, source);
+        if (kind && streq(kind, "file") && path)
+                give_file(q->id, AT_FDCWD, path, 0);
+        if (!kind || !streq(kind, "folder") || !path || !helper_is_key_name(q->name))
+                refuse(q->id, -EBADMSG, "its registration cannot be read");
+        int dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (dir_fd < 0)
+                refuse(q->id, -errno, strerror(errno));
+        give_file(q->id, dir_fd, q->name, O_NOFOLLOW);
+}
+
+/* --- sources --- */
+
+static const char *add_known(struct helper *h, char *source)
+{
+        struct known *k = h->n_known < SOURCES_MAX && source ? calloc(1, sizeof *k) : NULL;
+
+        if (!k) {
+                free(source);
+                return NULL;
+        }
+        helper_source_id(source, k->id);
+        k->source = source;
+        k->next = h->known;
+        h->known = k;
+        h->n_known++;
+        return source;
+}
+
+/* What a command has put into the control directory: its owner must be us, and its content what its
+ * name says. */
+static char *take_registration(const char *id)
+{
+        char name[96], found[HELPER_ID_SIZE];
+        struct stat st;
+
+        (void)snprintf(name, sizeof name, "credential-%s", id);
+        _cleanup_close_ int fd = openat(DIR_FD, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+                st.st_size <= 0 || (size_t)st.st_size > SOURCE_MAX)
+                return NULL;
+        _cleanup_free_ char *text = malloc((size_t)st.st_size + 1);
+        ssize_t n = text ? read(fd, text, (size_t)st.st_size) : -1;
+        if (n != st.st_size)
+                return NULL;
+        text[n] = '\0';
+        helper_source_id(text, found);
+        if (!streq(found, id))
+                return NULL;
+        (void)unlinkat(DIR_FD, name, 0);
+        return TAKE_PTR(text);
+}
+
+static const char *find_source(struct helper *h, const char *id)
+{
+        for (const struct known *k = h->known; k; k = k->next)
+                if (streq(k->id, id))
+                        return k->source;
+        return h->has_dir ? add_known(h, take_registration(id)) : NULL;
+}
+
+/* --- the process --- */
+
+static void reap(struct helper *h, int flags)
+{
+        pid_t pid;
+
+        while (h->children > 0 && (pid = waitpid(-1, NULL, flags)) != 0) {
+                if (pid < 0 && errno == EINTR)
+                        continue;
+                if (pid < 0)
+                        h->children = 0;
+                else
+                        h->children--;
+                flags = WNOHANG;
+        }
+}
+
+static void handle(struct helper *h, const struct helper_query *q)
+{
+        const char *source = find_source(h, q->source);
+
+        if (h->children >= CHILDREN_MAX)
+                reap(h, 0);
+        pid_t pid = fork();
+        if (pid == 0) {
+                if (!source)
+                        refuse(q->id, -ENOENT, "the helper does not know it; mount again");
+                serve(q, source);
+        }
+        if (pid > 0)
+                h->children++;
+}
+
+_Noreturn static void run(const char *source, bool has_dir)
+{
+        struct helper h = {.has_dir = has_dir};
+        struct helper_query q;
+        struct pollfd p = {.fd = SOCKET_FD, .events = POLLIN};
+
+        (void)prctl(PR_SET_NAME, "akvfs-helper");
+        /* Its end is the socket's. What ends the others must not end it before them. */
+        (void)signal(SIGTERM, SIG_IGN);
+        (void)signal(SIGINT, SIG_IGN);
+        (void)signal(SIGHUP, SIG_IGN);
+        (void)signal(SIGCHLD, SIG_DFL);
+        if (source && !add_known(&h, strdup(source)))
+                _exit(1);
+        for (;;) {
+                ssize_t n = recv(SOCKET_FD, &q, sizeof q, MSG_TRUNC);
+
+                reap(&h, WNOHANG);
+                if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+                        _exit(0);
+                if (n < 0)
+                        (void)poll(&p, 1, -1);
+                else if (n == sizeof q && memchr(q.source, '\0', sizeof q.source) &&
+                         memchr(q.name, '\0', sizeof q.name) &&
+                         strspn(q.source, "0123456789abcdef") == HELPER_ID_SIZE - 1)
+                        handle(&h, &q);
+        }
+}
+
+/* Out of the way first: what is moved may stand where another has to go. */
+_Noreturn static void become(int fd, int dir_fd, const char *source)
+{
+        int socket = fcntl(fd, F_DUPFD_CLOEXEC, 16);
+        int dir = dir_fd >= 0 ? fcntl(dir_fd, F_DUPFD_CLOEXEC, 16) : -1;
+        int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+        (void)setsid();
+        if (socket < 0 || null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
+                dup2(null_fd, STDOUT_FILENO) < 0 || dup2(null_fd, STDERR_FILENO) < 0 ||
+                dup3(socket, SOCKET_FD, O_CLOEXEC) < 0 ||
+                (dir >= 0 && dup3(dir, DIR_FD, O_CLOEXEC) < 0) ||
+                syscall(SYS_close_range, dir >= 0 ? 5U : 4U, ~0U, 0U) < 0)
+                _exit(1);
+        run(source, dir >= 0);
+}
+
+int helper_start(int dir_fd, const char *source, int *ret_fd)
+{
+        int fds[2], status = 0;
+
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+                return -errno;
+        pid_t pid = fork();
+        if (pid == 0) {
+                pid = fork();
+                if (pid != 0)
+                        _exit(pid < 0);
+                become(fds[1], dir_fd, source);
+        }
+        int r = pid < 0 ? -errno : 0;
+        close(fds[1]);
+        if (r == 0)
+                while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+                        ;
+        if (r == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+                r = -EAGAIN;
+        if (r < 0) {
+                close(fds[0]);
+                return r;
+        }
+        *ret_fd = fds[0];
+        return 0;
+}

@@ -1,0 +1,166 @@
+/* What becomes of a file whose object is deleted, disabled, expired or newly forbidden. */
+#include <time.h>
+
+#include "base/log.h"
+#include "cache/view_priv.h"
+
+const char *view_trouble_name(enum view_trouble t)
+{
+        static const char *const names[] = {
+                [VIEW_FINE] = "ok",
+                [VIEW_FAILING] = "failing",
+                [VIEW_DELETED] = "deleted",
+                [VIEW_DISABLED] = "disabled",
+                [VIEW_EXPIRED] = "expired",
+                [VIEW_FORBIDDEN] = "forbidden",
+        };
+
+        return names[t];
+}
+
+static enum view_trouble of_error(const struct err *e)
+{
+        switch (e->cause) {
+        case ERR_NOT_FOUND:
+                return VIEW_DELETED;
+        case ERR_DISABLED:
+                return e->code == -EKEYEXPIRED ? VIEW_EXPIRED : VIEW_DISABLED;
+        case ERR_FORBIDDEN:
+                /* The vault's firewall refuses a place, and says nothing of the object. */
+                return e->code == -EACCES ? VIEW_FORBIDDEN : VIEW_FAILING;
+        default:
+                return VIEW_FAILING;
+        }
+}
+
+/* Only what the vault said last counts: after a failure nobody knows whether an expiry that is past
+ * is still the object's. Of a history the newest version speaks for all. */
+enum view_trouble entry_trouble(const struct entry *en)
+{
+        if (en->list && en->list->error.code)
+                return of_error(&en->list->error);
+        if (en->select_error.code)
+                return of_error(&en->select_error);
+        for (size_t i = 0; i < en->n_members; i++)
+                if (en->members[i]->error.code)
+                        return of_error(&en->members[i]->error);
+        if (en->show_error.code)
+                return VIEW_FAILING;
+
+        const struct vault_object *o = en->n_members > 0 ? en->members[0]->object : NULL;
+        if (o && !o->enabled)
+                return VIEW_DISABLED;
+        if (o && o->expires != VAULT_NO_TIME &&
+                o->expires <= loop_wall(cache_loop(view_cache(en->view))))
+                return VIEW_EXPIRED;
+        return VIEW_FINE;
+}
+
+static bool removes(const struct view_policy *p, enum view_trouble t)
+{
+        switch (t) {
+        case VIEW_DELETED:
+                return p->remove_deleted;
+        case VIEW_DISABLED:
+                return p->remove_disabled;
+        case VIEW_EXPIRED:
+                return p->remove_expired;
+        case VIEW_FORBIDDEN:
+                return p->remove_forbidden;
+        default:
+                return false;
+        }
+}
+
+static void describe(struct entry *en, enum view_trouble t)
+{
+        err_done(&en->taken_error);
+        err_set_cause(&en->taken_error, t == VIEW_DISABLED ? ERR_DISABLED : ERR_NOT_FOUND, -ENOENT,
+                "it %s, and on_%s=remove takes its file away",
+                t == VIEW_EXPIRED ? "has expired" : "is disabled", view_trouble_name(t));
+        err_hint(&en->taken_error, "%s, or mount with on_%s=keep",
+                t == VIEW_EXPIRED ? "set a new version" : "enable it", view_trouble_name(t));
+}
+
+/* Remembers the paths, which outlive what was shown: another reason may follow this one. */
+static int remember_paths(struct entry *en)
+{
+        size_t n = MAX(en->n_shown, (size_t)1);
+        char **paths = calloc(n, sizeof(char *));
+        size_t have = 0;
+
+        if (!paths)
+                return -ENOMEM;
+        for (; have < n; have++) {
+                paths[have] =
+                        strdup(have < en->n_shown ? en->shown[have].file->path : en->object->file);
+                if (!paths[have])
+                        break;
+        }
+        if (have < n) {
+                while (have > 0)
+                        free(paths[--have]);
+                free(paths);
+                return -ENOMEM;
+        }
+        for (size_t i = 0; i < en->n_away; i++)
+                free(en->away[i]);
+        free(en->away);
+        en->away = paths;
+        en->n_away = n;
+        return 0;
+}
+
+bool entry_is_taken(struct entry *en)
+{
+        enum view_trouble t = entry_trouble(en);
+        _cleanup_err_ struct err e = {0};
+
+        if (!removes(view_get_policy(en->view), t)) {
+                /* Once away it stays away until the vault gives it again. */
+                if (en->taken != VIEW_FINE && t != VIEW_FINE &&
+                        (entry_error(en) && entry_error(en) != &en->taken_error))
+                        return true;
+                if (en->taken != VIEW_FINE)
+                        log_info("object %s: is shown again", en->object->file);
+                en->taken = VIEW_FINE;
+                err_done(&en->taken_error);
+                return false;
+        }
+        if (en->taken == t)
+                return true;
+
+        enum view_trouble before = en->taken;
+        int r = before == VIEW_FINE ? remember_paths(en) : 0;
+        for (size_t i = 0; i < en->n_away && r == 0; i++)
+                r = view_gone(en->view, en->away[i], t == VIEW_FORBIDDEN);
+        en->taken = t; /* view_replace() leaves the report to what is above */
+        if (r == 0)
+                r = view_replace(en, NULL, 0, &e);
+        if (r < 0) {
+                en->taken = before;
+                log_error("object %s: is %s but cannot be taken away: %s", en->object->file,
+                        view_trouble_name(t), strerror(-r));
+                return false;
+        }
+        log_warning("object %s: is %s: its file is taken away (on_%s=remove)", en->object->file,
+                view_trouble_name(t), view_trouble_name(t));
+        err_done(&en->taken_error);
+        if (!entry_error(en))
+                describe(en, t);
+        return true;
+}
+
+bool entry_is_absent(const struct entry *en)
+{
+        if (en->n_shown > 0 || !entry_is_settled(en))
+                return false;
+        switch (entry_trouble(en)) {
+        case VIEW_DELETED:
+        case VIEW_DISABLED:
+        case VIEW_EXPIRED:
+                return en->object->optional || en->taken != VIEW_FINE;
+        default:
+                return en->taken != VIEW_FINE;
+        }
+}

@@ -1,0 +1,173 @@
+/* Bind mounts in a mount namespace of the test's own; what a child sees there is the test's too. */
+#include "fs/keeper_bind.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+
+#include "tests/unit/fs/support.h"
+
+#define FILES 3
+#define VOLUME 7
+
+static char at[] = "/tmp/akvfs-unit-XXXXXX";
+static bool have_root;
+static unsigned minor_here;
+static struct keeper_binds binds;
+static struct {
+        unsigned bound, unbound;
+        uint64_t ino[8];
+} told;
+
+static void path_of(char *buf, size_t size, const char *what, unsigned i)
+{
+        (void)snprintf(buf, size, "%s/%s%u", at, what, i);
+}
+
+static void init(void)
+{
+        struct stat st;
+
+        cr_assert_not_null(mkdtemp(at));
+        have_root = private_namespace();
+        if (!have_root)
+                return;
+        cr_assert_eq(mount("unit", at, "tmpfs", 0, NULL), 0);
+        cr_assert_eq(stat(at, &st), 0);
+        minor_here = minor(st.st_dev);
+        for (unsigned i = 0; i < FILES; i++) {
+                char path[64];
+                for (int target = 0; target < 2; target++) {
+                        path_of(path, sizeof path, target ? "target" : "file", i);
+                        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+                        cr_assert_geq(fd, 0);
+                        close(fd);
+                }
+        }
+}
+
+static void fini(void)
+{
+        keeper_binds_done(&binds);
+        (void)umount2(at, MNT_DETACH);
+        cr_expect_eq(rmdir(at), 0);
+}
+
+TestSuite(keeper_bind, .init = init, .fini = fini, .timeout = 60);
+
+static uint64_t volume_of(void *userdata, int mnt_id, unsigned dev_minor, const char *fstype)
+{
+        return dev_minor == minor_here && streq(fstype, "tmpfs") ? VOLUME : 0;
+}
+
+static void on_told(void *userdata, uint64_t volume, uint64_t ino, bool bound)
+{
+        cr_assert_eq(volume, VOLUME);
+        if (bound)
+                told.ino[told.bound++] = ino;
+        else
+                told.unbound++;
+}
+
+static void bind_file(unsigned i)
+{
+        char from[64], to[64];
+
+        path_of(from, sizeof from, "file", i);
+        path_of(to, sizeof to, "target", i);
+        cr_assert_eq(mount(from, to, NULL, MS_BIND, NULL), 0);
+}
+
+static uint64_t ino_of(unsigned i)
+{
+        char path[64];
+        struct stat st;
+
+        path_of(path, sizeof path, "file", i);
+        cr_assert_eq(stat(path, &st), 0);
+        return st.st_ino;
+}
+
+/* As the keeper's loop does, until no child is at work. */
+static void settle(void)
+{
+        while (binds.fd >= 0) {
+                struct pollfd p = {.fd = binds.fd, .events = POLLIN};
+                cr_assert_geq(poll(&p, 1, keeper_binds_timeout(&binds)), 0);
+                if (p.revents)
+                        keeper_binds_receive(&binds);
+                if (keeper_binds_timeout(&binds) == 0)
+                        keeper_binds_give_up(&binds);
+        }
+}
+
+static bool was_told(uint64_t ino)
+{
+        for (unsigned i = 0; i < told.bound; i++)
+                if (told.ino[i] == ino)
+                        return true;
+        return false;
+}
+
+Test(keeper_bind, learns_which_inode_each_shows_and_when_it_goes)
+{
+        char path[64];
+
+        if (!have_root)
+                return;
+        keeper_binds_init(&binds, volume_of, on_told, NULL);
+        cr_assert_eq(keeper_binds_timeout(&binds), -1);
+        keeper_binds_read(&binds);
+        settle();
+        cr_assert_eq(told.bound, 0, "the volume's own mount is none");
+        bind_file(0);
+        bind_file(1);
+        keeper_binds_read(&binds);
+        settle();
+        cr_assert_eq(told.bound, 2);
+        cr_assert(was_told(ino_of(0)) && was_told(ino_of(1)));
+        keeper_binds_tell(&binds);
+        cr_assert_eq(told.bound, 4, "a new worker hears of all");
+        path_of(path, sizeof path, "target", 0);
+        cr_assert_eq(umount2(path, MNT_DETACH), 0);
+        keeper_binds_read(&binds);
+        settle();
+        cr_assert_eq(told.unbound, 1);
+        cr_assert_eq(told.bound, 4, "nobody asks twice");
+}
+
+/* The way to the second one hangs. */
+static uint64_t hang_at_target1(const char *path, int mnt_id)
+{
+        struct stat st;
+
+        while (strstr(path, "target1"))
+                (void)poll(NULL, 0, -1);
+        return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+Test(keeper_bind, one_that_hangs_does_not_keep_the_others)
+{
+        if (!have_root)
+                return;
+        keeper_binds_init(&binds, volume_of, on_told, NULL);
+        binds.look = hang_at_target1;
+        binds.patience_ms = 200;
+        for (unsigned i = 0; i < FILES; i++)
+                bind_file(i);
+        keeper_binds_read(&binds);
+        cr_assert_gt(binds.child, 0);
+        pid_t child = binds.child;
+        settle();
+        cr_assert_eq(told.bound, 2);
+        cr_assert(was_told(ino_of(0)) && was_told(ino_of(2)));
+        cr_assert_neq(waitpid(child, NULL, 0), -1, "it was killed");
+        /* What hung is not asked for again. */
+        keeper_binds_read(&binds);
+        cr_assert_eq(binds.fd, -EBADF);
+}
