@@ -129,8 +129,8 @@ static void on_gone(void *userdata, const struct err *error)
 
 const struct fs_mount_events class_mount_fs_events = {.mounted = on_mounted, .gone = on_gone};
 
-/* The request as it came, for a later worker: the credentials with it, in secret memory. */
-static int format_state(const struct mount_request *request, struct sec *secret, struct sec **ret)
+int class_mount_format_state(
+        const struct mount_request *request, struct sec *secret, struct sec **ret)
 {
         struct mount_request whole = *request;
         whole.identity.secret = secret;
@@ -179,7 +179,7 @@ static void begin_mount(struct class_mount *cm)
         }
 
         _cleanup_sec_ struct sec *state = NULL;
-        r = format_state(&cm->request, cm->secret, &state);
+        r = class_mount_format_state(&cm->request, cm->secret, &state);
         if (r < 0) {
                 err_set(&e, r, "out of memory");
                 fail(cm, &e);
@@ -197,6 +197,7 @@ static void begin_mount(struct class_mount *cm)
                 .privileged = cm->parts.privileged,
                 .xattr = cm->request.xattr,
                 .audit = cm->request.audit,
+                .warm = cm->parts.privileged && !cm->request.audit,
                 .state = state,
         };
         cm->state = MOUNTING;
@@ -407,6 +408,7 @@ int class_mount_open_view(
                 return r;
         const struct view_config config = {
                 .class = request->class,
+                .shape = request->shape,
                 .vault = cm->vault,
                 .vaults = cm->others.list,
                 .n_vaults = cm->others.n,

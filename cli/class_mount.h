@@ -45,6 +45,9 @@ int class_mount_adopt(const struct class_mount_parts *parts, struct fs_mount *mo
         const struct class_mount_events *events, void *userdata, struct class_mount **ret,
         struct err *e);
 
+/* Whether it is mounted as that request would mount it, to the last option and credential. */
+bool class_mount_is(const struct class_mount *cm, const struct mount_request *request);
+
 /* Unmounts, or gives up what has not been mounted yet. `gone` follows, never from within. */
 void class_mount_end(struct class_mount *cm);
 

@@ -43,6 +43,50 @@ static void failed(struct class_mount *cm, const struct err *error)
         answer(cm, error);
 }
 
+/* An optional object that went while no worker looked: its file stays, as it would have, unless the
+ * policy says otherwise. What a selector chose goes with the list. */
+static bool is_kept(const struct class_mount *cm, const char *path)
+{
+        const struct spc_class *class = cm->request.class;
+        size_t n = view_n_absent(cm->view);
+
+        for (size_t i = 0; i < n; i++) {
+                struct view_absent a;
+
+                view_get_absent(cm->view, i, &a);
+                if (a.taken || a.object < class->objects ||
+                        a.object >= class->objects + class->n_objects)
+                        continue;
+                const char *rest = startswith(path, a.object->file);
+                if (rest && (!*rest || *rest == '/'))
+                        return true;
+        }
+        return false;
+}
+
+static void sync_files(struct class_mount *cm, struct view_file *const *files, size_t n)
+{
+        struct view_file **shown = NULL;
+        size_t n_shown = fs_mount_files(cm->mount, &shown);
+        _cleanup_free_ struct view_file **all = calloc(n + n_shown + 1, sizeof(struct view_file *));
+
+        if (!all)
+                fs_mount_update(cm->mount, files, n); /* and nothing goes */
+        else {
+                size_t n_all = n;
+
+                if (n > 0)
+                        memcpy(all, files, n * sizeof(struct view_file *));
+                for (size_t i = 0; i < n_shown; i++)
+                        if (is_kept(cm, shown[i]->path))
+                                all[n_all++] = shown[i];
+                fs_mount_sync(cm->mount, all, n_all);
+        }
+        for (size_t i = 0; i < n_shown; i++)
+                view_file_unref(shown[i]);
+        free(shown);
+}
+
 void class_mount_adoption_ready(struct class_mount *cm, const struct err *errors, size_t n_errors)
 {
         struct class_mount_adoption *a = &cm->adoption;
@@ -60,7 +104,7 @@ void class_mount_adoption_ready(struct class_mount *cm, const struct err *errors
         err_done(&a->error);
         size_t n = view_files(cm->view, &files);
         if (cm->mount)
-                fs_mount_sync(cm->mount, files, n);
+                sync_files(cm, files, n);
         log_info("%s: %zu files are fresh again after the change of worker", cm->request.mountpoint,
                 n);
         if (cm->request.xattr)

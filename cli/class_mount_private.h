@@ -54,6 +54,9 @@ struct class_mount {
 
 /* --- cli/class_mount.c --- */
 
+/* The request as it came, for a later worker: the credentials with it, in secret memory. */
+int class_mount_format_state(
+        const struct mount_request *request, struct sec *secret, struct sec **ret);
 int class_mount_make(const struct class_mount_parts *parts, const struct class_mount_events *events,
         void *userdata, struct class_mount **ret);
 void class_mount_free(struct class_mount *cm);

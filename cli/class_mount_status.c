@@ -129,6 +129,15 @@ cJSON *class_mount_status(const struct class_mount *cm, pid_t worker_pid, int64_
         return j;
 }
 
+bool class_mount_is(const struct class_mount *cm, const struct mount_request *request)
+{
+        const struct sec *now = cm->mount ? fs_mount_state(cm->mount) : NULL;
+        _cleanup_sec_ struct sec *wanted = NULL;
+
+        return now && class_mount_format_state(request, request->identity.secret, &wanted) == 0 &&
+               sec_equal(now, wanted);
+}
+
 const char *class_mount_path(const struct class_mount *cm)
 {
         return cm->request.mountpoint;

@@ -28,6 +28,7 @@ struct options {
         int allow_other; /* 0, 1, or -1 when not said: root's default is 1, others' 0 */
         bool xattr;
         bool audit;
+        struct view_shape shape;     /* -o cert_key_files, -o pem_chain=off */
         struct view_policy policy;   /* on_deleted=remove and so on */
         bool secret_memory_required; /* secret_memory=require: no mount that could reach swap */
 

@@ -1,5 +1,6 @@
 #include "cli/request.h"
 
+#include "base/jsonpath.h"
 #include "cli/control.h"
 
 void mount_request_done(struct mount_request *r)
@@ -26,6 +27,9 @@ static cJSON *format_object(const struct spc_object *o)
                 !cJSON_AddNumberToObject(j, "type", o->type) ||
                 !cJSON_AddNumberToObject(j, "format", o->format) ||
                 !cJSON_AddNumberToObject(j, "encoding", o->encoding) ||
+                !cJSON_AddNumberToObject(j, "files", o->files) ||
+                !cJSON_AddNumberToObject(j, "preset", o->preset) ||
+                !cJSON_AddStringToObject(j, "json_path", o->json_path) ||
                 !cJSON_AddNumberToObject(j, "mode", o->mode) ||
                 !cJSON_AddNumberToObject(j, "history", o->history) ||
                 !cJSON_AddNumberToObject(j, "line", o->line) ||
@@ -101,6 +105,20 @@ static int get_number(const cJSON *j, const char *name, int64_t min, int64_t max
         return 0;
 }
 
+/* Left alone when it is not there: the state of a mount may be of an earlier version. */
+static int get_later_number(const cJSON *j, const char *name, int64_t max, int64_t *ret)
+{
+        return json_get(j, name) ? get_number(j, name, 0, max, ret) : 0;
+}
+
+static int get_later_string(const cJSON *j, const char *name, char **ret)
+{
+        if (json_get(j, name))
+                return get_string(j, name, ret);
+        *ret = strdup("");
+        return *ret ? 0 : -ENOMEM;
+}
+
 /* Relative, no empty, "." or ".." part: the promise of spc_object.file, checked again because the
  * names become a tree. */
 static bool is_clean_path(const char *path)
@@ -122,7 +140,8 @@ static bool is_clean_path(const char *path)
 /* chosen: what a selector's objects are shown as; they have neither name nor file yet. */
 static int parse_object(const cJSON *j, bool chosen, struct spc_object *o)
 {
-        int64_t type = 0, format = 0, encoding = 0, mode = 0, history = 0, line = 0, column = 0;
+        int64_t type = 0, format = 0, encoding = 0, files = 0, preset = 0, mode = 0, history = 0,
+                line = 0, column = 0;
 
         int r = get_string(j, "name", &o->name);
         if (r == 0)
@@ -133,6 +152,10 @@ static int parse_object(const cJSON *j, bool chosen, struct spc_object *o)
                 r = get_string(j, "vault", &o->vault);
         if (r == 0)
                 r = get_string(j, "file", &o->file);
+        if (r == 0)
+                r = get_later_string(j, "json_path", &o->json_path);
+        if (r == 0 && strlen(o->json_path) > JSONPATH_MAX)
+                r = -EBADMSG;
         if (r == 0 && !chosen && (!*o->name || !is_clean_path(o->file)))
                 r = -EBADMSG;
         if (r == 0)
@@ -141,6 +164,10 @@ static int parse_object(const cJSON *j, bool chosen, struct spc_object *o)
                 r = get_number(j, "format", SPC_FORMAT_DEFAULT, SPC_FORMAT_PFX, &format);
         if (r == 0)
                 r = get_number(j, "encoding", SPC_ENCODING_UTF8, SPC_ENCODING_HEX, &encoding);
+        if (r == 0)
+                r = get_later_number(j, "files", SPC_FILES_FOLDER, &files);
+        if (r == 0)
+                r = get_later_number(j, "preset", SPC_PRESET_UPPER_SNAKE, &preset);
         if (r == 0)
                 r = get_number(j, "mode", -1, 0777, &mode);
         if (r == 0)
@@ -154,6 +181,8 @@ static int parse_object(const cJSON *j, bool chosen, struct spc_object *o)
         o->type = (enum spc_type)type;
         o->format = (enum spc_format)format;
         o->encoding = (enum spc_encoding)encoding;
+        o->files = (enum spc_files)files;
+        o->preset = (enum spc_preset)preset;
         o->optional = json_bool(j, "optional", false);
         o->mode = (int)mode;
         o->history = (int)history;
@@ -278,6 +307,8 @@ cJSON *mount_request_format(const struct mount_request *r)
                 !cJSON_AddBoolToObject(j, "allow_other", r->allow_other) ||
                 !cJSON_AddBoolToObject(j, "xattr", r->xattr) ||
                 !cJSON_AddBoolToObject(j, "audit", r->audit) ||
+                !cJSON_AddBoolToObject(j, "cert_key_files", r->shape.cert_key_files) ||
+                !cJSON_AddBoolToObject(j, "keep_chain_order", r->shape.keep_chain_order) ||
                 !cJSON_AddBoolToObject(j, "secret_memory_required", r->secret_memory_required))
                 return NULL;
         cJSON *class = format_class(r->class);
@@ -333,6 +364,8 @@ int mount_request_parse(const cJSON *j, struct mount_request *ret, struct err *e
         q.allow_other = json_bool(j, "allow_other", false);
         q.xattr = json_bool(j, "xattr", false);
         q.audit = json_bool(j, "audit", false);
+        q.shape.cert_key_files = json_bool(j, "cert_key_files", false);
+        q.shape.keep_chain_order = json_bool(j, "keep_chain_order", false);
         q.secret_memory_required = json_bool(j, "secret_memory_required", false);
         *ret = q;
         q = (struct mount_request){0};

@@ -26,6 +26,7 @@ struct mount_request {
         bool allow_other;
         bool xattr;
         bool audit;
+        struct view_shape shape;
         bool secret_memory_required; /* fail rather than hold values in memory that can be swapped
                                       */
 };

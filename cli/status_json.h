@@ -5,8 +5,8 @@
  * objects; null when polling is off), updated, expires, fetched. age_seconds counts from the last
  * successful fetch. error is text or null. refetch is null, or after a change of worker, until
  * everything has been fetched again: {"next_try","error"}, next_try null while a try is under way;
- * next_poll then tells of that try. state is a word of view_trouble_name(), shown whether or not the
- * file is there; what has no file has no version, updated, expires, id, content_type and size.
+ * next_poll then tells of that try. state is a word of view_trouble_name(), shown whether or not
+ * the file is there; what has no file has no version, updated, expires, id, content_type and size.
  * selectors: {"selector","vault","objects","error"}.
  */
 #pragma once

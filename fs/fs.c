@@ -29,6 +29,12 @@ static void on_answer(void *userdata, const struct keeper_msg *m, int fd)
                 safe_close(fd);
                 return;
         }
+        if (m->op == KEEPER_LEAVE) {
+                safe_close(fd);
+                if (fs->leave)
+                        fs->leave(fs->leave_userdata);
+                return;
+        }
         for (mount = fs->mounts; mount; mount = fs_mount_next(mount))
                 if (fs_mount_id(mount) == m->mount) {
                         fs_mount_on_answer(mount, m, fd);
@@ -44,6 +50,7 @@ static int hand_over(void *userdata, int fd)
         int r;
 
         keeper_msg_init(&m, KEEPER_AREA, 0);
+        m.seq = JOURNAL_VERSION;
         do {
                 r = keeper_client_send(fs->keeper, &m, fd);
                 /* What happens next is written into the new area alone: the keeper must have it. An
@@ -94,6 +101,7 @@ static void give_back(void *userdata)
                 count += r > 0;
         }
         keeper_msg_init(&m, KEEPER_AREA, 0);
+        m.seq = JOURNAL_VERSION;
         if (r >= 0 && area >= 0)
                 r = keeper_client_send(fs->keeper, &m, area);
         keeper_msg_init(&m, KEEPER_RETURNED, 0);
@@ -173,6 +181,19 @@ int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e)
 pid_t fs_keeper_pid(const struct fs *fs)
 {
         return keeper_client_pid(fs->keeper);
+}
+
+void fs_on_leave(struct fs *fs, void (*fn)(void *userdata), void *userdata)
+{
+        fs->leave = fn;
+        fs->leave_userdata = userdata;
+}
+
+void fs_leave(struct fs *fs)
+{
+        for (struct fs_mount *m = fs->mounts; m; m = fs_mount_next(m))
+                fs_mount_leave(m);
+        server_free(TAKE_PTR(fs->server));
 }
 
 void fs_stop(struct fs *fs)

@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 
+#include "base/jsonpath.h"
 #include "cli/control.h"
 #include "cli/request.h"
 
@@ -26,7 +27,16 @@ static const char class_text[] = "apiVersion: secrets-store.csi.x-k8s.io/v1\n"
                                  "          objectName: cert\n"
                                  "          optional: true\n"
                                  "          keyvaultName: kv-other\n"
-                                 "          objectType: cert\n";
+                                 "          objectType: cert\n"
+                                 "        - |\n"
+                                 "          objectName: tls\n"
+                                 "          objectType: secret\n"
+                                 "          certificateFiles: folder\n"
+                                 "        - |\n"
+                                 "          objectName: db--json\n"
+                                 "          objectType: secret\n"
+                                 "          namePreset: folders\n"
+                                 "          jsonPath: $.password\n";
 
 static struct mount_request in, out;
 static struct err e;
@@ -57,6 +67,7 @@ static void set_up(void)
         in.mode = 0440;
         in.allow_other = true;
         in.audit = true;
+        in.shape.keep_chain_order = true;
         in.secret_memory_required = true;
 }
 
@@ -83,6 +94,8 @@ Test(request, travels_whole)
         cr_assert(out.allow_other);
         cr_assert_not(out.xattr);
         cr_assert(out.audit);
+        cr_assert_not(out.shape.cert_key_files);
+        cr_assert(out.shape.keep_chain_order);
         cr_assert(sec_equal(out.identity.secret, in.identity.secret));
 
         cr_assert_eq(memcmp(&out.policy, &in.policy, sizeof out.policy), 0);
@@ -102,8 +115,9 @@ Test(request, travels_whole)
         cr_assert_str_eq(out.class->name, "web");
         cr_assert_str_eq(out.class->namespace, "prod");
         cr_assert_str_eq(out.class->vault, "kv-web");
-        cr_assert_eq(out.class->n_objects, 2);
-        for (size_t i = 0; i < 2; i++) {
+        cr_assert_eq(out.class->n_objects, 4);
+        cr_assert_eq(out.class->objects[2].files, SPC_FILES_FOLDER);
+        for (size_t i = 0; i < 4; i++) {
                 const struct spc_object *a = &in.class->objects[i], *b = &out.class->objects[i];
                 cr_assert_str_eq(a->name, b->name);
                 cr_assert_str_eq(a->alias, b->alias);
@@ -112,6 +126,9 @@ Test(request, travels_whole)
                 cr_assert_eq(a->type, b->type);
                 cr_assert_eq(a->format, b->format);
                 cr_assert_eq(a->encoding, b->encoding);
+                cr_assert_eq(a->files, b->files);
+                cr_assert_eq(a->preset, b->preset);
+                cr_assert_str_eq(a->json_path, b->json_path);
                 cr_assert_eq(a->mode, b->mode);
                 cr_assert_eq(a->history, b->history);
                 cr_assert_eq(a->line, b->line);
@@ -139,6 +156,9 @@ Test(request, what_does_not_fit_is_refused)
         cJSON *object = cJSON_GetArrayItem(cJSON_GetObjectItem(class, "objects"), 0);
         static const char *const paths[] = {
                 "", "/etc/passwd", "../x", "a/../b", "a//b", "a/", ".", "a/."};
+        char long_path[JSONPATH_MAX + 2] = "";
+
+        memset(long_path, '$', sizeof long_path - 1);
 
         refuse(j, j, "mountpoint", cJSON_CreateString("relative"));
         refuse(j, j, "uid", cJSON_CreateNumber(-1));
@@ -150,6 +170,10 @@ Test(request, what_does_not_fit_is_refused)
         refuse(j, object, "type", cJSON_CreateNumber(3));
         refuse(j, object, "mode", cJSON_CreateNumber(512));
         refuse(j, object, "history", cJSON_CreateNumber(SPC_HISTORY_MAX + 1));
+        refuse(j, object, "files", cJSON_CreateNumber(SPC_FILES_FOLDER + 1));
+        refuse(j, object, "preset", cJSON_CreateNumber(-1));
+        refuse(j, object, "json_path", cJSON_CreateNumber(1));
+        refuse(j, object, "json_path", cJSON_CreateString(long_path));
         refuse(j, object, "name", cJSON_CreateString(""));
         for (size_t i = 0; i < ELEMENTSOF(paths); i++)
                 refuse(j, object, "file", cJSON_CreateString(paths[i]));
@@ -157,6 +181,24 @@ Test(request, what_does_not_fit_is_refused)
         refuse(j, class, "objects", cJSON_CreateString("x"));
         refuse(j, j, "class", cJSON_CreateNull());
         refuse(j, j, "identity", cJSON_CreateObject());
+}
+
+/* As the state of a mount is that a worker of an earlier version left. */
+Test(request, what_came_later_may_be_missing)
+{
+        static const char *const later[] = {"files", "preset", "json_path"};
+        _cleanup_json_ cJSON *j = mount_request_format(&in);
+        cJSON *objects = cJSON_GetObjectItem(cJSON_GetObjectItem(j, "class"), "objects"), *object;
+
+        cJSON_DeleteItemFromObject(j, "cert_key_files");
+        cJSON_DeleteItemFromObject(j, "keep_chain_order");
+        cJSON_ArrayForEach (object, objects)
+                for (size_t i = 0; i < ELEMENTSOF(later); i++)
+                        cJSON_DeleteItemFromObject(object, later[i]);
+        cr_assert_eq(mount_request_parse(j, &out, &e), 0, "%s", err_text(&e));
+        cr_assert_not(out.shape.keep_chain_order);
+        cr_assert_eq(out.class->objects[2].files, SPC_FILES_DEFAULT);
+        cr_assert_str_eq(out.class->objects[3].json_path, "");
 }
 
 Test(request, too_many_objects_are_refused)
