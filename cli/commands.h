@@ -1,8 +1,8 @@
 /* What a worker does for the commands that reach it over the control socket. */
 #pragma once
 
-#include "cli/class_mount.h"
 #include "cli/control_server.h"
+#include "mount/class_mount.h"
 
 struct commands;
 

@@ -7,10 +7,10 @@
 #include "cli/class_file.h"
 #include "cli/cli.h"
 #include "cli/hygiene.h"
-#include "cli/identity.h"
-#include "cli/status_json.h"
-#include "cli/vault_urls.h"
+#include "cli/identity_find.h"
 #include "cli/words.h"
+#include "mount/status_json.h"
+#include "mount/vault_urls.h"
 
 static const char help[] =
         "akvfs get CLASS.yaml [FILE] [OPTIONS]\n"
@@ -219,7 +219,7 @@ static int get(const struct spc_class *class, struct options *o, const char *fil
         if (r == 0)
                 r = identity_resolve(class, o, &found, warn, &identity, e);
         if (r == 0)
-                r = vault_urls_resolve(class, o, &urls, e);
+                r = vault_urls_resolve(class, o->vault_url, &urls, e);
         if (r == 0)
                 r = identity_find_sni(&identity, e);
         if (r < 0)

@@ -1,7 +1,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 
-#include "cli/identity.h"
+#include "cli/identity_find.h"
 
 #define S(text) ((char *)(uintptr_t)(text))
 
@@ -45,14 +45,14 @@ static void tear_down(void)
         err_done(&e);
 }
 
-TestSuite(identity, .init = set_up, .fini = tear_down);
+TestSuite(identity_find, .init = set_up, .fini = tear_down);
 
 static int resolve(void)
 {
         return identity_resolve(&class, &o, &found, warn, &i, &e);
 }
 
-Test(identity, a_service_principal)
+Test(identity_find, a_service_principal)
 {
         cr_assert_eq(resolve(), 0, "%s", err_text(&e));
         cr_assert_eq(i.mode, AUTH_CLIENT_SECRET);
@@ -66,7 +66,7 @@ Test(identity, a_service_principal)
         cr_assert_str_eq(warned, "");
 }
 
-Test(identity, the_class_wins_over_the_environment)
+Test(identity_find, the_class_wins_over_the_environment)
 {
         class.client_id = S("client-of-class");
         found.tenant = S("tenant-of-env");
@@ -76,7 +76,7 @@ Test(identity, the_class_wins_over_the_environment)
         cr_assert_not_null(strstr(warned, "tenant-of-env"));
 }
 
-Test(identity, the_tenant_may_come_from_the_environment)
+Test(identity_find, the_tenant_may_come_from_the_environment)
 {
         class.tenant = S("");
         cr_assert_eq(resolve(), -EINVAL);
@@ -85,7 +85,7 @@ Test(identity, the_tenant_may_come_from_the_environment)
         cr_assert_str_eq(i.tenant, "tenant-of-env");
 }
 
-Test(identity, missing_credentials_are_named)
+Test(identity_find, missing_credentials_are_named)
 {
         struct sec *secret = found.secret;
 
@@ -103,7 +103,7 @@ Test(identity, missing_credentials_are_named)
         cr_assert_null(strstr(err_text(&e), "AZURE_CLIENT_SECRET"));
 }
 
-Test(identity, the_vm)
+Test(identity_find, the_vm)
 {
         class.identity = SPC_IDENTITY_VM;
         class.user_assigned_id = S("assigned");
@@ -126,7 +126,7 @@ static const char *source(void)
         return i.source ? i.source : "";
 }
 
-Test(identity, a_certificate)
+Test(identity_find, a_certificate)
 {
         sec_unref(found.secret);
         found.secret = NULL;
@@ -142,7 +142,7 @@ Test(identity, a_certificate)
         sec_unref(found.password);
 }
 
-Test(identity, which_proof_is_taken)
+Test(identity_find, which_proof_is_taken)
 {
         static const struct {
                 const char *class_client, *certificate, *token;
@@ -176,7 +176,7 @@ Test(identity, which_proof_is_taken)
         found.secret = secret;
 }
 
-Test(identity, workload_identity_needs_a_token)
+Test(identity_find, workload_identity_needs_a_token)
 {
         class.client_id = S("workload");
         sec_unref(found.secret);
@@ -187,7 +187,7 @@ Test(identity, workload_identity_needs_a_token)
         cr_assert_not_null(strstr(e.hint, "AZURE_FEDERATED_TOKEN_FILE"));
 }
 
-Test(identity, the_managed_identity_of_where_this_runs)
+Test(identity_find, the_managed_identity_of_where_this_runs)
 {
         struct sec *header = NULL;
 
@@ -228,7 +228,7 @@ Test(identity, the_managed_identity_of_where_this_runs)
         sec_unref(header);
 }
 
-Test(identity, how_a_managed_identity_is_named)
+Test(identity_find, how_a_managed_identity_is_named)
 {
         class.identity = SPC_IDENTITY_VM;
         class.user_assigned_id = S("/subscriptions/s/resourceGroups/g/providers/x/y");
@@ -242,7 +242,7 @@ Test(identity, how_a_managed_identity_is_named)
         cr_assert_str_eq(i.client_id, "object");
 }
 
-Test(identity, a_pod)
+Test(identity_find, a_pod)
 {
         class.identity = SPC_IDENTITY_POD;
         found.pod = S("web-0");
@@ -253,7 +253,7 @@ Test(identity, a_pod)
         cr_assert_str_eq(i.pod_namespace, "prod");
 }
 
-Test(identity, identity_binding)
+Test(identity_find, identity_binding)
 {
         unsetenv("AZURE_KUBERNETES_TOKEN_PROXY");
         unsetenv("AZURE_KUBERNETES_SNI_NAME");
@@ -279,7 +279,7 @@ Test(identity, identity_binding)
         cr_assert_eq(resolve(), -EINVAL);
 }
 
-Test(identity, everything_crosses_the_control_socket)
+Test(identity_find, everything_crosses_the_control_socket)
 {
         found.token_file = S("/token");
         class.identity = SPC_IDENTITY_TOKEN_PROXY;
@@ -296,110 +296,4 @@ Test(identity, everything_crosses_the_control_socket)
         identity_done(&got);
         cJSON_ReplaceItemInObject(j, "mode", cJSON_CreateString("unheard-of"));
         cr_assert_eq(identity_parse(j, &got, &e), -EINVAL);
-}
-
-Test(identity, endpoints_from_options)
-{
-        o.vault_url = S("https://127.0.0.1:8443/vaults/{vault}/");
-        o.authority_host = S("https://127.0.0.1:8443");
-        o.imds_endpoint = S("http://127.0.0.1:8080/");
-        o.ca_file = S("/ca.pem");
-        setenv("AZURE_AUTHORITY_HOST", "https://elsewhere/", 1);
-        cr_assert_eq(resolve(), 0, "%s", err_text(&e));
-        cr_assert_str_eq(i.vault_url, "https://127.0.0.1:8443/vaults/kv-web");
-        cr_assert_str_eq(i.authority, "https://127.0.0.1:8443/");
-        cr_assert_str_eq(i.imds_endpoint, "http://127.0.0.1:8080");
-        cr_assert_str_eq(i.ca_file, "/ca.pem");
-}
-
-Test(identity, endpoints_from_the_environment)
-{
-        setenv("AZURE_AUTHORITY_HOST", "login.example", 1);
-        setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", "http://imds.example", 1);
-        cr_assert_eq(resolve(), 0, "%s", err_text(&e));
-        cr_assert_str_eq(i.authority, "https://login.example/");
-        cr_assert_str_eq(i.imds_endpoint, "http://imds.example");
-        identity_done(&i);
-
-        /* a cloud named by the class is the class's own parameter */
-        class.cloud = S("AzureChinaCloud");
-        cr_assert_eq(resolve(), 0, "%s", err_text(&e));
-        cr_assert_str_eq(i.authority, "https://login.chinacloudapi.cn/");
-        cr_assert_str_eq(i.vault_url, "https://kv-web.vault.azure.cn");
-        cr_assert_str_eq(i.scope, "https://vault.azure.cn/.default");
-}
-
-Test(identity, plain_http_is_refused)
-{
-        o.vault_url = S("http://vault.example");
-        cr_assert_eq(resolve(), -EINVAL);
-        cr_assert_eq(e.cause, ERR_USAGE);
-        o.vault_url = NULL;
-        static const char *const bad[] = {
-                "http://a.example", "HTTP://a", "ftp://a", "", "https://a b", "https://u@h/"};
-        for (size_t k = 0; k < ELEMENTSOF(bad); k++) {
-                o.authority_host = S(bad[k]);
-                cr_assert_eq(resolve(), -EINVAL, "%s", bad[k]);
-                cr_assert_eq(e.cause, ERR_USAGE);
-        }
-}
-
-Test(identity, travels_whole)
-{
-        struct identity back = {0};
-
-        o.imds_endpoint = S("http://imds");
-        o.ca_file = S("/ca.pem");
-        cr_assert_eq(resolve(), 0);
-        _cleanup_json_ cJSON *j = identity_format(&i);
-        cr_assert_eq(identity_parse(j, &back, &e), 0, "%s", err_text(&e));
-        cr_assert_eq(back.mode, i.mode);
-        cr_assert_str_eq(back.tenant, i.tenant);
-        cr_assert_str_eq(back.client_id, i.client_id);
-        cr_assert(sec_equal(back.secret, i.secret));
-        cr_assert_str_eq(back.authority, i.authority);
-        cr_assert_str_eq(back.imds_endpoint, i.imds_endpoint);
-        cr_assert_str_eq(back.vault_url, i.vault_url);
-        cr_assert_str_eq(back.scope, i.scope);
-        cr_assert_str_eq(back.ca_file, i.ca_file);
-        identity_done(&back);
-
-        cJSON_DeleteItemFromObject(j, "client_secret");
-        cJSON_AddStringToObject(j, "client_secret", "0g");
-        cr_assert_eq(identity_parse(j, &back, &e), -EBADMSG);
-        cJSON_DeleteItemFromObject(j, "scope");
-        cr_assert_eq(identity_parse(j, &back, &e), -EBADMSG);
-}
-
-Test(identity, a_ca_file_travels_with_its_content)
-{
-        _cleanup_identity_ struct identity mine = {0}, back = {0};
-        _cleanup_err_ struct err why = {0};
-        char path[] = "/tmp/akvfs-ca-XXXXXX";
-        static const char pem[] = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
-
-        cr_assert_eq(identity_read_ca(&mine, &why), 0, "none is needed");
-        cr_assert_null(mine.ca_pem);
-        int fd = mkstemp(path);
-        cr_assert_geq(fd, 0);
-        mine.ca_file = strdup(path);
-        cr_assert_eq(identity_read_ca(&mine, &why), -EINVAL, "empty");
-        err_done(&why);
-        cr_assert_eq(write_all(fd, pem, strlen(pem)), 0);
-        cr_assert_eq(identity_read_ca(&mine, &why), 0);
-        cr_assert_str_eq(mine.ca_pem, pem);
-
-        mine.tenant = strdup("t");
-        mine.client_id = strdup("");
-        mine.authority = strdup("https://a/");
-        mine.vault_url = strdup("https://v");
-        mine.scope = strdup("s");
-        _cleanup_json_ cJSON *j = identity_format(&mine);
-        cr_assert_eq(identity_parse(j, &back, &why), 0);
-        cr_assert_str_eq(back.ca_pem, pem);
-
-        close(fd);
-        unlink(path);
-        cr_assert_eq(identity_read_ca(&mine, &why), -ENOENT);
-        cr_assert_not_null(strstr(err_text(&why), path));
 }

@@ -1,5 +1,6 @@
-/* The mount request: a checked class, a resolved identity and how it is to be shown, as one message
- * of the control protocol (cli/control.h). It carries the client secret; both sides wipe it.
+/* The mount request: a checked class, a resolved identity and how it is to be shown. As JSON it is
+ * a message of the control protocol (cli/control.h), and what a later worker goes on with. It
+ * carries the client secret; both sides wipe it.
  *
  * The class travels parsed: the command has shown its findings to the user, and the file may have
  * been a pipe. What arrives is checked for sizes and for paths that leave the mount, although only
@@ -8,10 +9,12 @@
 #pragma once
 
 #include "base/json.h"
-#include "cli/identity.h"
-#include "cli/options.h"
-#include "cli/vault_urls.h"
+#include "cache/view.h"
+#include "mount/identity.h"
+#include "mount/vault_urls.h"
 #include "spc/spc.h"
+
+#define REQUEST_POLL_MAX (366 * 86400 * USEC_PER_SEC)
 
 struct mount_request {
         char *mountpoint; /* absolute, without symlinks */
@@ -34,7 +37,7 @@ struct mount_request {
 void mount_request_done(struct mount_request *r);
 #define _cleanup_mount_request_ _cleanup_(mount_request_done)
 
-/* NULL without memory. */
+/* {"type":"mount",...}; NULL without memory. */
 cJSON *mount_request_format(const struct mount_request *r);
 /* -EBADMSG with the reason in e, -ENOMEM. */
 int mount_request_parse(const cJSON *j, struct mount_request *ret, struct err *e);

@@ -1,4 +1,4 @@
-#include "cli/vault_urls.h"
+#include "mount/vault_urls.h"
 
 #include "auth/cloud.h"
 
@@ -38,20 +38,20 @@ static bool has(const struct vault_urls *u, const char *name)
 }
 
 static int want(struct vault_urls *u, const struct spc_class *class, const char *name,
-        const struct options *o, const struct cloud *cloud, struct err *e)
+        const char *override, const struct cloud *cloud, struct err *e)
 {
         _cleanup_free_ char *url = NULL;
 
         if (isempty(name) || streq(name, class->vault) || has(u, name))
                 return 0;
-        if (o->vault_url && !strstr(o->vault_url, "{vault}")) {
+        if (override && !strstr(override, "{vault}")) {
                 err_set_cause(e, ERR_USAGE, -EINVAL,
                         "the class names the vaults %s and %s, and --vault-url %s is only one",
-                        class->vault, name, o->vault_url);
+                        class->vault, name, override);
                 err_hint(e, "write {vault} into it where a vault's name belongs");
                 return -EINVAL;
         }
-        int r = vault_make_url(name, cloud->vault_suffix, o->vault_url, &url, e);
+        int r = vault_make_url(name, cloud->vault_suffix, override, &url, e);
         if (r < 0)
                 return r;
         r = add(u, name, url);
@@ -61,17 +61,17 @@ static int want(struct vault_urls *u, const struct spc_class *class, const char 
         return 0;
 }
 
-int vault_urls_resolve(const struct spc_class *class, const struct options *o,
-        struct vault_urls *ret, struct err *e)
+int vault_urls_resolve(
+        const struct spc_class *class, const char *override, struct vault_urls *ret, struct err *e)
 {
         _cleanup_vault_urls_ struct vault_urls u = {0};
         struct cloud cloud = {0};
 
         int r = cloud_find(class->cloud, class->cloud_env_file, &cloud, e);
         for (size_t i = 0; i < class->n_objects && r == 0; i++)
-                r = want(&u, class, class->objects[i].vault, o, &cloud, e);
+                r = want(&u, class, class->objects[i].vault, override, &cloud, e);
         for (size_t i = 0; i < class->n_selectors && r == 0; i++)
-                r = want(&u, class, class->selectors[i].like.vault, o, &cloud, e);
+                r = want(&u, class, class->selectors[i].like.vault, override, &cloud, e);
         cloud_done(&cloud);
         if (r < 0)
                 return r;

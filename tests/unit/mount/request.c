@@ -1,8 +1,7 @@
 #include <criterion/criterion.h>
 
 #include "base/jsonpath.h"
-#include "cli/control.h"
-#include "cli/request.h"
+#include "mount/request.h"
 
 static const char class_text[] = "apiVersion: secrets-store.csi.x-k8s.io/v1\n"
                                  "kind: SecretProviderClass\n"
@@ -84,7 +83,7 @@ Test(request, travels_whole)
 {
         _cleanup_json_ cJSON *j = mount_request_format(&in);
 
-        cr_assert_str_eq(control_type(j), "mount");
+        cr_assert_str_eq(json_string(j, "type"), "mount");
         cr_assert_eq(mount_request_parse(j, &out, &e), 0, "%s", err_text(&e));
         cr_assert_str_eq(out.mountpoint, "/mnt/s");
         cr_assert_eq(out.poll_interval, in.poll_interval);

@@ -1,14 +1,12 @@
-#include "cli/identity.h"
+#include "mount/identity.h"
 
 #include <stdio.h>
 #include <strings.h>
 
-#include "auth/binding.h"
 #include "auth/cloud.h"
 #include "auth/helper.h"
 #include "base/wipe.h"
 #include "cache/cache.h"
-#include "cli/identity_mode.h"
 
 void identity_done(struct identity *i)
 {
@@ -75,8 +73,8 @@ static int imds_url(const char *text, const char *from, char **ret, struct err *
         return *ret ? 0 : -ENOMEM;
 }
 
-static int resolve_endpoints(
-        const struct spc_class *class, const struct options *o, struct identity *i, struct err *e)
+int identity_resolve_endpoints(const struct spc_class *class, const struct identity_endpoints *o,
+        struct identity *i, struct err *e)
 {
         struct cloud cloud = {0};
         const char *host = getenv("AZURE_AUTHORITY_HOST");
@@ -110,61 +108,7 @@ static int resolve_endpoints(
         if (r == 0 && o->ca_file)
                 r = copy(&i->ca_file, o->ca_file);
         cloud_done(&cloud);
-        return r;
-}
-
-int identity_resolve(const struct spc_class *class, const struct options *o,
-        const struct credentials *found, credentials_warn_fn warn, struct identity *ret,
-        struct err *e)
-{
-        _cleanup_identity_ struct identity i = {0};
-
-        int r = resolve_endpoints(class, o, &i, e);
-        if (r == 0)
-                r = identity_choose(class, o, found, warn, &i, e);
-        if (r == -ENOMEM)
-                return err_set(e, r, "out of memory");
-        if (r < 0)
-                return r;
-        *ret = i;
-        i = (struct identity){0};
-        return 0;
-}
-
-int identity_find_sni(struct identity *i, struct err *e)
-{
-        _cleanup_free_ char *host = NULL, *prefix = NULL;
-        char sni[BINDING_SNI_MAX];
-
-        if (!i->token_proxy || i->sni)
-                return 0;
-        if (!i->proxy_ca_pem) {
-                err_set_cause(e, ERR_LOCAL, -ENOENT,
-                        "proxy transport not available: " BINDING_CA_DEFAULT ": %s",
-                        strerror(ENOENT));
-                err_hint(e, "identity binding works in a pod of an AKS cluster; elsewhere set "
-                            "AZURE_KUBERNETES_CA_FILE and --sni-name");
-                return -ENOENT;
-        }
-        int r = auth_binding_parse_url(BINDING_PROXY_DEFAULT, &host, &prefix);
-        if (r < 0)
-                return err_set(e, r, "out of memory");
-        *strchr(host, ':') = '\0';
-        r = auth_binding_discover(host, getenv("KUBERNETES_SERVICE_PORT"), i->proxy_ca_pem, sni, e);
-        if (r == 0 && !(i->sni = strdup(sni)))
-                r = err_set(e, -ENOMEM, "out of memory");
-        return r;
-}
-
-int identity_register(const struct identity *i, int control_dir_fd, struct err *e)
-{
-        return i->source ? helper_register(control_dir_fd, i->source, e) : 0;
-}
-
-void identity_unregister(const struct identity *i, int control_dir_fd)
-{
-        if (i->source)
-                helper_unregister(control_dir_fd, i->source);
+        return r == -ENOMEM ? err_set(e, r, "out of memory") : r;
 }
 
 /* --- over the control socket --- */
@@ -240,7 +184,7 @@ static int parse_secret(const char *hex, struct sec **ret)
         struct sec *s = NULL;
         size_t len = strlen(hex);
 
-        if (len == 0 || len % 2 != 0 || len / 2 > CREDENTIALS_FILE_MAX)
+        if (len == 0 || len % 2 != 0 || len / 2 > IDENTITY_SECRET_MAX)
                 return -EBADMSG;
         int r = sec_alloc(len / 2, &s);
         if (r < 0)

@@ -1,10 +1,10 @@
 #include <criterion/criterion.h>
 
-#include "cli/vault_urls.h"
+#include "mount/vault_urls.h"
 
 #define S(text) ((char *)(uintptr_t)(text))
 
-static struct options o;
+static const char *override;
 static struct spc_object objects[3];
 static struct spc_selector selectors[1];
 static struct spc_class class;
@@ -13,7 +13,7 @@ static struct err e;
 
 static void set_up(void)
 {
-        options_init(&o);
+        override = NULL;
         objects[0].vault = S("");
         objects[1].vault = S("second");
         objects[2].vault = S("kv-web");
@@ -29,7 +29,6 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-        options_done(&o);
         vault_urls_done(&u);
         err_done(&e);
 }
@@ -38,7 +37,7 @@ TestSuite(vault_urls, .init = set_up, .fini = tear_down);
 
 Test(vault_urls, one_for_each_other_name_in_the_class_s_cloud)
 {
-        cr_assert_eq(vault_urls_resolve(&class, &o, &u, &e), 0, "%s", err_text(&e));
+        cr_assert_eq(vault_urls_resolve(&class, override, &u, &e), 0, "%s", err_text(&e));
         cr_assert_eq(u.n, 2);
         cr_assert_str_eq(u.list[0].name, "second");
         cr_assert_str_eq(u.list[0].url, "https://second.vault.azure.cn");
@@ -47,23 +46,23 @@ Test(vault_urls, one_for_each_other_name_in_the_class_s_cloud)
 
 Test(vault_urls, an_override_needs_a_place_for_the_name)
 {
-        o.vault_url = strdup("https://here:8443/{vault}");
-        cr_assert_eq(vault_urls_resolve(&class, &o, &u, &e), 0);
+        override = "https://here:8443/{vault}";
+        cr_assert_eq(vault_urls_resolve(&class, override, &u, &e), 0);
         cr_assert_str_eq(u.list[1].url, "https://here:8443/third");
         vault_urls_done(&u);
-        strcpy(o.vault_url, "https://here");
-        cr_assert_eq(vault_urls_resolve(&class, &o, &u, &e), -EINVAL);
+        override = "https://here";
+        cr_assert_eq(vault_urls_resolve(&class, override, &u, &e), -EINVAL);
         cr_assert_eq(e.cause, ERR_USAGE);
         cr_assert_not_null(strstr(err_text(&e), "the vaults kv-web and second"));
         class.n_objects = 1;
         class.n_selectors = 0;
-        cr_assert_eq(vault_urls_resolve(&class, &o, &u, &e), 0, "one vault needs none");
+        cr_assert_eq(vault_urls_resolve(&class, override, &u, &e), 0, "one vault needs none");
         cr_assert_eq(u.n, 0);
 }
 
 Test(vault_urls, travel_whole_and_nothing_else_does)
 {
-        cr_assert_eq(vault_urls_resolve(&class, &o, &u, &e), 0);
+        cr_assert_eq(vault_urls_resolve(&class, override, &u, &e), 0);
         _cleanup_json_ cJSON *j = vault_urls_format(&u);
         _cleanup_vault_urls_ struct vault_urls out = {0};
         cr_assert_eq(vault_urls_parse(j, &out), 0);

@@ -1,5 +1,5 @@
-#include "cli/class_mount_private.h"
-#include "cli/status_json.h"
+#include "mount/class_mount_private.h"
+#include "mount/status_json.h"
 
 struct files {
         struct status_file *list;

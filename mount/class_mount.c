@@ -1,4 +1,4 @@
-#include "cli/class_mount_private.h"
+#include "mount/class_mount_private.h"
 
 #include "base/log.h"
 #include "base/wipe.h"

@@ -1,7 +1,6 @@
-#include "cli/request.h"
+#include "mount/request.h"
 
 #include "base/jsonpath.h"
-#include "cli/control.h"
 
 void mount_request_done(struct mount_request *r)
 {
@@ -296,10 +295,11 @@ static bool *policy_field(const struct view_policy *p, size_t i)
 
 cJSON *mount_request_format(const struct mount_request *r)
 {
-        _cleanup_json_ cJSON *j = control_message("mount");
+        _cleanup_json_ cJSON *j = cJSON_CreateObject();
         usec_t poll_ms = r->poll_interval / USEC_PER_MSEC;
 
-        if (!cJSON_AddStringToObject(j, "mountpoint", r->mountpoint) ||
+        if (!cJSON_AddStringToObject(j, "type", "mount") ||
+                !cJSON_AddStringToObject(j, "mountpoint", r->mountpoint) ||
                 !cJSON_AddNumberToObject(j, "poll_interval_ms", (double)poll_ms) ||
                 !cJSON_AddNumberToObject(j, "uid", r->uid) ||
                 !cJSON_AddNumberToObject(j, "gid", r->gid) ||
@@ -339,7 +339,7 @@ int mount_request_parse(const cJSON *j, struct mount_request *ret, struct err *e
                 r = -EBADMSG;
         if (r == 0)
                 r = get_number(j, "poll_interval_ms", 0,
-                        (int64_t)(OPTIONS_POLL_MAX / USEC_PER_MSEC), &poll);
+                        (int64_t)(REQUEST_POLL_MAX / USEC_PER_MSEC), &poll);
         if (r == 0)
                 r = get_number(j, "uid", 0, UINT32_MAX - 1, &uid);
         if (r == 0)

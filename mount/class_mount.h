@@ -9,8 +9,8 @@
  */
 #pragma once
 
-#include "cli/request.h"
 #include "fs/fs.h"
+#include "mount/request.h"
 
 struct class_mount;
 

@@ -1,7 +1,7 @@
 /* After a change of worker: the mount is there and shows what the last worker left; everything is
  * fetched again, as often as that takes, and what differs is rotated. */
 #include "base/log.h"
-#include "cli/class_mount_private.h"
+#include "mount/class_mount_private.h"
 
 /* Between two tries; doubling. */
 #define REOPEN_FIRST (1 * USEC_PER_SEC)

@@ -1,6 +1,6 @@
 #include <criterion/criterion.h>
 
-#include "cli/status_json.h"
+#include "mount/status_json.h"
 
 static struct sec *bytes;
 

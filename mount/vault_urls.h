@@ -1,13 +1,13 @@
 /* The vaults of a class beside its own: objects and selectors may name another one (keyvaultName).
  *
- * Resolved by the command like the identity (cli/identity.h), to which all of them are opened: one
- * name, one URL, by the same cloud or the same --vault-url. The worker gets names and URLs.
+ * Resolved like the identity (mount/identity.h), to which all of them are opened: one name, one
+ * URL, by the same cloud or the same --vault-url. A worker gets names and URLs.
  */
 #pragma once
 
 #include "base/json.h"
 #include "cache/view.h"
-#include "cli/identity.h"
+#include "mount/identity.h"
 
 struct vault_url {
         char *name, *url;
@@ -19,9 +19,9 @@ struct vault_urls {
 void vault_urls_done(struct vault_urls *u);
 #define _cleanup_vault_urls_ _cleanup_(vault_urls_done)
 
-/* One for each name that is not the class's own. */
-int vault_urls_resolve(const struct spc_class *class, const struct options *o,
-        struct vault_urls *ret, struct err *e);
+/* One for each name that is not the class's own; override: as vault_make_url() has it. */
+int vault_urls_resolve(
+        const struct spc_class *class, const char *override, struct vault_urls *ret, struct err *e);
 
 /* An array of {"name","url"}; NULL without memory. */
 cJSON *vault_urls_format(const struct vault_urls *u);

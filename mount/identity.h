@@ -1,15 +1,18 @@
 /* Who asks, and whom: a class and its surroundings resolved into one identity and one vault.
  *
- * Resolved by the command, whose environment and working directory the user meant; the worker gets
- * the result (identity_format, identity_parse) and opens it (identity_open). Nothing is sent here.
+ * Which identity that is depends on who mounts: a command takes it from the user's surroundings
+ * (cli/identity_find.h), the CSI driver from what kubelet sends. The endpoints are found here for
+ * both. A worker gets the result (identity_format, identity_parse) and opens it (identity_open).
+ * Nothing is sent here.
  */
 #pragma once
 
 #include "auth/auth.h"
 #include "base/json.h"
-#include "cli/credentials.h"
 #include "spc/spc.h"
 #include "vault/vault.h"
+
+#define IDENTITY_SECRET_MAX ((size_t)64 << 10)
 
 struct identity {
         enum auth_mode_id mode;
@@ -32,11 +35,18 @@ struct identity {
 void identity_done(struct identity *i);
 #define _cleanup_identity_ _cleanup_(identity_done)
 
-/* The class's parameters win over the credentials' names and over AZURE_AUTHORITY_HOST; options win
- * over the class's cloud. warn (optional) is told what is passed over. */
-int identity_resolve(const struct spc_class *class, const struct options *o,
-        const struct credentials *found, credentials_warn_fn warn, struct identity *ret,
-        struct err *e);
+/* Where a class's services are, when that is not what its cloud says; NULL: not said. */
+struct identity_endpoints {
+        const char *vault_url; /* may hold "{vault}" */
+        const char *authority_host;
+        const char *imds_endpoint;
+        const char *ca_file; /* absolute */
+};
+/* Fills authority, imds_endpoint, vault_url, scope and ca_file, which are empty. The environment's
+ * AZURE_AUTHORITY_HOST and AZURE_POD_IDENTITY_AUTHORITY_HOST count where nothing was said, the
+ * first only where the class names no cloud. Plain http is refused but for the metadata service. */
+int identity_resolve_endpoints(const struct spc_class *class, const struct identity_endpoints *o,
+        struct identity *i, struct err *e);
 
 /* A bundle of every public authority has 250 KiB. */
 #define IDENTITY_CA_MAX ((size_t)512 << 10)
@@ -45,16 +55,9 @@ int identity_resolve(const struct spc_class *class, const struct options *o,
  * the user's files. */
 int identity_read_ca(struct identity *i, struct err *e);
 
-/* Identity binding without a TLS name that was given: asks the cluster's API server for its
- * certificate, which has it. Blocks for ten seconds at most. */
-int identity_find_sni(struct identity *i, struct err *e);
-
-/* Makes the credential known to the helper of the worker that gets this identity: before the
- * request is sent. 1 when identity_unregister() has to follow once the mount stands or failed. */
-int identity_register(const struct identity *i, int control_dir_fd, struct err *e);
-void identity_unregister(const struct identity *i, int control_dir_fd);
-
-/* Over the control socket; holds the secret, so wipe what it is printed into. */
+/* Over the control socket and for a later worker; holds the secret, so wipe what it is printed
+ * into.
+ */
 cJSON *identity_format(const struct identity *i);
 int identity_parse(const cJSON *j, struct identity *ret, struct err *e);
 

@@ -1,4 +1,4 @@
-#include "cli/status_json.h"
+#include "mount/status_json.h"
 
 #include <stdio.h>
 #include <time.h>

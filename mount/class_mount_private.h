@@ -2,7 +2,7 @@
  * after a change of worker, cli/class_mount_status.c tells of it. */
 #pragma once
 
-#include "cli/class_mount.h"
+#include "mount/class_mount.h"
 
 enum class_mount_state { FETCHING, MOUNTING, MOUNTED, ENDING };
 

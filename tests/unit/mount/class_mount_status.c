@@ -2,7 +2,7 @@
  * tests/integration/test_commands.py, and after a change of worker test_crash.py. */
 #include <criterion/criterion.h>
 
-#include "cli/class_mount_private.h"
+#include "mount/class_mount_private.h"
 
 TestSuite(class_mount_status, .timeout = 60);
 
