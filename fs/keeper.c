@@ -69,7 +69,7 @@ static void answer_mounted(struct keeper *k, const struct keeper_msg *request)
                 return;
         }
         v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
-        (void)keeper_mount_unmount(&v->mount, true, detail);
+        (void)keeper_mount_unmount(&v->mount, k->options.below, true, detail);
         keeper_mount_done(&v->mount);
         k->n_volumes--;
         keeper_answer(k, request, KEEPER_MOUNTED, r, strerror(-r), -EBADF);
@@ -85,6 +85,10 @@ static void on_mount(struct keeper *k, const struct keeper_msg *request)
                         -EBADF);
                 return;
         }
+        if (k->options.below && keeper_is_taken(k, request->path)) {
+                keeper_answer(k, request, KEEPER_MOUNTED, -EBUSY, "it is mounted already", -EBADF);
+                return;
+        }
         struct volume *bigger = realloc(k->volumes, (k->n_volumes + 1) * sizeof *bigger);
         if (!bigger) {
                 keeper_answer(k, request, KEEPER_MOUNTED, -ENOMEM, "out of memory", -EBADF);
@@ -92,7 +96,7 @@ static void on_mount(struct keeper *k, const struct keeper_msg *request)
         }
         k->volumes = bigger;
 
-        int r = keeper_mount_make(request, &mount, detail);
+        int r = keeper_mount_make(request, k->options.below, &mount, detail);
         if (r < 0) {
                 keeper_answer(k, request, KEEPER_MOUNTED, r, detail, -EBADF);
                 return;
@@ -108,7 +112,8 @@ static void on_unmount(struct keeper *k, const struct keeper_msg *request)
         int r = 0;
 
         if (v) {
-                r = keeper_mount_unmount(&v->mount, request->flags & KEEPER_DETACH, detail);
+                r = keeper_mount_unmount(
+                        &v->mount, k->options.below, request->flags & KEEPER_DETACH, detail);
                 if (r == 0) {
                         keeper_store_forget(&k->store, v->id);
                         keeper_mount_done(&v->mount);
@@ -163,6 +168,9 @@ static bool on_worker(struct keeper *k)
                 break;
         case KEEPER_UNMOUNT:
                 on_unmount(k, &m);
+                break;
+        case KEEPER_CLEAR:
+                keeper_on_clear(k, &m);
                 break;
         case KEEPER_AREA:
                 if (fd >= 0) {
@@ -244,7 +252,8 @@ static void on_worker_died(struct keeper *k, int status)
         }
         if (k->upgrade.state == UPGRADE_SWAPPING && !k->leaving && k->worker.serving_at == 0)
                 keeper_revert(k);
-        keeper_worker_died(&k->worker, status, !asked && !k->leaving && k->n_volumes > 0);
+        bool wanted = k->n_volumes > 0 || (k->options.lasting && !k->bidden);
+        keeper_worker_died(&k->worker, status, !asked && !k->leaving && wanted);
         if (k->worker.start_at && k->worker.deaths >= DEATHS_MAX && k->spare == 0)
                 start_spare(k);
 }
@@ -324,7 +333,9 @@ static void on_signal(struct keeper *k)
                 else if (info.ssi_signo == SIGUSR1)
                         part(k);
                 else {
-                        if (info.ssi_signo != SIGHUP)
+                        bool first = k->options.lasting && !k->bidden && info.ssi_signo == SIGTERM;
+                        k->bidden |= first;
+                        if (info.ssi_signo != SIGHUP && !first)
                                 leave(k);
                         keeper_worker_kill(&k->worker, (int)info.ssi_signo);
                 }
@@ -343,7 +354,7 @@ static void unmount_all(struct keeper *k)
                 (void)keeper_mount_abort(&v->mount);
                 v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
                 v->seen = false;
-                int r = keeper_mount_unmount(&v->mount, true, detail);
+                int r = keeper_mount_unmount(&v->mount, k->options.below, true, detail);
                 if (r < 0)
                         log_error("%s is still mounted: %s", v->mount.mountpoint, detail);
                 else if (!v->gone)

@@ -131,7 +131,7 @@ static void begin(uint32_t flags)
         cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, at), 0);
         cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, "akvfs:unit"), 0);
         m.flags = flags;
-        cr_assert_eq(keeper_mount_make(&m, &mount_made, detail), 0, "%s", detail);
+        cr_assert_eq(keeper_mount_make(&m, NULL, &mount_made, detail), 0, "%s", detail);
         struct tree_config cfg = {.epoch = 5, .mode = 0644};
         cr_assert_eq(tree_new(&cfg, &rig.tree), 0);
         put_text(rig.tree, "f", "old");
@@ -154,7 +154,7 @@ static void end(void)
 {
         char detail[KEEPER_NAME_SIZE] = "";
 
-        cr_assert_eq(keeper_mount_unmount(&mount_made, true, detail), 0, "%s", detail);
+        cr_assert_eq(keeper_mount_unmount(&mount_made, NULL, true, detail), 0, "%s", detail);
         keeper_mount_done(&mount_made);
         server_remove(server, rig.session);
         rig.session = session_unref(rig.session);
@@ -329,7 +329,7 @@ Test(keeper_rename, a_hanging_one_holds_no_connection)
         int r = end_rename();
         cr_assert(r == -ENOTCONN || r == -ECONNABORTED, "%d", r);
         char detail[KEEPER_NAME_SIZE];
-        cr_assert_eq(keeper_mount_unmount(&mount_made, true, detail), 0);
+        cr_assert_eq(keeper_mount_unmount(&mount_made, NULL, true, detail), 0);
         keeper_mount_done(&mount_made);
         tree_free(rig.tree);
 }
