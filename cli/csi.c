@@ -182,6 +182,7 @@ static void start_done(struct start *s)
 static int bind_all(const struct csi_options *o, struct start *s, struct err *e)
 {
         _cleanup_close_ int lock = -EBADF, door = -EBADF, ca = -EBADF;
+        _cleanup_free_ char *door_path = NULL;
 
         int r = rundir_open(true, &s->rundir, e);
         if (r == 0)
@@ -193,6 +194,9 @@ static int bind_all(const struct csi_options *o, struct start *s, struct err *e)
         if (r < 0)
                 return r;
         s->n_fds = 1;
+        /* A keeper of volumes makes way for nobody who knocks. */
+        if (rundir_door_name(s->socket, &door_path) == 0)
+                (void)unlink(door_path);
         r = open_ca(o, &ca, e);
         if (r == 0)
                 r = registration_socket(o, &s->registration) < 0
