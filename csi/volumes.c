@@ -182,6 +182,8 @@ static char *say_late(void *userdata)
                 err_set(&e, -ETIME,
                         "context deadline exceeded: the API server has not sent the class %s yet",
                         volume->who.class_name);
+        else if (volume->have == 0)
+                err_set(&e, -ETIME, "context deadline exceeded: no object has been fetched yet");
         else
                 err_set(&e, -ETIME,
                         "context deadline exceeded: %zu of %zu objects have been fetched",

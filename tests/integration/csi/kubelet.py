@@ -160,6 +160,9 @@ class Kubelet:
         self.call("/csi.v1.Node/NodePublishVolume",
                   self.publish_fields(pod, class_name, **keywords), timeout, channel=channel)
 
+    def encode(self, pod, **keywords):
+        return encode(self.publish_fields(pod, **keywords))
+
     def unpublish(self, pod, timeout=30, channel=None):
         self.call("/csi.v1.Node/NodeUnpublishVolume", {1: pod.volume_id, 2: str(pod.target)}, timeout,
                   channel=channel)
