@@ -5,6 +5,7 @@
 #   make demo     a real mount against the emulator: list, read, rotate, read again, unmount
 #   make test     unit tests and integration tests, under the sanitizers
 #   make test-sandbox  the integration tests with the worker's system calls bound by its list
+#   make test-vm  the tests on Debian's kernel and systemd, in a virtual machine
 #   make lint     format, static analysis, and the rules of the house
 #   make bench    build/bench.json and a short table
 #   make fuzz     each fuzzer for FUZZ_SECONDS (30)
@@ -50,8 +51,14 @@ test-integration:
 test-sandbox:
 	$(deps) test
 	@cmake --preset dev --log-level=NOTICE >/dev/null
-	@cmake --build --preset dev -j $(JOBS) --target akvfs akv-emulator stress-rotate stress-crash stress-many stress-pair
+	@cmake --build --preset dev -j $(JOBS) --target akvfs akv-emulator stress
 	@AKVFS_BUILD=build/dev tests/tools/test-integration
+
+# Linux 6.1 and a systemd of its own, where this machine may have another kernel and no init at all.
+.PHONY: test-vm
+test-vm:
+	$(deps) vm
+	@JOBS=$(JOBS) tests/tools/tally tests/vm/run
 
 .PHONY: lint
 lint:

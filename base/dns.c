@@ -235,16 +235,21 @@ int dns_ask(
 bool dns_is_private(const struct sockaddr *address)
 {
         if (address->sa_family == AF_INET) {
-                uint32_t a = ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr);
+                struct sockaddr_in v4;
+
+                memcpy(&v4, address, sizeof v4);
+                uint32_t a = ntohl(v4.sin_addr.s_addr);
 
                 return a >> 24 == 10 || a >> 24 == 127 || a >> 20 == 0xAC1 || a >> 16 == 0xC0A8 ||
                        a >> 16 == 0xA9FE || a >> 22 == 0x191;
         }
         if (address->sa_family == AF_INET6) {
-                const struct in6_addr *a = &((const struct sockaddr_in6 *)address)->sin6_addr;
+                struct sockaddr_in6 v6;
 
-                return IN6_IS_ADDR_LOOPBACK(a) || IN6_IS_ADDR_LINKLOCAL(a) ||
-                       (a->s6_addr[0] & 0xFE) == 0xFC;
+                memcpy(&v6, address, sizeof v6);
+                return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr) ||
+                       IN6_IS_ADDR_LINKLOCAL(&v6.sin6_addr) ||
+                       (v6.sin6_addr.s6_addr[0] & 0xFE) == 0xFC;
         }
         return false;
 }

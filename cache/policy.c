@@ -2,7 +2,11 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "cache/alarm.h"
 #include "cache/view_priv.h"
+
+/* Between two looks at what has expired: a wall clock may be set. */
+#define EXPIRY_LOOK (600 * USEC_PER_SEC)
 
 const char *view_trouble_name(enum view_trouble t)
 {
@@ -163,4 +167,41 @@ bool entry_is_absent(const struct entry *en)
         default:
                 return en->taken != VIEW_FINE;
         }
+}
+
+/* --- expiry without a poll --- */
+
+/* A pinned object, or any where polling is off, is not asked for when it expires. */
+void policy_watch_expiry(struct view *v)
+{
+        int64_t now = loop_wall(cache_loop(v->cache)), next = INT64_MAX;
+
+        for (size_t i = 0; v->policy.remove_expired && i < v->n_entries; i++) {
+                const struct entry *en = v->entries[i];
+                const struct vault_object *o = en->n_members > 0 ? en->members[0]->object : NULL;
+
+                if (en->n_shown > 0 && o && o->expires != VAULT_NO_TIME && o->expires > now)
+                        next = MIN(next, o->expires);
+        }
+        if (next == INT64_MAX)
+                alarm_rest(v->expiry);
+        else
+                alarm_set(v->expiry, loop_now(cache_loop(v->cache)) +
+                                             MIN((usec_t)(next - now), EXPIRY_LOOK / USEC_PER_SEC) *
+                                                     USEC_PER_SEC);
+}
+
+static void on_expiry(void *userdata)
+{
+        struct view *v = userdata;
+
+        alarm_rest(v->expiry);
+        for (size_t i = 0; i < v->n_entries; i++)
+                entry_update(v->entries[i]);
+        view_report_soon(v);
+}
+
+int policy_open(struct view *v)
+{
+        return alarm_new(cache_loop(v->cache), on_expiry, v, &v->expiry);
 }

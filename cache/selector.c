@@ -28,21 +28,13 @@ static bool takes(const struct spc_selector *spec, const struct vault_listed *o)
         return false;
 }
 
-/* Both cannot be there: the same name, or one is the folder of the other. */
-static bool clash(const char *a, const char *b)
-{
-        const char *rest = strlen(a) < strlen(b) ? startswith(b, a) : startswith(a, b);
-
-        return rest && (!*rest || *rest == '/');
-}
-
 static const char *who_has(const struct selector *s, const char *path)
 {
         struct entry *const *entries;
         size_t n = view_entries(s->view, &entries);
 
         for (size_t i = 0; i < n; i++)
-                if (entries[i]->selector != s && clash(entries[i]->object->file, path))
+                if (entries[i]->selector != s && names_clash(entries[i]->object->file, path))
                         return entries[i]->object->name;
         return NULL;
 }
@@ -67,7 +59,7 @@ static int want(const struct selector *s, const struct vault_listed *o, struct w
                 return r;
         other = who_has(s, path);
         for (size_t i = 0; i < n && !other; i++)
-                if (clash(list[i].path, path))
+                if (names_clash(list[i].path, path))
                         other = list[i].name;
         if (other) {
                 err_set_cause(e, ERR_USAGE, -EEXIST,

@@ -7,7 +7,8 @@
  *
  * An object with a history is a folder: FILE/0 is the version it starts at, FILE/1 the one before
  * it, and so on. Its versions are listed once per interval and its files move on together, when all
- * of them are there.
+ * of them are there. The secret of a certificate may be several files (certificateFiles,
+ * view_shape): all of one version, reported together.
  *
  * An object may be missing where the class says so (`optional`): it has no file then. A selector's
  * objects are those of the vault's list that it takes; they come and go with each list, have files
@@ -75,6 +76,13 @@ struct view_file *view_file_ref(struct view_file *f);
 struct view_file *view_file_unref(struct view_file *f);
 DEFINE_CLEANUP(struct view_file *, view_file_unref)
 
+/* What the Azure provider takes as flags of the whole node, and a mount as options: the form of
+ * certificates. All zero is the default there and here. */
+struct view_shape {
+        bool cert_key_files;   /* .crt and .key files beside the secret of a certificate */
+        bool keep_chain_order; /* certificates stay as the PFX has them */
+};
+
 /* A vault that objects of the class name themselves. */
 struct view_vault {
         const char *name;
@@ -82,7 +90,8 @@ struct view_vault {
 };
 
 struct view_config {
-        const struct spc_class *class;   /* borrowed until view_close */
+        const struct spc_class *class; /* borrowed until view_close */
+        struct view_shape shape;
         struct vault *vault;             /* the class's; a reference is taken */
         const struct view_vault *vaults; /* one for each other name; references are taken */
         size_t n_vaults;
@@ -99,7 +108,8 @@ struct view_events {
         /* After ready: files that changed, borrowed. A path may be new: a history grew. */
         void (*changed)(void *userdata, struct view_file *const *files, size_t n);
         /* Optional, after ready (and in the same turn): paths that are no more: a history shrank, a
-         * selector's object went, the policy says so. What changed with them is reported first. */
+         * certificate became a plain secret, a selector's object went, the policy says so. What
+         * changed with them is reported first. */
         void (*removed)(void *userdata, const char *const *paths, size_t n);
         /* Optional: the same for paths that are to be refused (EACCES) until they change or are
          * removed. Without it they are removed. */
@@ -132,6 +142,7 @@ enum view_trouble view_file_trouble(const struct view *v, size_t i);
 struct view_absent {
         const struct spc_object *object;
         enum view_trouble trouble;
+        bool taken; /* by the policy */
         struct cache_state state;
 };
 size_t view_n_absent(const struct view *v);

@@ -64,16 +64,17 @@ int view_file_make(const struct view_file *proto, struct view_file **ret)
         return 0;
 }
 
-int view_file_new(const struct spc_object *so, int index, const struct vault_object *o,
+int view_file_path(const struct spc_object *so, int index, const char *suffix, char **ret)
+{
+        return index >= 0 ? xasprintf(ret, "%s/%d%s", so->file, index, suffix)
+                          : xasprintf(ret, "%s%s", so->file, suffix);
+}
+
+int view_file_new(const struct spc_object *so, const char *path, const struct vault_object *o,
         struct sec *bytes, uint64_t serial, struct view_file **ret)
 {
-        _cleanup_free_ char *path = NULL;
-
-        int r = index >= 0 ? xasprintf(&path, "%s/%d", so->file, index) : 0;
-        if (r < 0)
-                return r;
         struct view_file proto = {
-                .path = path ? path : so->file,
+                .path = path,
                 .mode = so->mode,
                 .bytes = bytes,
                 .mtime = mtime_of(o),

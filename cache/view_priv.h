@@ -6,9 +6,10 @@
  *            the versions of a history
  *   shown    one file as it is now
  *
- * A plain object has one member source and one file. An object with a history has a list source
- * besides, and as many members and files as the list gives. An entry's files move on together: when
- * all its members are there and all of them can be rendered, else not at all.
+ * A plain object has one member source, and one file unless it is a certificate shown as several.
+ * An object with a history has a list source besides, and as many members as the list gives. An
+ * entry's files move on together: when all its members are there and all of them can be rendered,
+ * else not at all.
  *
  * Nothing here calls the view's events but the report in view.c, from a timer of its own: so a
  * callback of the cache never runs a user's code, and a user's code never runs inside one.
@@ -33,6 +34,7 @@ struct source {
 struct shown {
         struct view_file *file;
         struct vault_object *from; /* what file was made from: the same again needs no rendering */
+        size_t member;             /* whose: all files of one lie together, in order */
         bool dirty;                /* not reported yet */
 };
 
@@ -85,6 +87,7 @@ struct view {
         struct cache *cache;
         usec_t poll_interval;
         struct view_policy policy;
+        struct view_shape shape;
         bool adopted;
         struct view_events events;
         void *userdata;
@@ -110,8 +113,14 @@ struct view {
         bool closed;    /* by that code: nothing but the struct itself is left */
 };
 
+/* view_report.c */
+void view_on_report(void *userdata); /* the report timer's */
+void view_forget_gone(struct view *v);
+
 /* view.c */
+void view_empty(struct view *v); /* nothing but the struct itself is left */
 struct cache *view_cache(const struct view *v);
+const struct view_shape *view_shape(const struct view *v);
 const struct view_policy *view_get_policy(const struct view *v);
 usec_t view_interval(const struct view *v);
 void view_report_soon(struct view *v);
@@ -127,19 +136,28 @@ int view_gone(struct view *v, const char *path, bool denied);
 int source_new(struct entry *en, const char *version, struct source **ret);
 struct source *source_free(struct source *s);
 /* The entry shows `now` instead of what it showed; takes `now` over on success. -EFBIG above
- * VIEW_BYTES_MAX. */
+ * VIEW_BYTES_MAX, -EEXIST when one of its names is another entry's. */
 int view_replace(struct entry *en, struct shown *now, size_t n, struct err *e);
 void shown_free(struct shown *list, size_t n);
 
+/* names.c */
+bool names_clash(const char *a, const char *b); /* the same, or one is a folder above the other */
+bool shown_has(const struct shown *list, size_t n, const char *path);
+/* -EEXIST when a name of `now` clashes with what another entry shows: the later one gives way. */
+int entry_check_names(const struct entry *en, const struct shown *now, size_t n, struct err *e);
+
 /* view_file.c */
 enum vault_kind view_kind(enum spc_type type);
-/* index: of the version in a history, or -1. */
-int view_file_new(const struct spc_object *so, int index, const struct vault_object *o,
+/* index: of the version in a history, or -1; suffix: of one file among several, or "". */
+int view_file_path(const struct spc_object *so, int index, const char *suffix, char **ret);
+int view_file_new(const struct spc_object *so, const char *path, const struct vault_object *o,
         struct sec *bytes, uint64_t serial, struct view_file **ret);
 /* Would a file of this object and these bytes look any different to those who read it? */
 bool view_file_is(const struct view_file *f, const struct vault_object *o, const struct sec *bytes);
 
 /* policy.c */
+int policy_open(struct view *v); /* makes v->expiry */
+void policy_watch_expiry(struct view *v);
 enum view_trouble entry_trouble(const struct entry *en);
 /* Takes its files away when the policy says so; true when it has none by that. */
 bool entry_is_taken(struct entry *en);

@@ -64,6 +64,7 @@ void view_get_absent(const struct view *v, size_t i, struct view_absent *ret)
                 return;
         ret->object = en->object;
         ret->trouble = entry_trouble(en);
+        ret->taken = en->taken != VIEW_FINE;
         get_state(en, &ret->state);
 }
 

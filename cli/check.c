@@ -29,6 +29,10 @@ static int print_file(const struct spc_object *o, bool first)
         printf("%s%s", first ? ": " : ", ", file);
         if (o->history > 1)
                 printf("/ (%d versions)", o->history);
+        else if (o->files == SPC_FILES_FOLDER)
+                printf("/");
+        else if (o->files == SPC_FILES_SEPARATE)
+                printf(", %s.crt, %s.key", file, file);
         if (o->optional)
                 printf(" (optional)");
         return 0;

@@ -24,6 +24,7 @@ int cli_mount(int argc, char **argv);
 int cli_refresh(int argc, char **argv);
 int cli_status(int argc, char **argv);
 int cli_unmount(int argc, char **argv);
+int cli_upgrade(int argc, char **argv);
 
 /* mount(8)'s helper: mount.akvfs CLASS DIR [-sfnv] [-o OPTIONS] */
 int cli_mount_helper(int argc, char **argv);

@@ -38,6 +38,7 @@ struct commands {
         struct served *list;
         struct refresh *refreshes;
         bool ending;
+        bool making_way;
         bool used;
 };
 
@@ -48,7 +49,7 @@ bool commands_are_idle(const struct commands *c)
 
 static void check_idle(struct commands *c)
 {
-        if (c->used || c->ending)
+        if (c->used || c->ending || c->making_way)
                 c->config.idle(c->config.userdata);
 }
 
@@ -143,7 +144,7 @@ static int mount_class(
                 .progress = on_progress, .started = on_started, .gone = on_gone};
         _cleanup_mount_request_ struct mount_request q = {0};
 
-        if (c->ending || (c->config.own && c->used))
+        if (c->ending || (c->config.own && c->list))
                 return err_set_cause(e, ERR_LOCAL, -ESHUTDOWN, "this worker takes no more mounts");
         int r = mount_request_parse(message, &q, e);
         if (r < 0)
@@ -178,6 +179,22 @@ static void do_mount(struct commands *c, struct control_conn *conn, const cJSON 
                 c->used = true; /* a worker that was started for this mount has no reason to stay */
                 send_error(conn, &e);
         }
+}
+
+/* A service that was restarted: is what is there what it would mount now? */
+static void do_resume(struct commands *c, struct control_conn *conn, const cJSON *message)
+{
+        _cleanup_mount_request_ struct mount_request q = {0};
+        _cleanup_err_ struct err e = {0};
+
+        if (mount_request_parse(message, &q, &e) < 0) {
+                send_error(conn, &e);
+                return;
+        }
+        const struct served *s = find(c, q.mountpoint);
+        control_conn_send(conn, control_message(!s                             ? "unknown"
+                                                : class_mount_is(s->mount, &q) ? "done"
+                                                                               : "different"));
 }
 
 /* What an earlier worker left goes on. */
@@ -404,6 +421,7 @@ static void on_message(void *userdata, struct control_conn *conn, const cJSON *m
         } table[] = {
                 {"hello", do_hello},
                 {"mount", do_mount},
+                {"resume", do_resume},
                 {"unmount", do_unmount},
                 {"refresh", do_refresh},
                 {"status", do_status},
@@ -444,8 +462,7 @@ static void on_closed(void *userdata, struct control_conn *conn)
                         refresh_free(r);
         }
         /* it still counts now; whoever is told looks again later */
-        if (c->used || c->ending)
-                c->config.idle(c->config.userdata);
+        check_idle(c);
 }
 
 /* --- life --- */
@@ -476,6 +493,18 @@ void commands_free(struct commands *c)
                 return;
         control_server_free(c->server);
         free(c);
+}
+
+void commands_make_way(struct commands *c)
+{
+        c->making_way = true;
+        control_server_stop_listening(c->server);
+        check_idle(c);
+}
+
+bool commands_are_quiet(const struct commands *c)
+{
+        return control_server_connections(c->server) == 0;
 }
 
 void commands_end(struct commands *c)

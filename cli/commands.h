@@ -1,8 +1,8 @@
 /* What a worker does for the commands that reach it over the control socket. */
 #pragma once
 
-#include "cli/class_mount.h"
 #include "cli/control_server.h"
+#include "mount/class_mount.h"
 
 struct commands;
 
@@ -24,6 +24,11 @@ DEFINE_CLEANUP(struct commands *, commands_free)
 
 /* Unmounts everything and takes no more; `idle` follows. */
 void commands_end(struct commands *c);
+/* Another worker takes over: nobody new is listened to, who waits in the backlog is that one's.
+ * `idle` follows when everybody has been answered. */
+void commands_make_way(struct commands *c);
+/* Everybody has. */
+bool commands_are_quiet(const struct commands *c);
 /* SIGHUP. */
 void commands_refresh_all(struct commands *c);
 /* Nothing is mounted, and nobody is connected. */

@@ -12,6 +12,8 @@
  *   {"type":"mount",...}                       {"type":"accepted"}
  *                                              {"type":"progress","have":37,"of":100} ...
  *                                              {"type":"done"} or {"type":"failed","errors":[...]}
+ *   {"type":"resume",...} as mount             {"type":"done"}: mounted just so already;
+ *                                              {"type":"different"} or {"type":"unknown"}
  *   {"type":"unmount","mountpoint":DIR}        {"type":"done"}, "failed" or {"type":"unknown"}
  *   {"type":"refresh"[,"mountpoint":DIR]}      {"type":"refreshed","mounts":[...]}
  *   {"type":"status"[,"mountpoint":DIR]}       {"type":"status","mounts":[...]}

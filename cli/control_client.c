@@ -57,6 +57,13 @@ void control_client_free(struct control_client *c)
         free(c);
 }
 
+const char *control_client_name(const struct control_client *c)
+{
+        const char *slash = strrchr(c->name, '/');
+
+        return slash ? slash + 1 : c->name;
+}
+
 const struct control_hello *control_client_hello(const struct control_client *c)
 {
         return &c->hello;

@@ -18,6 +18,8 @@ int control_client_new(
 void control_client_free(struct control_client *c);
 DEFINE_CLEANUP(struct control_client *, control_client_free)
 
+/* The name of the socket it knocked at, in the control directory. */
+const char *control_client_name(const struct control_client *c);
 const struct control_hello *control_client_hello(const struct control_client *c);
 
 /* Sends; wipes what it built from the message. */

@@ -4,9 +4,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "auth/helper.h"
 #include "cli/hygiene.h"
+#include "cli/log_target.h"
 #include "cli/worker_user.h"
 
 /* --- words --- */
@@ -18,7 +21,9 @@ enum {
         WORD_JSON,
         WORD_FOREGROUND,
         WORD_RUN_AS,
-        WORD_PRIVILEGED
+        WORD_PRIVILEGED,
+        WORD_TAKE,
+        WORD_STORE
 };
 
 static const struct word table[] = {
@@ -29,6 +34,8 @@ static const struct word table[] = {
         {"foreground", 0, false, WORD_FOREGROUND},
         {"run-as", 0, true, WORD_RUN_AS},
         {"privileged", 0, false, WORD_PRIVILEGED},
+        {"take", 0, false, WORD_TAKE},
+        {"store", 0, true, WORD_STORE},
 };
 
 int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct err *e)
@@ -65,6 +72,12 @@ int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct e
                         break;
                 case WORD_PRIVILEGED:
                         w.privileged = true;
+                        break;
+                case WORD_STORE:
+                        w.store = value;
+                        break;
+                case WORD_TAKE:
+                        w.take = true;
                         break;
                 default:
                         return err_set_cause(
@@ -105,25 +118,32 @@ void daemon_words_format(const struct daemon_words *w, const char *command, char
         }
         if (w->privileged)
                 argv[n++] = "--privileged";
+        if (w->store) {
+                argv[n++] = "--store";
+                argv[n++] = w->store;
+        }
+        if (w->take)
+                argv[n++] = "--take";
         argv[n] = NULL;
 }
 
 /* --- starting --- */
 
-/* In the child: between fork and exec, so nothing that allocates. */
-_Noreturn static void run_keeper(
-        int listen_fd, pid_t parent, bool foreground, const char *const *argv, char *const *envp)
+/* In the child: between fork and exec, so nothing that allocates. death_signal: in the foreground,
+ * what the end of the command means; with a store, that somebody will go on. */
+_Noreturn static void run_keeper(int listen_fd, int door_fd, pid_t parent, int death_signal,
+        const char *const *argv, char *const *envp)
 {
         sigset_t none;
 
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
-        if (foreground) {
+        if (death_signal) {
                 /* Ctrl-C is for the command, which passes it on once; its end is ours. Writing to
                  * the terminal from another process group must not stop us. */
                 setpgid(0, 0);
                 signal(SIGTTOU, SIG_IGN);
-                prctl(PR_SET_PDEATHSIG, SIGTERM);
+                prctl(PR_SET_PDEATHSIG, death_signal);
                 if (getppid() != parent)
                         _exit(1);
         } else
@@ -134,19 +154,38 @@ _Noreturn static void run_keeper(
         int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         /* high first: what is moved may lie on 3 */
         int high = fcntl(listen_fd, F_DUPFD_CLOEXEC, 16);
-        if (null_fd < 0 || high < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
-                (!foreground && dup2(null_fd, STDOUT_FILENO) < 0) ||
-                dup2(high, KEEPER_LISTEN_FD) < 0 || hygiene_close_from(KEEPER_LISTEN_FD + 1) < 0 ||
-                (!foreground && chdir("/") < 0))
+        int high_door = fcntl(door_fd, F_DUPFD_CLOEXEC, 16);
+        if (null_fd < 0 || high < 0 || high_door < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
+                (!death_signal && dup2(null_fd, STDOUT_FILENO) < 0) ||
+                dup2(high, KEEPER_LISTEN_FD) < 0 || dup2(high_door, KEEPER_DOOR_FD) < 0 ||
+                hygiene_close_from(KEEPER_DOOR_FD + 1) < 0 || (!death_signal && chdir("/") < 0))
                 _exit(126);
         execve("/proc/self/exe", (char *const *)(uintptr_t)argv, envp);
         _exit(127);
 }
 
+/* What a keeper starts for its worker, one that takes over is given: the credential helper too, and
+ * nobody will register with it what is mounted already. */
+static int hand_over(const struct rundir *d, const struct daemon_options *o, int socket,
+        int listen_fd, int door_fd, struct err *e)
+{
+        _cleanup_close_ int log_fd = -EBADF, helper_fd = -EBADF;
+
+        int r = log_target_is_file(o->log) ? log_target_append(o->log, &log_fd, e) : 0;
+        if (r < 0)
+                return r;
+        r = helper_start(d->fd, o->source, &helper_fd);
+        if (r < 0)
+                return err_set_cause(
+                        e, ERR_LOCAL, r, "could not start the credential helper: %s", strerror(-r));
+        const int pass_fds[] = {listen_fd, helper_fd, log_fd};
+        return restore_hand_over(o->restore, socket, pass_fds, log_fd >= 0 ? 3 : 2, door_fd, e);
+}
+
 int daemon_start(const struct rundir *d, const struct daemon_options *o, char **ret_name,
         pid_t *ret_pid, struct err *e)
 {
-        _cleanup_close_ int listen_fd = -EBADF;
+        _cleanup_close_ int listen_fd = -EBADF, door_fd = -EBADF;
         _cleanup_free_ char *path = NULL;
         _cleanup_free_ char **envp = hygiene_environment(environ);
         const char *argv[DAEMON_ARGC_MAX];
@@ -154,7 +193,7 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
 
         if (!envp)
                 return err_set(e, -ENOMEM, "out of memory");
-        int r = rundir_listen(d, &listen_fd, &path, e);
+        int r = rundir_listen(d, &listen_fd, &door_fd, &path, e);
         if (r < 0)
                 return r;
         _cleanup_free_ char *name = strdup(path + strlen(d->path) + 1);
@@ -169,8 +208,15 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
                 .log_level = o->log_level,
                 .log_json = o->log_json,
                 .foreground = o->foreground,
+                .store = o->store,
+                .take = o->restore,
         };
         daemon_words_format(&words, "keeper", level, argv);
+        /* One that goes on gets both sockets as any keeper that takes over does. */
+        int pair[2] = {-EBADF, -EBADF};
+        if (o->restore && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+                return err_set(e, -errno, "socketpair: %s", strerror(errno));
+        _cleanup_close_ int ours = pair[0], theirs = pair[1];
         pid_t parent = getpid(), pid = fork();
         if (pid == 0) {
                 /* once more in the background: nobody there waits for the keeper, init does */
@@ -179,7 +225,11 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
                         if (keeper != 0)
                                 _exit(keeper < 0 ? 125 : 0);
                 }
-                run_keeper(listen_fd, parent, o->foreground, argv, envp);
+                run_keeper(o->restore ? theirs : listen_fd, door_fd, parent,
+                        !o->foreground ? 0
+                        : o->store     ? SIGUSR1
+                                       : SIGTERM,
+                        argv, envp);
         }
         r = pid < 0 ? -errno : 0;
         if (r == 0 && !o->foreground) {
@@ -193,6 +243,16 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
                 rundir_remove(d, name);
                 return err_set_cause(
                         e, ERR_LOCAL, r, "could not start the keeper: %s", strerror(-r));
+        }
+        theirs = safe_close(theirs);
+        if (o->restore)
+                r = hand_over(d, o, ours, listen_fd, door_fd, e);
+        if (r < 0) {
+                (void)kill(pid, SIGKILL);
+                while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+                        ;
+                rundir_remove(d, name);
+                return r;
         }
         if (ret_pid)
                 *ret_pid = pid;

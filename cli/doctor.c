@@ -10,6 +10,7 @@
 #include "cli/doctor_objects.h"
 #include "cli/doctor_token.h"
 #include "cli/hygiene.h"
+#include "cli/identity_find.h"
 #include "cli/words.h"
 
 #define RESOLV_CONF "/etc/resolv.conf"
@@ -116,7 +117,7 @@ static bool check_identity(struct doctor *d, struct options *o)
         if (r == 0)
                 r = identity_read_ca(&d->identity, &e);
         if (r == 0)
-                r = vault_urls_resolve(d->class, o, &d->urls, &e);
+                r = vault_urls_resolve(d->class, o->vault_url, &d->urls, &e);
         if (r == 0)
                 r = open_all(d, &e);
         if (r < 0) {

@@ -90,7 +90,7 @@ static bool has_public_address(const struct dns_answer *a)
 static void ask_server(const struct walk *w, const struct dns_server *s)
 {
         static const char *const rcodes[] = {"no error", "format error", "server failure",
-                "no such name (NXDOMAIN)", "not implemented", "refused"};
+                "no such name (NXDOMAIN)", "unknown operation (NOTIMP)", "refused"};
         char subject[DNS_SERVER_LEN + 16], text[1024], server[DNS_SERVER_LEN];
         struct dns_answer a;
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cli/doctor_report.h"
-#include "cli/vault_urls.h"
+#include "mount/vault_urls.h"
 
 struct doctor_parts {
         struct loop *loop;

@@ -7,10 +7,10 @@
 #include "cli/class_file.h"
 #include "cli/cli.h"
 #include "cli/hygiene.h"
-#include "cli/identity.h"
-#include "cli/status_json.h"
-#include "cli/vault_urls.h"
+#include "cli/identity_find.h"
 #include "cli/words.h"
+#include "mount/status_json.h"
+#include "mount/vault_urls.h"
 
 static const char help[] =
         "akvfs get CLASS.yaml [FILE] [OPTIONS]\n"
@@ -58,8 +58,8 @@ static void on_changed(void *userdata, struct view_file *const *files, size_t n)
         /* nothing is polled */
 }
 
-static int open_view(struct get *g, const struct spc_class *class, const struct identity *identity,
-        const struct vault_urls *urls, struct err *e)
+static int open_view(struct get *g, const struct spc_class *class, const struct view_shape *shape,
+        const struct identity *identity, const struct vault_urls *urls, struct err *e)
 {
         static const struct view_events events = {.ready = on_ready, .changed = on_changed};
 
@@ -87,6 +87,7 @@ static int open_view(struct get *g, const struct spc_class *class, const struct 
         if (r < 0)
                 return r;
         const struct view_config config = {.class = class,
+                .shape = *shape,
                 .vault = g->vault,
                 .vaults = g->others.list,
                 .n_vaults = g->others.n,
@@ -112,17 +113,29 @@ static void close_view(struct get *g)
         loop_free(g->loop);
 }
 
-/* The object that FILE comes from: its own name, or a version in its folder. */
-static const struct spc_object *find_object(
-        const struct spc_class *class, const char *file, struct err *e)
+/* Its own name, something in its folder, or what may stand beside it. */
+static bool is_file_of(const struct spc_object *o, const char *file, const struct view_shape *shape)
 {
-        for (size_t i = 0; i < class->n_objects; i++) {
-                const struct spc_object *o = &class->objects[i];
-                const char *rest = startswith(file, o->file);
+        const char *rest = startswith(file, o->file);
 
-                if (rest && (*rest == '\0' || (*rest == '/' && o->history > 1)))
-                        return o;
-        }
+        if (!rest || !*rest)
+                return rest;
+        if (*rest == '/')
+                return o->history > 1 || o->files == SPC_FILES_FOLDER;
+        return (shape->cert_key_files || o->files == SPC_FILES_SEPARATE) &&
+               (streq(rest, ".crt") || streq(rest, ".key"));
+}
+
+/* The object that FILE comes from. Names are looked for first: a FILE.crt may be an object. */
+static const struct spc_object *find_object(const struct spc_class *class,
+        const struct view_shape *shape, const char *file, struct err *e)
+{
+        for (size_t i = 0; i < class->n_objects; i++)
+                if (streq(class->objects[i].file, file))
+                        return &class->objects[i];
+        for (size_t i = 0; i < class->n_objects; i++)
+                if (is_file_of(&class->objects[i], file, shape))
+                        return &class->objects[i];
 
         err_set_cause(e, ERR_NOT_FOUND, -ENOENT, "the class has no file %s", file);
         _cleanup_free_ const char **names = calloc(class->n_objects + 1, sizeof *names);
@@ -206,13 +219,13 @@ static int get(const struct spc_class *class, struct options *o, const char *fil
         if (r == 0)
                 r = identity_resolve(class, o, &found, warn, &identity, e);
         if (r == 0)
-                r = vault_urls_resolve(class, o, &urls, e);
+                r = vault_urls_resolve(class, o->vault_url, &urls, e);
         if (r == 0)
                 r = identity_find_sni(&identity, e);
         if (r < 0)
                 return r;
         if (file) {
-                const struct spc_object *object = find_object(class, file, e);
+                const struct spc_object *object = find_object(class, &o->shape, file, e);
                 if (!object && class->n_selectors == 0)
                         return -ENOENT;
                 err_done(e);
@@ -227,7 +240,7 @@ static int get(const struct spc_class *class, struct options *o, const char *fil
         r = hygiene_close_from(STDERR_FILENO + 1);
         if (r < 0)
                 return err_set(e, r, "could not close descriptors: %s", strerror(-r));
-        r = open_view(&g, &one, &identity, &urls, e);
+        r = open_view(&g, &one, &o->shape, &identity, &urls, e);
         if (r == 0 && !g.failed) {
                 if (file)
                         r = put_file(g.view, file, e);

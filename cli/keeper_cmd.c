@@ -57,7 +57,7 @@ int cli_keeper(int argc, char **argv)
 {
         _cleanup_err_ struct err e = {0};
         struct daemon_words words;
-        const char *worker[DAEMON_ARGC_MAX];
+        const char *worker[DAEMON_ARGC_MAX], *next[DAEMON_ARGC_MAX];
         char level[2];
 
         (void)prctl(PR_SET_NAME, "akvfs-keeper");
@@ -70,18 +70,30 @@ int cli_keeper(int argc, char **argv)
         if (r < 0)
                 return cli_fail("keeper", (err_set(&e, r, "could not protect memory"), &e));
 
-        /* away from the number that keeper.h wants for the worker's socket */
-        int listen_fd = fcntl(KEEPER_LISTEN_FD, F_DUPFD_CLOEXEC, 16);
-        if (listen_fd < 0)
-                return cli_fail("keeper", (err_set(&e, -errno, "no control socket"), &e));
+        _cleanup_free_ char *door = NULL;
+        r = rundir_door_name(words.socket, &door);
+        if (r < 0)
+                return cli_fail(
+                        "keeper", (err_set(&e, r, "%s is no control socket", words.socket), &e));
+
+        /* away from the number that keeper.h wants for the worker's socket; of these one that takes
+         * over has the first alone */
+        int listen_fd = fcntl(KEEPER_LISTEN_FD, F_DUPFD_CLOEXEC, 16), door_fd = -EBADF;
         close(KEEPER_LISTEN_FD);
+        if (!words.take) {
+                door_fd = fcntl(KEEPER_DOOR_FD, F_DUPFD_CLOEXEC, 16);
+                close(KEEPER_DOOR_FD);
+        }
+        if (listen_fd < 0 || (!words.take && door_fd < 0))
+                return cli_fail("keeper", (err_set(&e, -errno, "no control socket"), &e));
         int log_fd = -EBADF;
         r = open_log(&words, &log_fd, &e);
         if (r < 0)
                 return cli_fail("keeper", &e);
 
         int helper_fd = -EBADF;
-        r = start_helper(words.socket, &helper_fd, &e);
+        if (!words.take) /* else it comes with all that a worker inherits */
+                r = start_helper(words.socket, &helper_fd, &e);
         if (r < 0)
                 return cli_fail("keeper", &e);
 
@@ -93,17 +105,30 @@ int cli_keeper(int argc, char **argv)
                 .drop = words.run_as,
                 .guarded = true,
                 .standby = true,
-                .parent_death_signal = words.foreground ? SIGTERM : 0,
+                .parent_death_signal = !words.foreground ? 0
+                                       : words.store     ? SIGUSR1
+                                                         : SIGTERM,
+                .keeper_argv = next,
+                .store = words.store,
+                .door_fd = words.take ? 0 : door_fd,
+                .take_fd = words.take ? listen_fd : 0,
         };
         if (words.run_as &&
                 worker_user_parse(words.run_as, &options.worker_uid, &options.worker_gid) < 0)
                 return cli_fail("keeper",
                         (err_set(&e, -EINVAL, "%s is no account for a worker", words.run_as), &e));
+        words.take = true;
+        daemon_words_format(&words, "keeper", level, next);
+        words.take = false;
+        words.store = NULL;
         words.run_as = NULL;
         words.privileged = geteuid() == 0;
         daemon_words_format(&words, "worker", level, worker);
         int status = keeper_run(&options);
+        if (status == KEEPER_HANDED_OVER)
+                return status;
         /* a worker that was killed could not, nor could one with an account of its own */
         (void)unlink(words.socket);
+        (void)unlink(door);
         return status;
 }

@@ -36,6 +36,20 @@ bool log_target_is_file(const char *target)
         return !streq(target, "syslog") && !streq(target, "stderr");
 }
 
+int log_target_append(const char *file, int *ret_fd, struct err *e)
+{
+        int fd =
+                open(file, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600);
+
+        if (fd < 0) {
+                int r = -errno;
+                return err_set_cause(
+                        e, ERR_LOCAL, r, "could not open the log file %s: %s", file, strerror(-r));
+        }
+        *ret_fd = fd;
+        return 0;
+}
+
 int log_target_open(const char *target, int *ret_fd, struct err *e)
 {
         int fd = -EBADF;
@@ -44,13 +58,9 @@ int log_target_open(const char *target, int *ret_fd, struct err *e)
                 openlog("akvfs", LOG_PID | LOG_NDELAY, LOG_DAEMON);
                 log_set_writer(to_syslog);
         } else if (log_target_is_file(target)) {
-                fd = open(target, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
-                        0600);
-                if (fd < 0) {
-                        int r = -errno;
-                        return err_set_cause(e, ERR_LOCAL, r, "could not open the log file %s: %s",
-                                target, strerror(-r));
-                }
+                int r = log_target_append(target, &fd, e);
+                if (r < 0)
+                        return r;
                 log_set_fd(fd);
         }
         if (ret_fd)

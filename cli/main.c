@@ -15,6 +15,7 @@ static const struct {
         {"doctor", "where it fails on the way to each object, and what to do", cli_doctor},
         {"refresh", "poll now", cli_refresh},
         {"status", "mounts, objects, versions, ages, errors", cli_status},
+        {"upgrade", "put a new program in place, without a failed read", cli_upgrade},
         {"keeper", NULL, cli_keeper},
         {"worker", NULL, cli_worker},
 };
@@ -30,6 +31,7 @@ static void print_help(FILE *f)
               "  akvfs doctor CLASS.yaml [--json]\n"
               "  akvfs refresh [DIR]\n"
               "  akvfs status [DIR] [--json]\n"
+              "  akvfs upgrade [DIR] [--binary FILE]\n"
               "\n",
                 f);
         for (size_t i = 0; i < ELEMENTSOF(commands); i++)

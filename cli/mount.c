@@ -3,9 +3,12 @@
 #include "base/wipe.h"
 #include "cli/class_file.h"
 #include "cli/cli.h"
+#include "cli/deadmount.h"
 #include "cli/hygiene.h"
+#include "cli/identity_find.h"
 #include "cli/mount_client.h"
 #include "cli/mountpoint.h"
+#include "cli/rundir.h"
 #include "cli/words.h"
 
 static const char help[] =
@@ -17,6 +20,8 @@ static const char help[] =
         "\n"
         "  -f, --foreground           stay here, log to standard error; SIGTERM and SIGINT unmount\n"
         "                             and end, SIGHUP polls now (for systemd: Type=notify works)\n"
+        "  --keep-on-restart          with -f, in a unit with FileDescriptorStoreMax=: systemctl\n"
+        "                             restart, and the end of all processes at once, keep the mount\n"
         "  -o KEY=VALUE,...           any option below, written with _ for -\n"
         "\n"
         "How it looks:\n"
@@ -67,7 +72,10 @@ static const char help_helper[] =
 struct words_of_mount {
         const char *class_path, *dir;
         bool foreground;
-        bool fake; /* mount(8) -f */
+        bool keep; /* a restart of the service keeps the mount */
+        struct restore *restore;
+        bool helper; /* called by mount(8) */
+        bool fake;   /* mount(8) -f */
         bool help;
 };
 
@@ -95,17 +103,16 @@ static void warn_if_frequent(const struct spc_class *class, usec_t interval)
                 polled == 1 ? "object" : "objects");
 }
 
-static int prepare(
-        const struct words_of_mount *w, struct options *o, struct mount_request *q, struct err *e)
+/* restored: what is mounted there is ours to go on with. */
+static int prepare(struct options *o, struct mount_request *q, bool restored, struct err *e)
 {
         _cleanup_credentials_ struct credentials found = {0};
 
         q->allow_other = o->allow_other < 0 ? geteuid() == 0 : o->allow_other > 0;
         int r = options_resolve_files(o, e);
         if (r == 0)
-                r = mountpoint_resolve(w->dir, &q->mountpoint, e);
-        if (r == 0)
-                r = mountpoint_check(q->mountpoint, e);
+                if (r == 0 && !restored)
+                        r = mountpoint_check(q->mountpoint, e);
         if (r == 0)
                 r = mountpoint_check_machine(q->allow_other, e);
         if (r == 0)
@@ -113,7 +120,7 @@ static int prepare(
         if (r == 0)
                 r = identity_resolve(q->class, o, &found, warn, &q->identity, e);
         if (r == 0)
-                r = vault_urls_resolve(q->class, o, &q->vaults, e);
+                r = vault_urls_resolve(q->class, o->vault_url, &q->vaults, e);
         if (r == 0)
                 r = identity_find_sni(&q->identity, e);
         if (r == 0)
@@ -127,9 +134,20 @@ static int prepare(
         q->mode = o->mode;
         q->xattr = o->xattr;
         q->audit = o->audit;
+        q->shape = o->shape;
         q->policy = o->policy;
         q->secret_memory_required = o->secret_memory_required;
         return 0;
+}
+
+/* `mount -a` asks the helper for each line whose source mountinfo does not show, and mountinfo
+ * shows the class, not its file. A class that is there already is what the line asks for. */
+static bool is_there(const struct words_of_mount *w, const struct mount_request *q)
+{
+        _cleanup_free_ char *class = NULL;
+
+        return w->helper && mountpoint_class(q->mountpoint, &class) > 0 &&
+               streq(class, q->class->name);
 }
 
 static int mount_class(const struct words_of_mount *w, struct options *o)
@@ -149,12 +167,21 @@ static int mount_class(const struct words_of_mount *w, struct options *o)
                 return cli_fail("mount", (err_set(&e, r, "could not start: %s", strerror(-r)), &e));
         if (cli_load_class(w->class_path, o->class_name, &q.class) < 0)
                 return CLI_FAILED;
-        r = prepare(w, o, &q, &e);
+        r = mountpoint_resolve(w->dir, &q.mountpoint, &e);
+        /* One that the service manager holds has nobody who serves it, and is not dead. */
+        bool restored = r == 0 && w->restore && restore_has(w->restore, q.mountpoint);
+        if (r == 0 && !w->fake && !restored)
+                r = deadmount_clear(q.mountpoint, &e);
+        if (r == 0 && is_there(w, &q))
+                return CLI_DONE;
+        if (r == 0)
+                r = prepare(o, &q, restored, &e);
         if (r < 0)
                 return cli_fail("mount", &e);
         if (w->fake)
                 return CLI_DONE;
-        return w->foreground ? mount_in_foreground(&q, o) : mount_in_background(&q, o);
+        const struct foreground_options f = {.keep = w->keep, .restore = w->restore};
+        return w->foreground ? mount_in_foreground(&q, o, &f) : mount_in_background(&q, o);
 }
 
 static int plain_word(struct words_of_mount *w, const char *value, struct err *e)
@@ -170,6 +197,8 @@ static int plain_word(struct words_of_mount *w, const char *value, struct err *e
 
 static int check_words(const struct words_of_mount *w, struct err *e)
 {
+        if (w->keep && !w->foreground)
+                return err_set_cause(e, ERR_USAGE, -EINVAL, "--keep-on-restart needs -f");
         if (!w->class_path)
                 return err_set_cause(e, ERR_USAGE, -EINVAL, "which CLASS.yaml, and on which DIR?");
         if (!w->dir)
@@ -189,6 +218,7 @@ static int parse(int argc, char **argv, struct words_of_mount *w, struct options
         memcpy(table, all, n * sizeof *table);
         table[n++] = (struct word){"help", 'h', false, 'h'};
         table[n++] = (struct word){"foreground", 'f', false, 'f'};
+        table[n++] = (struct word){"keep-on-restart", 0, false, 'k'};
         table[n++] = (struct word){NULL, 'o', true, 'o'};
 
         words_init(&words, argc, argv);
@@ -199,6 +229,8 @@ static int parse(int argc, char **argv, struct words_of_mount *w, struct options
                 }
                 if (id == 'f')
                         w->foreground = true;
+                else if (id == 'k')
+                        w->keep = true;
                 else if (id == 'o')
                         r = options_parse(o, value, false, e);
                 else if (id == WORD_PLAIN)
@@ -209,6 +241,17 @@ static int parse(int argc, char **argv, struct words_of_mount *w, struct options
                         return r;
         }
         return r < 0 ? r : check_words(w, e);
+}
+
+static void abandon(struct restore *restore)
+{
+        _cleanup_rundir_ struct rundir d = {.fd = -EBADF};
+        _cleanup_close_ int lock = -EBADF;
+        _cleanup_err_ struct err e = {0};
+
+        restore_abandon(restore);
+        if (rundir_open(false, &d, &e) == 0 && rundir_lock(&d, &lock, &e) == 0)
+                rundir_sweep(&d);
 }
 
 int cli_mount(int argc, char **argv)
@@ -224,7 +267,19 @@ int cli_mount(int argc, char **argv)
                 printf("%s\n%s%s", help, options_help_endpoints, help_examples);
                 return cli_finish_output("mount");
         }
-        return mount_class(&w, &o);
+        if (!w.keep)
+                return mount_class(&w, &o);
+        struct restore *restore = malloc(sizeof *restore);
+        if (!restore)
+                return cli_fail("mount", (err_set(&e, -ENOMEM, "out of memory"), &e));
+        w.restore = restore_find(restore) ? restore : NULL;
+        int status = mount_class(&w, &o);
+        /* Of a start that came to nothing, nothing is left. */
+        if (w.restore && restore->n > 0)
+                abandon(restore);
+        restore_done(restore);
+        free(restore);
+        return status;
 }
 
 static int parse_helper(
@@ -267,7 +322,7 @@ int cli_mount_helper(int argc, char **argv)
 {
         _cleanup_(options_done) struct options o;
         _cleanup_err_ struct err e = {0};
-        struct words_of_mount w = {0};
+        struct words_of_mount w = {.helper = true};
 
         options_init(&o);
         if (parse_helper(argc, argv, &w, &o, &e) < 0)

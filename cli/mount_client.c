@@ -10,14 +10,18 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/daemon.h"
+#include "cli/identity_find.h"
 #include "cli/log_target.h"
 #include "cli/notify.h"
+#include "cli/service.h"
+#include "fs/keeper.h"
 
 /* A worker that ends just when we knock is no reason to fail. */
 #define ATTEMPTS 5
 
-/* How long the heir of a killed keeper is looked for. */
-#define HEIR_TRIES 100
+/* How long another keeper is looked for, after one was killed or has made way: a worker that makes
+ * way too may take half of it. */
+#define HEIR_TRIES 1500
 #define HEIR_PAUSE_MS 20
 
 #define SYSLOG_HINT "syslog (journalctl -t akvfs)"
@@ -227,6 +231,8 @@ struct foreground {
         pid_t keeper;
         int signal_fd;
         bool stopping;
+        bool keep;    /* the service manager keeps what a restart needs */
+        bool keeping; /* and this is one */
 };
 
 static int block_signals(void)
@@ -236,17 +242,19 @@ static int block_signals(void)
         return signals_fd(signals, ELEMENTSOF(signals));
 }
 
-/* A keeper that was killed has an heir (fs/keeper_guardian.h), and so has the place of the parent:
- * as the subreaper it is ours. The worker knows its pid once it has taken over. */
+/* A keeper that was killed has an heir (fs/keeper_guardian.h), and one that made way has somebody
+ * it made way for: as the subreaper we are the parent. The worker knows its pid once it has taken
+ * over; one that has just made way itself may close the door on us. */
 static bool find_heir(struct foreground *f)
 {
         for (int i = 0; i < HEIR_TRIES; i++) {
                 _cleanup_(control_client_freep) struct control_client *c = NULL;
                 _cleanup_err_ struct err e = {0};
 
-                if (control_client_new(f->dir, f->socket, &c, &e) < 0)
+                int r = control_client_new(f->dir, f->socket, &c, &e);
+                if (r == -ECONNREFUSED || r == -ENOENT)
                         return false;
-                pid_t pid = control_client_hello(c)->keeper_pid;
+                pid_t pid = r < 0 ? 0 : control_client_hello(c)->keeper_pid;
                 if (pid > 0 && pid != f->keeper) {
                         f->keeper = pid;
                         return true;
@@ -254,6 +262,12 @@ static bool find_heir(struct foreground *f)
                 (void)poll(NULL, 0, HEIR_PAUSE_MS);
         }
         return false;
+}
+
+static bool has_heir(int status)
+{
+        return WIFSIGNALED(status) ||
+               (WIFEXITED(status) && WEXITSTATUS(status) == KEEPER_HANDED_OVER);
 }
 
 /* Passes on what came. 1 when the keeper has ended, with its wait status. */
@@ -264,22 +278,25 @@ static int handle_signals(struct foreground *f, int *ret_status)
         while (read(f->signal_fd, &info, sizeof info) == (ssize_t)sizeof info) {
                 if (info.ssi_signo == SIGCHLD)
                         continue;
-                if (info.ssi_signo != SIGHUP) {
+                int sig = (int)info.ssi_signo;
+                if (sig != SIGHUP && !f->stopping) {
                         f->stopping = true;
                         notify_service_manager("STOPPING=1");
+                        f->keeping = f->keep && service_is_restarting();
                 }
-                kill(f->keeper, (int)info.ssi_signo);
+                kill(f->keeper, sig != SIGHUP && f->keeping ? SIGUSR1 : sig);
         }
         pid_t pid;
         while ((pid = waitpid(-1, ret_status, WNOHANG)) > 0)
-                if (pid == f->keeper && (!WIFSIGNALED(*ret_status) || !find_heir(f)))
+                if (pid == f->keeper && (f->keeping || !has_heir(*ret_status) || !find_heir(f)))
                         return 1;
         return 0;
 }
 
 static int exit_status(const struct foreground *f, int status)
 {
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        if (WIFEXITED(status) && (WEXITSTATUS(status) == 0 ||
+                                         (f->keeping && WEXITSTATUS(status) == KEEPER_HANDED_OVER)))
                 return CLI_DONE;
         if (WIFSIGNALED(status))
                 fprintf(stderr, "akvfs mount: the keeper was killed by signal %d\n",
@@ -321,7 +338,56 @@ static int talk(struct foreground *f, struct control_client *c, const struct mou
         return r;
 }
 
-int mount_in_foreground(struct mount_request *q, const struct options *o)
+/* One question with a short answer. Its type is compared with `expected`: 1 equal, 0 not. */
+static int exchange(struct control_client *c, cJSON *message, const char *expected, int timeout_ms,
+        struct err *e)
+{
+        _cleanup_json_ cJSON *answer = NULL;
+
+        int r = message ? control_client_send(c, message, e) : err_set(e, -ENOMEM, "out of memory");
+        if (r == 0)
+                r = control_client_receive(c, timeout_ms, -1, &answer, e);
+        return r < 0 ? r : streq(control_type(answer), expected);
+}
+
+/* 1: what was restored is what is asked for. 0: the place is free. */
+static int resume(struct control_client *c, const struct mount_request *q, struct err *e)
+{
+        _cleanup_json_ cJSON *message = mount_request_format(q), *away = control_message("unmount");
+
+        if (!message || !away ||
+                !cJSON_SetValuestring(cJSON_GetObjectItem(message, "type"), "resume") ||
+                !cJSON_AddStringToObject(away, "mountpoint", q->mountpoint))
+                return err_set(e, -ENOMEM, "out of memory");
+        int r = exchange(c, message, "done", CONTROL_HELLO_TIMEOUT_MS, e);
+        if (r != 0)
+                return r;
+        fprintf(stderr,
+                "akvfs mount: class, options or credentials are others than before: %s is "
+                "mounted anew\n",
+                q->mountpoint);
+        r = exchange(c, away, "done", CONTROL_NO_TIMEOUT, e);
+        return r < 0 ? r : 0;
+}
+
+/* The keeper, with what the last life of the service left, if that can be used. */
+static int start_own(struct foreground *f, struct daemon_options *options, struct restore *restore,
+        char **ret_name, struct err *e)
+{
+        if (restore) {
+                options->restore = restore;
+                if (daemon_start(f->dir, options, ret_name, &f->keeper, e) == 0)
+                        return 0;
+                cli_warn("mount", "the mounts of the last start cannot be gone on with: %s",
+                        err_text(e));
+                restore_abandon(restore);
+                options->restore = NULL;
+        }
+        return daemon_start(f->dir, options, ret_name, &f->keeper, e);
+}
+
+int mount_in_foreground(
+        struct mount_request *q, const struct options *o, const struct foreground_options *fo)
 {
         _cleanup_rundir_ struct rundir d = {.fd = -EBADF};
         _cleanup_close_ int lock = -EBADF, signal_fd = block_signals();
@@ -329,12 +395,14 @@ int mount_in_foreground(struct mount_request *q, const struct options *o)
         _cleanup_err_ struct err e = {0};
         _cleanup_free_ char *name = NULL;
         _cleanup_(registration_done) struct registration registration = {0};
-        struct foreground f = {.signal_fd = signal_fd};
-        const struct daemon_options options = {
+        struct foreground f = {.signal_fd = signal_fd, .keep = fo->keep};
+        struct daemon_options options = {
                 .log = o->log ? o->log : "stderr",
                 .log_level = o->log_level < 0 ? LOG_INFO : o->log_level,
                 .log_json = o->log_json,
                 .foreground = true,
+                .store = fo->keep ? getenv("NOTIFY_SOCKET") : NULL,
+                .source = q->identity.source,
         };
 
         int r = signal_fd < 0 ? err_set(&e, signal_fd, "signalfd: %s", strerror(-signal_fd)) : 0;
@@ -342,19 +410,25 @@ int mount_in_foreground(struct mount_request *q, const struct options *o)
                 r = rundir_open(true, &d, &e);
         if (r == 0)
                 r = rundir_lock(&d, &lock, &e);
+        f.dir = &d;
+        if (r == 0)
+                rundir_sweep(&d);
         if (r == 0)
                 r = registration_make(&registration, &q->identity, &d, &e);
         if (r == 0)
                 r = prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0
                             ? err_set(&e, -errno, "prctl: %s", strerror(errno))
-                            : daemon_start(&d, &options, &name, &f.keeper, &e);
-        f.dir = &d;
+                            : start_own(&f, &options, fo->restore, &name, &e);
         f.socket = name;
         if (r < 0)
                 return cli_fail("mount", &e);
 
         r = control_client_new(&d, name, &c, &e);
         lock = safe_close(lock);
+        if (r == 0 && options.restore) {
+                restore_done(fo->restore);
+                r = resume(c, q, &e);
+        }
         if (r == 0)
                 r = talk(&f, c, q, &e);
         registration_done(&registration);
@@ -370,5 +444,8 @@ int mount_in_foreground(struct mount_request *q, const struct options *o)
                 return stopped ? status : CLI_FAILED;
         }
         notify_service_manager("READY=1");
-        return wait_for_keeper(&f);
+        int ended = wait_for_keeper(&f);
+        if (f.keeping)
+                rundir_remove(&d, name); /* the next start makes its own */
+        return ended;
 }

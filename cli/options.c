@@ -8,6 +8,10 @@
 #include <stdio.h>
 
 const char options_help_endpoints[] =
+        "What a certificate looks like:\n"
+        "  --cert-key-files           besides the secret of a certificate, FILE.crt and FILE.key\n"
+        "  --pem-chain on|off         certificates of a PFX leaf first (on), or as they are in it\n"
+        "\n"
         "Where tokens and objects come from:\n"
         "  --name NAME                which class, when the file holds several (-o class=NAME)\n"
         "  --vault-url URL            instead of https://KEYVAULTNAME.SUFFIX; {vault} in it stands\n"
@@ -50,6 +54,8 @@ enum option_id {
         OPT_TOKEN_PROXY_URL,
         OPT_SNI_NAME,
         OPT_ENV_FILE,
+        OPT_CERT_KEY_FILES,
+        OPT_PEM_CHAIN,
         OPT_POLL_INTERVAL,
         OPT_UID,
         OPT_GID,
@@ -70,7 +76,7 @@ enum option_id {
 };
 
 /* Those that `get` takes come first. */
-#define ENDPOINT_OPTIONS 14
+#define ENDPOINT_OPTIONS 16
 
 static const struct word long_words[] = {
         {"name", 0, true, OPT_CLASS},
@@ -87,6 +93,8 @@ static const struct word long_words[] = {
         {"token-proxy-url", 0, true, OPT_TOKEN_PROXY_URL},
         {"sni-name", 0, true, OPT_SNI_NAME},
         {"env-file", 0, true, OPT_ENV_FILE},
+        {"cert-key-files", 0, false, OPT_CERT_KEY_FILES},
+        {"pem-chain", 0, true, OPT_PEM_CHAIN},
         {"poll-interval", 0, true, OPT_POLL_INTERVAL},
         {"uid", 0, true, OPT_UID},
         {"gid", 0, true, OPT_GID},
@@ -291,6 +299,15 @@ static int parse_secret_memory(const char *value, bool *ret, struct err *e)
         return 0;
 }
 
+static int parse_pem_chain(const char *value, bool *ret_keep_order, struct err *e)
+{
+        if (!streq(value, "on") && !streq(value, "off"))
+                return wrong(e, "pem_chain", value,
+                        "on puts the leaf first, off leaves the order of the PFX");
+        *ret_keep_order = streq(value, "off");
+        return 0;
+}
+
 static int parse_policy(const char *key, const char *value, bool *ret, struct err *e)
 {
         if (!streq(value, "keep") && !streq(value, "remove"))
@@ -382,6 +399,11 @@ int options_set_word(struct options *o, int id, const char *value, struct err *e
                 return set_string(&o->sni_name, value, e);
         case OPT_ENV_FILE:
                 return set_string(&o->env_file, value, e);
+        case OPT_CERT_KEY_FILES:
+                o->shape.cert_key_files = true;
+                return 0;
+        case OPT_PEM_CHAIN:
+                return parse_pem_chain(value, &o->shape.keep_chain_order, e);
         case OPT_POLL_INTERVAL:
                 return options_parse_interval(value, &o->poll_interval, e);
         case OPT_UID:

@@ -11,10 +11,11 @@
 #include "base/loop.h"
 #include "cache/view.h"
 #include "cli/words.h"
+#include "mount/request.h"
 
 #define OPTIONS_POLL_DEFAULT (120 * USEC_PER_SEC)
 #define OPTIONS_POLL_MIN (10 * USEC_PER_MSEC)
-#define OPTIONS_POLL_MAX (366 * 86400 * USEC_PER_SEC)
+#define OPTIONS_POLL_MAX REQUEST_POLL_MAX
 /* Below it the load on the vault is worth a warning. */
 #define OPTIONS_POLL_FREQUENT (30 * USEC_PER_SEC)
 #define OPTIONS_TEXT_MAX ((size_t)64 << 10)
@@ -28,6 +29,7 @@ struct options {
         int allow_other; /* 0, 1, or -1 when not said: root's default is 1, others' 0 */
         bool xattr;
         bool audit;
+        struct view_shape shape;     /* -o cert_key_files, -o pem_chain=off */
         struct view_policy policy;   /* on_deleted=remove and so on */
         bool secret_memory_required; /* secret_memory=require: no mount that could reach swap */
 

@@ -151,23 +151,22 @@ static int address(const struct rundir *d, const char *name, struct sockaddr_un 
         return n < 0 || (size_t)n >= sizeof ret->sun_path ? -ENAMETOOLONG : 0;
 }
 
-int rundir_listen(const struct rundir *d, int *ret_fd, char **ret_path, struct err *e)
+int rundir_door_name(const char *socket, char **ret)
 {
-        unsigned char random[8];
-        char hex[2 * sizeof random + 1], name[32];
-        _cleanup_free_ char *path = NULL;
+        const char *slash = strrchr(socket, '/');
+        size_t folder = slash ? (size_t)(slash + 1 - socket) : 0;
+
+        if (!is_socket_name(socket + folder))
+                return -EINVAL;
+        return xasprintf(ret, "%.*sk%s", (int)folder, socket, socket + folder + 1);
+}
+
+static int listen_on(const struct rundir *d, const char *name, int type, int *ret_fd)
+{
         struct sockaddr_un sa;
+        int r = address(d, name, &sa);
 
-        int r = random_bytes(random, sizeof random);
-        if (r < 0)
-                return err_set(e, r, "no random numbers: %s", strerror(-r));
-        hex_encode(random, sizeof random, hex);
-        snprintf(name, sizeof name, "w-%s.sock", hex);
-        if (xasprintf(&path, "%s/%s", d->path, name) < 0)
-                return err_set(e, -ENOMEM, "out of memory");
-        r = address(d, name, &sa);
-
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        _cleanup_close_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (r == 0 && fd < 0)
                 r = -errno;
         mode_t mask = umask(0177);
@@ -176,11 +175,59 @@ int rundir_listen(const struct rundir *d, int *ret_fd, char **ret_path, struct e
         umask(mask);
         if (r == 0 && listen(fd, BACKLOG) < 0)
                 r = -errno;
+        if (r == 0)
+                *ret_fd = TAKE_FD(fd);
+        return r;
+}
+
+int rundir_listen(
+        const struct rundir *d, int *ret_fd, int *ret_door, char **ret_path, struct err *e)
+{
+        unsigned char random[8];
+        char hex[2 * sizeof random + 1], name[32];
+        _cleanup_close_ int fd = -EBADF, door_fd = -EBADF;
+        _cleanup_free_ char *path = NULL, *door = NULL;
+
+        int r = random_bytes(random, sizeof random);
         if (r < 0)
+                return err_set(e, r, "no random numbers: %s", strerror(-r));
+        hex_encode(random, sizeof random, hex);
+        snprintf(name, sizeof name, "w-%s.sock", hex);
+        if (xasprintf(&path, "%s/%s", d->path, name) < 0 || rundir_door_name(name, &door) < 0)
+                return err_set(e, -ENOMEM, "out of memory");
+        r = listen_on(d, name, SOCK_STREAM, &fd);
+        if (r == 0)
+                r = listen_on(d, door, SOCK_SEQPACKET, &door_fd);
+        if (r < 0) {
+                rundir_remove(d, name);
                 return err_set_cause(
                         e, ERR_LOCAL, r, "could not listen on %s: %s", path, strerror(-r));
+        }
         *ret_fd = TAKE_FD(fd);
+        *ret_door = TAKE_FD(door_fd);
         *ret_path = TAKE_PTR(path);
+        return 0;
+}
+
+int rundir_knock(const struct rundir *d, const char *socket_name, int *ret_fd)
+{
+        _cleanup_free_ char *door = NULL;
+        struct sockaddr_un sa;
+        struct ucred peer;
+        socklen_t len = sizeof peer;
+
+        int r = rundir_door_name(socket_name, &door);
+        if (r == 0)
+                r = address(d, door, &sa);
+        if (r < 0)
+                return r;
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        if (fd < 0 || connect(fd, (const struct sockaddr *)&sa, sizeof sa) < 0 ||
+                getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
+                return -errno;
+        if (peer.uid != 0 && peer.uid != geteuid())
+                return -EPERM;
+        *ret_fd = TAKE_FD(fd);
         return 0;
 }
 
@@ -200,5 +247,23 @@ int rundir_connect(const struct rundir *d, const char *name, int *ret_fd)
 
 void rundir_remove(const struct rundir *d, const char *name)
 {
+        _cleanup_free_ char *door = NULL;
+
         (void)unlinkat(d->fd, name, 0);
+        if (rundir_door_name(name, &door) == 0)
+                (void)unlinkat(d->fd, door, 0);
+}
+
+void rundir_sweep(const struct rundir *d)
+{
+        char **names = NULL;
+
+        if (rundir_sockets(d, &names) < 0)
+                return;
+        for (size_t i = 0; names[i]; i++) {
+                _cleanup_close_ int fd = -EBADF;
+                if (rundir_connect(d, names[i], &fd) == -ECONNREFUSED)
+                        rundir_remove(d, names[i]);
+        }
+        rundir_names_free(names);
 }

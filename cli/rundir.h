@@ -2,9 +2,10 @@
  *
  * Root's is /run/akvfs; others have $XDG_RUNTIME_DIR/akvfs (when that folder is theirs), else
  * /tmp/akvfs-UID. It belongs to the user with mode 0700, and that is checked on the opened
- * directory: in /tmp anybody could have made it first. A worker's socket is w-<random>.sock; `lock`
- * is held (flock) by whoever looks for a worker to share or starts one, so that two first mounts
- * do not start two.
+ * directory: in /tmp anybody could have made it first. A worker's socket is w-<random>.sock, and
+ * its keeper's door (fs/keeper_handover.h) k-<random>.sock with the same random part; `lock` is
+ * held (flock) by whoever looks for a worker to share or starts one, so that two first mounts do
+ * not start two.
  */
 #pragma once
 
@@ -29,10 +30,18 @@ int rundir_lock(const struct rundir *d, int *ret_fd, struct err *e);
 int rundir_sockets(const struct rundir *d, char ***ret);
 void rundir_names_free(char **names);
 
-/* A new listening socket and its full path. Hold the lock. */
-int rundir_listen(const struct rundir *d, int *ret_fd, char **ret_path, struct err *e);
+/* A new listening socket and its full path, and the door beside it. Hold the lock. */
+int rundir_listen(
+        const struct rundir *d, int *ret_fd, int *ret_door, char **ret_path, struct err *e);
+/* The door that belongs to a worker's socket, by the name or path of that. -EINVAL, -ENOMEM. */
+int rundir_door_name(const char *socket, char **ret);
+/* A connection to it; blocks. -ECONNREFUSED, -ENOENT: that keeper is gone. -EPERM: who listens is
+ * neither root nor this user. */
+int rundir_knock(const struct rundir *d, const char *socket, int *ret_fd);
 
 /* A connection to a socket of the directory, made non-blocking. -ECONNREFUSED: nobody listens any
  * more, and it may be removed (under the lock). */
 int rundir_connect(const struct rundir *d, const char *name, int *ret_fd);
-void rundir_remove(const struct rundir *d, const char *name);
+/* Removes the sockets that nobody listens on, left by processes that were killed. Hold the lock. */
+void rundir_sweep(const struct rundir *d);
+void rundir_remove(const struct rundir *d, const char *name); /* and the door beside it */

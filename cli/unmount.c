@@ -1,10 +1,7 @@
 /* `akvfs unmount DIR` */
-#include <spawn.h>
-#include <sys/mount.h>
-#include <sys/wait.h>
-
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/deadmount.h"
 #include "cli/mountpoint.h"
 
 static const char help[] =
@@ -37,31 +34,6 @@ static int on_answer(void *userdata, const struct control_hello *hello, const cJ
         return 0;
 }
 
-static int fusermount(const char *path, bool lazy, struct err *e)
-{
-        _cleanup_free_ char *program = NULL;
-        const char *const words[] = {"fusermount3", "-u", lazy ? "-z" : "-u", "--", path, NULL};
-        pid_t pid;
-        int status;
-
-        int r = mountpoint_fusermount(&program);
-        if (r < 0)
-                return err_set_cause(e, ERR_LOCAL, r, "fusermount3 is not installed");
-        r = -posix_spawn(&pid, program, NULL, NULL, (char *const *)(uintptr_t)words, environ);
-        if (r < 0)
-                return err_set_cause(
-                        e, ERR_LOCAL, r, "could not run %s: %s", program, strerror(-r));
-        while (waitpid(pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        return err_set(e, -errno, "waitpid: %s", strerror(errno));
-        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-                err_set_cause(e, ERR_LOCAL, -EBUSY, "fusermount3 could not unmount %s", path);
-                err_hint(e, "if another user mounted it, unmount it as that user or as root");
-                return -EBUSY;
-        }
-        return 0;
-}
-
 /* Nobody answers for it: a mount whose processes are dead, or of another user. */
 static int remove_dead(const char *path, struct err *e)
 {
@@ -76,13 +48,7 @@ static int remove_dead(const char *path, struct err *e)
                 return -EINVAL;
         }
         cli_warn("unmount", "no worker answers for %s: removing the mount itself", path);
-        if (geteuid() != 0)
-                return fusermount(path, false, NULL) == 0 ? 0 : fusermount(path, true, e);
-        if (umount2(path, UMOUNT_NOFOLLOW) == 0 ||
-                (errno == EBUSY && umount2(path, UMOUNT_NOFOLLOW | MNT_DETACH) == 0))
-                return 0;
-        r = -errno;
-        return err_set_cause(e, ERR_LOCAL, r, "could not unmount %s: %s", path, strerror(-r));
+        return deadmount_remove(path, e);
 }
 
 static int unmount(const char *dir)

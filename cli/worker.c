@@ -24,6 +24,9 @@
 /* Nobody came: the command that started us has died. */
 #define LONELY_TIMEOUT (60 * USEC_PER_SEC)
 
+/* Who waits for an answer while another worker waits for us. Less than the keeper's patience. */
+#define MAKE_WAY_TIMEOUT (10 * USEC_PER_SEC)
+
 struct worker {
         struct loop *loop;
         struct http_client *http;
@@ -34,15 +37,44 @@ struct worker {
         struct fs *fs;
         struct commands *commands;
         struct loop_io *signals;
-        struct loop_timer *leave;
+        struct loop_timer *leave, *patience;
         const char *socket;
-        bool ending;
+        bool ending, making_way;
 };
+
+/* Nothing is taken down, so nothing can be freed in order either: all that is left is in memory
+ * that the kernel clears with the process, as after any other end of a worker. */
+static _Noreturn void make_way(struct worker *w)
+{
+        fs_leave(w->fs);
+        log_info("another worker takes over");
+        _exit(0);
+}
+
+static void on_patience(void *userdata)
+{
+        log_warning("a command is still waiting, and will have to be given again");
+        make_way(userdata);
+}
+
+static void on_successor(void *userdata)
+{
+        struct worker *w = userdata;
+
+        w->making_way = true;
+        loop_timer_in(w->patience, MAKE_WAY_TIMEOUT);
+        commands_make_way(w->commands);
+}
 
 static void on_leave(void *userdata)
 {
         struct worker *w = userdata;
 
+        if (w->making_way && !w->ending) {
+                if (commands_are_quiet(w->commands))
+                        make_way(w);
+                return;
+        }
         if (!commands_are_idle(w->commands))
                 return;
         /* The name goes first: who comes too late finds nothing rather than a closed door. */
@@ -72,6 +104,7 @@ static void on_signal(void *userdata, int fd, uint32_t revents)
                 if (!w->ending)
                         log_info("signal %u: unmounting everything", info.ssi_signo);
                 w->ending = true;
+                loop_timer_off(w->patience);
                 (void)unlink(w->socket);
                 commands_end(w->commands);
         }
@@ -128,6 +161,8 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
         if (r == 0)
                 r = loop_timer_new(w->loop, on_leave, w, &w->leave);
         if (r == 0)
+                r = loop_timer_new(w->loop, on_patience, w, &w->patience);
+        if (r == 0)
                 r = loop_io_new(w->loop, signal_fd, EPOLLIN, on_signal, w, &w->signals);
         if (r == 0)
                 r = http_client_new(w->loop, &w->http);
@@ -163,6 +198,7 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
         r = commands_new(WORKER_LISTEN_FD, &config, &w->commands);
         if (r < 0)
                 return err_set(e, r, "could not listen: %s", strerror(-r));
+        fs_on_leave(w->fs, on_successor, w);
         loop_timer_in(w->leave, LONELY_TIMEOUT);
         return 0;
 }
@@ -179,6 +215,7 @@ static void stop(struct worker *w)
         http_client_free(w->http);
         loop_io_free(w->signals);
         loop_timer_free(w->leave);
+        loop_timer_free(w->patience);
         loop_free(w->loop);
 }
 

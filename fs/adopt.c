@@ -1,5 +1,6 @@
 /* The beginning of a worker: what the keeper hands over, and going on where the last worker ended.
  *
+ *   READY                                 said, whether or not anybody waits for it
  *   HELLO, [AREA], VOLUME..., START       read before anything else; who is held ready
  *                                         (fs/keeper_standby.h) waits here
  *   the journal is read into inode tables, one a mount
@@ -55,11 +56,25 @@ static int add_volume(struct adoption *a, uint64_t id, int fd)
 /* The socket still blocks: there is nothing else to do before this is over. */
 static int receive(struct fs *fs, struct adoption *a, int socket)
 {
+        struct keeper_msg ready;
+
+        /* A keeper that replaces a worker by plan ends the old one no sooner. */
+        keeper_msg_init(&ready, KEEPER_READY, 0);
+        ready.seq = JOURNAL_VERSION;
+        int sent = keeper_msg_set(ready.name, sizeof ready.name, AKVFS_VERSION);
+        if (sent == 0)
+                sent = keeper_send(socket, &ready, -EBADF);
+        if (sent < 0 && sent != -EPIPE)
+                return sent;
         for (bool first = true;; first = false) {
                 struct keeper_msg m;
                 _cleanup_close_ int fd = -EBADF;
 
                 int r = keeper_recv(socket, &m, &fd);
+                /* Once, from a keeper that ended with our READY unread; what it had said is there.
+                 */
+                if (r == -ECONNRESET)
+                        r = keeper_recv(socket, &m, &fd);
                 if (r <= 0)
                         return r < 0 ? r : first ? -ECANCELED : -EPIPE;
                 switch (m.op) {

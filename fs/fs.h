@@ -19,6 +19,14 @@ int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e);
 pid_t fs_keeper_pid(const struct fs *fs); /* now: another one after a keeper was killed */
 void fs_stop(struct fs *fs);              /* after the last mount is gone; joins the threads */
 
+/* A worker that is to take over by plan waits. fn finishes what it has promised to anybody, calls
+ * fs_leave() and ends the process; it is killed when that takes too long. Without fn nothing is
+ * done about it. */
+void fs_on_leave(struct fs *fs, void (*fn)(void *userdata), void *userdata);
+/* Answers every request that was read and reads no more; nothing is unmounted, and the journal says
+ * all that is needed. Nothing of this header may be called afterwards. */
+void fs_leave(struct fs *fs);
+
 struct fs_mount_config {
         const char *mountpoint; /* absolute; an empty directory */
         const char *fsname;     /* first field of mountinfo's source: "akvfs:CLASS" */
@@ -28,6 +36,9 @@ struct fs_mount_config {
         bool allow_other;  /* root's default */
         bool privileged;   /* mount(2) and a private mount; else fusermount3 */
         bool xattr;        /* user.akvfs.* attributes */
+        bool warm;         /* names, attributes and pages are brought into the kernel's caches after
+                              the mount and each change, so that no process is needed to read; only
+                              with `privileged` and without `audit`, which answer each open */
         bool audit;        /* each open is logged, no byte stays in the page cache (fs/audit.h) */
         struct sec *state; /* what the caller needs to go on with this mount in a later worker; its
                               own business, may be secret; a reference is taken. NULL for none */
@@ -52,7 +63,8 @@ int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_f
  * file overtake earlier ones that are still waiting. */
 void fs_mount_update(struct fs_mount *m, struct view_file *const *files, size_t n_files);
 
-/* What was handed over is not all in place yet. A rename that hangs keeps it so: bound the wait. */
+/* What was handed over is not all in place, or not all warm, yet. A rename that hangs keeps it so:
+ * bound the wait. */
 bool fs_mount_busy(const struct fs_mount *m);
 
 /* Files that are no longer part of the class: gone for the next look-up, open descriptors keep
@@ -69,6 +81,12 @@ void fs_mount_set_state(
 
 /* Unmounts: tried as umount(8) does, then detached, so that it always ends also with readers. */
 void fs_mount_end(struct fs_mount *m);
+
+/* What an akvfs that has died left at a volume's path is taken away: its mount, and the folder. For a
+ * keeper that mounts below one folder (keeper_options.below). done is called once, never from
+ * within, with NULL also when there was nothing; before fs_stop() is called all are to be over. */
+typedef void (*fs_cleared_fn)(void *userdata, const struct err *error);
+int fs_clear(struct fs *fs, const char *path, fs_cleared_fn done, void *userdata);
 
 struct fs_mount_stats {
         uint64_t requests;   /* that the kernel sent for this mount */

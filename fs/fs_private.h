@@ -16,9 +16,15 @@ struct fs {
         uint64_t last_id;
         uint32_t epoch; /* in node ids and in the numbers of renames: differs between workers */
         uint64_t worker_starts; /* which one this worker is, as the keeper counts */
+        unsigned n_warming;     /* looks under way: fs/mount_warm.c */
+        uint32_t last_warm;
         bool keeper_gone;
         bool resend;
         struct snapshot *snapshot;
+        struct fs_clearing *clearings; /* asked of the keeper */
+        uint64_t last_clearing;
+        void (*leave)(void *userdata);
+        void *leave_userdata;
         /* The snapshot is written anew, without what is over, some time after outdated_fd said so.
          */
         int outdated_fd;
@@ -35,6 +41,8 @@ void fs_mount_on_answer(struct fs_mount *m, const struct keeper_msg *answer, int
 void fs_mount_on_heir(struct fs_mount *m);
 /* Tells the heir of this mount; 1 when there is something to tell, 0, or negative errno. */
 int fs_mount_give_back(struct fs_mount *m);
+/* No request of it is read any more. */
+void fs_mount_leave(struct fs_mount *m);
 /* Nobody is left who could unmount on our behalf. */
 void fs_mount_on_keeper_gone(struct fs_mount *m);
 

@@ -8,7 +8,6 @@
 #include <sys/syscall.h>
 
 #define MAGIC 0x6c6a6b61u /* "akjl" */
-#define VERSION 1u
 #define ALIGN 8
 
 struct area {
@@ -84,7 +83,7 @@ int journal_new(size_t size, struct journal **ret)
         if (r < 0)
                 return r;
         (*ret)->area->magic = MAGIC;
-        (*ret)->area->version = VERSION;
+        (*ret)->area->version = JOURNAL_VERSION;
         return 0;
 }
 
@@ -101,7 +100,7 @@ int journal_open(int fd, struct journal **ret)
                 safe_close(fd);
                 return r;
         }
-        if (j->area->magic != MAGIC || j->area->version != VERSION ||
+        if (j->area->magic != MAGIC || j->area->version != JOURNAL_VERSION ||
                 j->area->committed > j->size - sizeof(struct area)) {
                 journal_free(j);
                 return -EBADMSG;

@@ -16,6 +16,7 @@
 #include "fs/keeper_proto.h"
 #include "fs/keeper_resend.h"
 #include "fs/keeper_spare.h"
+#include "fs/keeper_takeover.h"
 
 #define VOLUMES_MAX 4096
 /* That wait for the worker; beyond that it is not listened to. Room for an answer about every
@@ -24,10 +25,12 @@
 #define MOUNTINFO_MS 50 /* between two looks at mountinfo: each mount and unmount asks for one */
 /* What a worker that was told to end has to take its mounts down; then it is killed. One that does
  * not even die of that is left behind: it may sit in a system call that nobody answers. */
+#define FIXED_FDS (5 + KEEPER_UPGRADE_FDS) /* that the loop looks at, beside renamers */
 #define LEAVE_MS 10000
 #define DIE_MS 2000
+#define PART_MS 1000 /* for renames that are under way when the service is restarted */
 
-static struct volume *find(struct keeper *k, uint64_t id)
+struct volume *keeper_find(struct keeper *k, uint64_t id)
 {
         for (size_t i = 0; i < k->n_volumes; i++)
                 if (k->volumes[i].id == id)
@@ -35,7 +38,7 @@ static struct volume *find(struct keeper *k, uint64_t id)
         return NULL;
 }
 
-static void answer(struct keeper *k, const struct keeper_msg *request, enum keeper_op op,
+void keeper_answer(struct keeper *k, const struct keeper_msg *request, enum keeper_op op,
         int result, const char *detail, int fd)
 {
         struct keeper_msg m;
@@ -48,20 +51,6 @@ static void answer(struct keeper *k, const struct keeper_msg *request, enum keep
         keeper_worker_tell(&k->worker, &m, fd);
 }
 
-/* What the worker gets to serve with: see fs/keeper_resend.h. */
-static int worker_end(const struct keeper *k, const struct keeper_mount *m)
-{
-        if (!k->resend) {
-                int fd = keeper_clone(m->fuse_fd);
-                if (fd >= 0)
-                        return fd;
-                log_warning(
-                        "%s: the connection cannot be cloned: %s", m->mountpoint, strerror(-fd));
-        }
-        int fd = fcntl(m->fuse_fd, F_DUPFD_CLOEXEC, 3);
-        return fd < 0 ? -errno : fd;
-}
-
 /* --- requests --- */
 
 /* A descriptor that does not reach the worker leaves a mount that nobody serves: away with it. */
@@ -71,18 +60,19 @@ static void answer_mounted(struct keeper *k, const struct keeper_msg *request)
         char detail[KEEPER_NAME_SIZE] = "";
         struct keeper_msg m;
 
-        _cleanup_close_ int fd = worker_end(k, &v->mount);
+        _cleanup_close_ int fd = keeper_worker_end(k, &v->mount);
         keeper_msg_init(&m, KEEPER_MOUNTED, request->mount);
         int r = fd < 0 ? fd : keeper_queue_push(&k->worker.out, &m, fd);
         if (r == 0) {
                 (void)keeper_queue_flush(&k->worker.out, k->worker.fd);
+                keeper_store_changed(&k->store, false);
                 return;
         }
         v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
-        (void)keeper_mount_unmount(&v->mount, true, detail);
+        (void)keeper_mount_unmount(&v->mount, k->options.below, true, detail);
         keeper_mount_done(&v->mount);
         k->n_volumes--;
-        answer(k, request, KEEPER_MOUNTED, r, strerror(-r), -EBADF);
+        keeper_answer(k, request, KEEPER_MOUNTED, r, strerror(-r), -EBADF);
 }
 
 static void on_mount(struct keeper *k, const struct keeper_msg *request)
@@ -90,76 +80,42 @@ static void on_mount(struct keeper *k, const struct keeper_msg *request)
         char detail[KEEPER_NAME_SIZE] = "";
         struct keeper_mount mount;
 
-        if (find(k, request->mount) || k->n_volumes >= VOLUMES_MAX) {
-                answer(k, request, KEEPER_MOUNTED, -EEXIST, "too many mounts, or one twice",
+        if (keeper_find(k, request->mount) || k->n_volumes >= VOLUMES_MAX) {
+                keeper_answer(k, request, KEEPER_MOUNTED, -EEXIST, "too many mounts, or one twice",
                         -EBADF);
+                return;
+        }
+        if (k->options.below && keeper_is_taken(k, request->path)) {
+                keeper_answer(k, request, KEEPER_MOUNTED, -EBUSY, "it is mounted already", -EBADF);
                 return;
         }
         struct volume *bigger = realloc(k->volumes, (k->n_volumes + 1) * sizeof *bigger);
         if (!bigger) {
-                answer(k, request, KEEPER_MOUNTED, -ENOMEM, "out of memory", -EBADF);
+                keeper_answer(k, request, KEEPER_MOUNTED, -ENOMEM, "out of memory", -EBADF);
                 return;
         }
         k->volumes = bigger;
 
-        int r = keeper_mount_make(request, &mount, detail);
+        int r = keeper_mount_make(request, k->options.below, &mount, detail);
         if (r < 0) {
-                answer(k, request, KEEPER_MOUNTED, r, detail, -EBADF);
+                keeper_answer(k, request, KEEPER_MOUNTED, r, detail, -EBADF);
                 return;
         }
         k->volumes[k->n_volumes++] = (struct volume){.id = request->mount, .mount = mount};
         answer_mounted(k, request);
 }
 
-static struct renamer *free_renamer(struct keeper *k)
-{
-        for (size_t i = 0; i < k->n_renamers; i++)
-                if (!k->renamers[i].busy)
-                        return &k->renamers[i];
-        if (k->n_renamers == RENAMERS_MAX || renamer_start(&k->renamers[k->n_renamers]) < 0)
-                return NULL;
-        return &k->renamers[k->n_renamers++];
-}
-
-static void on_renamer(struct keeper *k, struct renamer *r)
-{
-        struct keeper_msg m = {.mount = r->mount, .seq = r->seq};
-        int result = -EINTR;
-        bool busy = r->busy;
-
-        int e = renamer_receive(r, &result);
-        if (e == -EAGAIN)
-                return;
-        if (busy)
-                answer(k, &m, KEEPER_RENAMED, result, result < 0 ? strerror(-result) : "", -EBADF);
-        if (e == 0) {
-                renamer_done(r);
-                *r = k->renamers[--k->n_renamers];
-        }
-}
-
-static void on_rename(struct keeper *k, const struct keeper_msg *request)
-{
-        struct volume *v = find(k, request->mount);
-        if (!v) {
-                answer(k, request, KEEPER_RENAMED, -ENOENT, "no such mount", -EBADF);
-                return;
-        }
-        struct renamer *r = free_renamer(k);
-        int e = r ? renamer_send(r, &v->mount, request) : -EAGAIN;
-        if (e < 0)
-                answer(k, request, KEEPER_RENAMED, e, strerror(-e), -EBADF);
-}
-
 static void on_unmount(struct keeper *k, const struct keeper_msg *request)
 {
         char detail[KEEPER_NAME_SIZE] = "";
-        struct volume *v = find(k, request->mount);
+        struct volume *v = keeper_find(k, request->mount);
         int r = 0;
 
         if (v) {
-                r = keeper_mount_unmount(&v->mount, request->flags & KEEPER_DETACH, detail);
+                r = keeper_mount_unmount(
+                        &v->mount, k->options.below, request->flags & KEEPER_DETACH, detail);
                 if (r == 0) {
+                        keeper_store_forget(&k->store, v->id);
                         keeper_mount_done(&v->mount);
                         *v = k->volumes[--k->n_volumes];
                 } else if (request->flags & KEEPER_DETACH)
@@ -167,12 +123,12 @@ static void on_unmount(struct keeper *k, const struct keeper_msg *request)
                          * on the connection those who read get an error, else they would hang. */
                         v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
         }
-        answer(k, request, KEEPER_UNMOUNTED, r, detail, -EBADF);
+        keeper_answer(k, request, KEEPER_UNMOUNTED, r, detail, -EBADF);
 }
 
 /* What it had read and not answered (renames, and whatever it was about to answer) was read after
  * the new worker had asked for such requests: it is asked for once more. */
-static void end_spare(struct keeper *k)
+void keeper_end_spare(struct keeper *k)
 {
         if (k->spare <= 0)
                 return;
@@ -206,21 +162,30 @@ static bool on_worker(struct keeper *k)
                 on_mount(k, &m);
                 break;
         case KEEPER_RENAME:
-                on_rename(k, &m);
+        case KEEPER_FORGET:
+        case KEEPER_WARM:
+                keeper_on_rename(k, &m);
                 break;
         case KEEPER_UNMOUNT:
                 on_unmount(k, &m);
+                break;
+        case KEEPER_CLEAR:
+                keeper_on_clear(k, &m);
                 break;
         case KEEPER_AREA:
                 if (fd >= 0) {
                         safe_close(k->area_fd);
                         k->area_fd = TAKE_FD(fd);
+                        k->area_version = (uint32_t)m.seq;
+                        keeper_store_changed(&k->store, true);
                 }
                 break;
         case KEEPER_SERVING:
                 keeper_worker_serves(&k->worker);
+                keeper_store_changed(&k->store, false);
                 keeper_binds_tell(&k->binds);
-                end_spare(k);
+                keeper_end_spare(k);
+                keeper_upgrade_served(k);
                 break;
         default:
                 break;
@@ -238,7 +203,7 @@ static void start_spare(struct keeper *k)
         size_t n = 0;
 
         for (size_t i = 0; fds && i < k->n_volumes; i++) {
-                fds[n] = worker_end(k, &k->volumes[i].mount);
+                fds[n] = keeper_worker_end(k, &k->volumes[i].mount);
                 n += fds[n] >= 0;
         }
         k->spare = fds ? keeper_spare_start(fds, n) : -ENOMEM;
@@ -253,6 +218,19 @@ static void start_spare(struct keeper *k)
         log_error("%u workers died in a row: until one serves, readers get EIO", k->worker.deaths);
 }
 
+/* It has made way. With its last mount it may have ended for good. */
+static void on_swapped(struct keeper *k, int status)
+{
+        if (k->n_volumes > 0) {
+                keeper_promote(k);
+                return;
+        }
+        keeper_worker_drop(&k->next);
+        k->swap_by = 0;
+        keeper_worker_died(&k->worker, status, false);
+        keeper_upgrade_served(k);
+}
+
 /* What it sent before it died still counts: the newest journal above all. */
 static void on_worker_died(struct keeper *k, int status)
 {
@@ -261,7 +239,21 @@ static void on_worker_died(struct keeper *k, int status)
         struct pollfd p = {.fd = k->worker.fd, .events = POLLIN};
         while (p.fd >= 0 && poll(&p, 1, 0) > 0 && on_worker(k))
                 ;
-        keeper_worker_died(&k->worker, status, !asked && !k->leaving && k->n_volumes > 0);
+        if (k->parting) {
+                keeper_worker_died(&k->worker, status, false);
+                k->swap_by = 0;
+                keeper_store_sync(k);
+                k->upgrade.over = true;
+                return;
+        }
+        if (k->swap_by && k->next.ready && !k->leaving) {
+                on_swapped(k, status);
+                return;
+        }
+        if (k->upgrade.state == UPGRADE_SWAPPING && !k->leaving && k->worker.serving_at == 0)
+                keeper_revert(k);
+        bool wanted = k->n_volumes > 0 || (k->options.lasting && !k->bidden);
+        keeper_worker_died(&k->worker, status, !asked && !k->leaving && wanted);
         if (k->worker.start_at && k->worker.deaths >= DEATHS_MAX && k->spare == 0)
                 start_spare(k);
 }
@@ -280,12 +272,17 @@ static void on_child(struct keeper *k)
                         k->guardian.pid = 0;
                 else if (pid == k->spare)
                         k->spare = 0;
+                else
+                        (void)keeper_upgrade_child(k, pid, status);
         }
 }
 
 static void leave(struct keeper *k)
 {
         k->leaving = true;
+        keeper_upgrade_failed(k, -ESHUTDOWN, "the keeper is told to end");
+        keeper_worker_drop(&k->next);
+        k->swap_by = 0;
         if (!k->leave_by)
                 k->leave_by = keeper_now_ms() + LEAVE_MS;
         k->worker.start_at = 0; /* no successor for one that has just died */
@@ -312,6 +309,20 @@ static bool out_of_patience(struct keeper *k)
         return true;
 }
 
+/* The service is started again soon. What is stored is all that is needed; what is not, is asked
+ * for again. */
+static void part(struct keeper *k)
+{
+        if (!k->store.address || k->leaving || k->parting)
+                return;
+        keeper_upgrade_failed(k, -ESHUTDOWN, "the service is being restarted");
+        keeper_worker_drop(&k->next);
+        keeper_settle_renames(k, PART_MS);
+        keeper_end_spare(k);
+        k->parting = true;
+        keeper_swap(k);
+}
+
 static void on_signal(struct keeper *k)
 {
         struct signalfd_siginfo info;
@@ -319,8 +330,12 @@ static void on_signal(struct keeper *k)
         while (read(k->signal_fd, &info, sizeof info) == sizeof info) {
                 if (info.ssi_signo == SIGCHLD)
                         on_child(k);
+                else if (info.ssi_signo == SIGUSR1)
+                        part(k);
                 else {
-                        if (info.ssi_signo != SIGHUP)
+                        bool first = k->options.lasting && !k->bidden && info.ssi_signo == SIGTERM;
+                        k->bidden |= first;
+                        if (info.ssi_signo != SIGHUP && !first)
                                 leave(k);
                         keeper_worker_kill(&k->worker, (int)info.ssi_signo);
                 }
@@ -339,7 +354,7 @@ static void unmount_all(struct keeper *k)
                 (void)keeper_mount_abort(&v->mount);
                 v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
                 v->seen = false;
-                int r = keeper_mount_unmount(&v->mount, true, detail);
+                int r = keeper_mount_unmount(&v->mount, k->options.below, true, detail);
                 if (r < 0)
                         log_error("%s is still mounted: %s", v->mount.mountpoint, detail);
                 else if (!v->gone)
@@ -352,6 +367,7 @@ static void unmount_all(struct keeper *k)
                 if (k->volumes[i].seen)
                         log_error("%s is still in the mount table; run: umount -l %s",
                                 k->volumes[i].mount.mountpoint, k->volumes[i].mount.mountpoint);
+                keeper_store_forget(&k->store, k->volumes[i].id);
                 keeper_mount_done(&k->volumes[i].mount);
         }
         k->n_volumes = 0;
@@ -359,60 +375,9 @@ static void unmount_all(struct keeper *k)
 
 /* --- start and loop --- */
 
-static void tell_heir(struct keeper *k)
-{
-        struct keeper_msg m;
-
-        if (k->guardian.heir_fd < 0)
-                return;
-        keeper_msg_init(&m, KEEPER_HEIR, 0);
-        keeper_worker_tell(&k->worker, &m, k->guardian.heir_fd);
-}
-
-/* Everything that a worker needs to go on where the last one ended. */
-static int start_worker(struct keeper *k)
-{
-        struct keeper_msg m;
-
-        int r = keeper_standby_promote(&k->standby, &k->worker) ? 0
-                                                                : keeper_worker_start(&k->worker);
-        if (r < 0)
-                return r;
-        keeper_msg_init(&m, KEEPER_HELLO, 0);
-        m.seq = k->worker.starts;
-        m.flags = k->resend ? (uint32_t)KEEPER_RESEND : 0;
-        keeper_worker_tell(&k->worker, &m, -EBADF);
-        tell_heir(k);
-        if (k->area_fd >= 0) {
-                keeper_msg_init(&m, KEEPER_AREA, 0);
-                keeper_worker_tell(&k->worker, &m, k->area_fd);
-        }
-        for (size_t i = 0; i < k->n_volumes; i++) {
-                _cleanup_close_ int fd = worker_end(k, &k->volumes[i].mount);
-                keeper_msg_init(&m, KEEPER_VOLUME, k->volumes[i].id);
-                keeper_worker_tell(&k->worker, &m, fd);
-        }
-        keeper_msg_init(&m, KEEPER_START, 0);
-        keeper_worker_tell(&k->worker, &m, -EBADF);
-        return 0;
-}
-
-static void restart_worker(struct keeper *k)
-{
-        if (k->leaving) {
-                k->worker.start_at = 0;
-                return;
-        }
-        int r = start_worker(k);
-        if (r < 0) {
-                log_error("the worker cannot be started: %s", strerror(-r));
-                keeper_worker_died(&k->worker, k->worker.status, true);
-        }
-}
-
 int keeper_open_sources(struct keeper *k)
 {
-        static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
+        static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGUSR1};
         int null;
 
         /* 0, 1 and 2 are what children keep: no connection must ever stand there. */
@@ -448,7 +413,7 @@ static void guard(struct keeper *k)
         if (r == 1)
                 k->is_guardian = true;
         else if (r == 0)
-                tell_heir(k);
+                keeper_tell_heir(k);
         else
                 log_warning("no guardian can be started: %s", strerror(-r));
 }
@@ -456,48 +421,54 @@ static void guard(struct keeper *k)
 /* A successor is wanted for what is mounted, and not while a worker is busy taking over. */
 static bool wants_standby(const struct keeper *k)
 {
-        return k->worker.options->standby && !k->leaving && k->n_volumes > 0 && k->worker.pid > 0 &&
-               k->worker.serving_at > 0;
+        return k->worker.options->standby && !k->leaving && !k->parting && k->n_volumes > 0 &&
+               k->worker.pid > 0 && k->worker.serving_at > 0 && k->swap_by == 0;
 }
 
 /* Until nothing is left to do, or until this process has become the guardian. */
 static void serve(struct keeper *k)
 {
-        while (k->worker.pid > 0 || k->worker.start_at) {
+        while (!k->upgrade.over && (k->worker.pid > 0 || k->worker.start_at)) {
                 struct keeper_worker *w = &k->worker;
 
                 guard(k);
                 if (k->is_guardian)
                         return;
                 if (wants_standby(k))
-                        keeper_standby_start(&k->standby);
+                        keeper_standby_start(&k->standby, k->worker.program);
                 /* A worker that asks and does not listen is not listened to either. */
                 bool crowded = keeper_queue_length(&w->out) > ANSWERS_MAX;
                 short talk = (short)((crowded ? 0 : POLLIN) |
                                      (keeper_queue_waits(&w->out) ? POLLOUT : 0));
-                struct pollfd p[5 + RENAMERS_MAX] = {
+                struct pollfd p[FIXED_FDS + RENAMERS_MAX] = {
                         {.fd = k->signal_fd, .events = POLLIN},
                         {.fd = k->mountinfo_fd, .events = POLLPRI},
                         {.fd = w->fd, .events = talk},
                         {.fd = w->pidfd, .events = POLLIN},
                         {.fd = k->binds.fd, .events = POLLIN},
                 };
+                keeper_upgrade_poll(k, p + 5);
                 size_t n = k->n_renamers;
                 for (size_t i = 0; i < n; i++)
-                        p[5 + i] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
+                        p[FIXED_FDS + i] =
+                                (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
                 int timeout = sooner(keeper_worker_timeout(w), mountinfo_timeout(k));
+                timeout = sooner(timeout, leave_timeout(k));
                 timeout = sooner(timeout, keeper_binds_timeout(&k->binds));
+                timeout = sooner(timeout, keeper_store_timeout(k));
+                timeout =
+                        sooner(timeout, sooner(keeper_swap_timeout(k), keeper_upgrade_timeout(k)));
                 if (wants_standby(k))
                         timeout = sooner(timeout, keeper_standby_timeout(&k->standby));
-                if (poll(p, 5 + n, sooner(timeout, leave_timeout(k))) < 0) {
+                if (poll(p, FIXED_FDS + n, timeout) < 0) {
                         if (errno == EINTR)
                                 continue;
                         return;
                 }
                 /* From the last: a renamer that is gone gives its place to the one behind. */
                 while (n-- > 0)
-                        if (p[5 + n].revents)
-                                on_renamer(k, &k->renamers[n]);
+                        if (p[FIXED_FDS + n].revents)
+                                keeper_on_renamer(k, &k->renamers[n]);
                 if (p[4].revents)
                         keeper_binds_receive(&k->binds);
                 if (keeper_binds_timeout(&k->binds) == 0)
@@ -516,9 +487,16 @@ static void serve(struct keeper *k)
                         on_worker_died(k, k->n_volumes > 0 ? SIGKILL : 0);
                 if (p[0].revents)
                         on_signal(k);
+                if (keeper_swap_timeout(k) == 0)
+                        keeper_swap_late(k);
+                if (keeper_upgrade_timeout(k) == 0)
+                        keeper_upgrade_late(k);
+                /* Last: it may give away all that the others look at. */
+                keeper_upgrade_receive(k, p + 5);
+                keeper_store_sync(k);
                 keeper_worker_hurry(w);
                 if (w->start_at && keeper_worker_timeout(w) == 0)
-                        restart_worker(k);
+                        keeper_restart_worker(k);
                 if (w->pid > 0 && leave_timeout(k) == 0 && !out_of_patience(k))
                         return;
         }
@@ -527,9 +505,14 @@ static void serve(struct keeper *k)
 static int finish(struct keeper *k)
 {
         guardian_end(&k->guardian);
-        end_spare(k);
         keeper_standby_end(&k->standby);
+        if (k->upgrade.over) {
+                keeper_release(k);
+                return KEEPER_HANDED_OVER;
+        }
+        keeper_end_spare(k);
         unmount_all(k);
+        keeper_store_clear(&k->store);
         keeper_release(k);
         if (k->worker.pid > 0)
                 return 1; /* left behind */
@@ -557,23 +540,32 @@ int keeper_run(const struct keeper_options *o)
         struct keeper k = {.signal_fd = -EBADF,
                 .mountinfo_fd = -EBADF,
                 .area_fd = -EBADF,
+                .previous = -EBADF,
                 .resend = keeper_can_resend(),
+                .options = *o,
                 .started_at = keeper_now_ms()};
 
         /* Readers wait for these processes: a busy machine should not make them wait in line behind
          * whoever keeps it busy. Inherited by the worker; where it is not allowed, so be it. */
         (void)setpriority(PRIO_PROCESS, 0, -10);
         raise_descriptor_limit();
-        keeper_worker_init(&k.worker, o);
-        keeper_standby_init(&k.standby, o);
+        keeper_worker_init(&k.worker, &k.options);
+        keeper_worker_init(&k.next, &k.options);
+        keeper_standby_init(&k.standby, &k.options);
+        keeper_upgrade_init(&k.upgrade, o->door_fd > 0 ? o->door_fd : -EBADF);
+        keeper_store_init(&k.store, o->store);
         guardian_init(&k.guardian);
         keeper_binds_init(&k.binds, keeper_volume_of, keeper_tell_bound, &k);
         int r = keeper_open_sources(&k);
         if (r == 0)
-                r = start_worker(&k);
+                r = o->take_fd > 0 ? keeper_take(&k, o->take_fd) : keeper_start_worker(&k);
         if (r < 0) {
                 log_error("the keeper cannot start: %s", strerror(-r));
                 return 1;
+        }
+        if (o->take_fd > 0) {
+                keeper_swap(&k);
+                keeper_on_mountinfo(&k);
         }
         serve(&k);
         while (k.is_guardian) {

@@ -21,11 +21,28 @@ struct keeper_options {
         bool guarded;            /* a guardian takes over when the keeper is killed */
         bool standby;            /* the next worker is held ready (fs/keeper_standby.h) */
         int parent_death_signal; /* for that next keeper too; 0: none */
+        /* For a keeper that makes way for another one (fs/keeper_handover.h): */
+        const char *const *keeper_argv; /* the next keeper's command line; NULL: it never does */
+        int door_fd;       /* where it is asked to, a listening SOCK_SEQPACKET socket; 0: nowhere */
+        const char *store; /* where a service manager keeps descriptors ($NOTIFY_SOCKET), so that
+                              mounts outlive all of us (fs/keeper_store.h); NULL: nowhere */
+        const char *below; /* volumes are mounted in folders below this one only, which the keeper
+                              makes and removes (fs/keeper_folder.h); NULL: anywhere */
+        bool lasting; /* a worker is wanted also when nothing is mounted, and the first SIGTERM is
+                         the worker's alone: what is mounted stays until it is unmounted */
+        int take_fd; /* where another keeper hands everything over to this one, which has nothing of
+                        its own to begin with, pass_fds and door_fd neither; 0: nobody does */
 };
 
 #define KEEPER_WORKER_FD 3
+#define KEEPER_TAKE_FD 3 /* where keeper_argv finds take_fd */
+#define KEEPER_PASS_MAX 8
+
+/* What keeper_run() returns when another keeper has taken everything over. */
+#define KEEPER_HANDED_OVER 75
 
 /* Runs until the worker has ended and nothing is mounted any more. SIGTERM and SIGINT are passed on
- * to the worker, SIGHUP too. Returns the exit status for main(); when guarded, perhaps in a child
- * of the caller's process, long after that was killed. */
+ * to the worker, SIGHUP too. SIGUSR1, where there is a store, ends worker and keeper and leaves the
+ * mounts to whoever gets what is stored: KEEPER_HANDED_OVER. Returns the exit status for main();
+ * when guarded, perhaps in a child of the caller's process, long after that was killed. */
 int keeper_run(const struct keeper_options *o);

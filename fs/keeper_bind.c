@@ -18,7 +18,7 @@ struct keeper_bind {
         uint64_t ino; /* 0 until it is known */
         bool asked, seen;
         bool lost; /* a child hung at it */
-        char *path;
+        char *path, *root;
 };
 
 struct learned {
@@ -110,6 +110,21 @@ static void ask(struct keeper_binds *b)
         b->give_up_at = keeper_now_ms() + b->patience_ms;
 }
 
+static void forget(struct keeper_bind *bind)
+{
+        free(bind->path);
+        free(bind->root);
+}
+
+/* The kernel gives a number away again as soon as it is free, perhaps before anybody has looked.
+ * What a bind mount shows may lose its name meanwhile, and gets none again. */
+static bool is_same(const struct keeper_bind *bind, const char *root, const char *path)
+{
+        const char *rest = startswith(root, bind->root);
+
+        return streq(path, bind->path) && rest && (!*rest || streq(rest, "//deleted"));
+}
+
 static int on_mount(void *userdata, int mnt_id, unsigned dev_minor, const char *root,
         const char *path, const char *fstype)
 {
@@ -119,7 +134,13 @@ static int on_mount(void *userdata, int mnt_id, unsigned dev_minor, const char *
         if (volume == 0)
                 return 0;
         for (size_t i = 0; i < b->n; i++)
-                if (b->list[i].mnt_id == mnt_id && b->list[i].volume == volume) {
+                if (b->list[i].mnt_id == mnt_id && b->list[i].volume == volume &&
+                        is_same(&b->list[i], root, path)) {
+                        char *copy = strdup(root);
+                        if (copy) {
+                                free(b->list[i].root);
+                                b->list[i].root = copy;
+                        }
                         b->list[i].seen = true;
                         return 0;
                 }
@@ -129,10 +150,15 @@ static int on_mount(void *userdata, int mnt_id, unsigned dev_minor, const char *
         if (!bigger)
                 return 0;
         b->list = bigger;
-        char *copy = strdup(path);
-        if (copy)
-                b->list[b->n++] = (struct keeper_bind){
-                        .mnt_id = mnt_id, .volume = volume, .seen = true, .path = copy};
+        struct keeper_bind fresh = {.mnt_id = mnt_id,
+                .volume = volume,
+                .seen = true,
+                .path = strdup(path),
+                .root = strdup(root)};
+        if (fresh.path && fresh.root)
+                b->list[b->n++] = fresh;
+        else
+                forget(&fresh);
         return 0;
 }
 
@@ -151,7 +177,7 @@ void keeper_binds_read(struct keeper_binds *b)
                         continue;
                 if (bind->ino != 0)
                         b->tell(b->userdata, bind->volume, bind->ino, false);
-                free(bind->path);
+                forget(bind);
                 *bind = b->list[--b->n];
         }
         ask(b);
@@ -162,7 +188,7 @@ static void on_learned(struct keeper_binds *b, const struct learned *l)
         b->looking = l->mnt_id;
         for (size_t i = 0; l->ino != 0 && i < b->n; i++) {
                 struct keeper_bind *bind = &b->list[i];
-                if (bind->mnt_id != l->mnt_id || bind->ino != 0)
+                if (bind->mnt_id != l->mnt_id || bind->ino != 0 || !bind->asked)
                         continue;
                 bind->ino = l->ino;
                 b->tell(b->userdata, bind->volume, l->ino, true);
@@ -224,6 +250,6 @@ void keeper_binds_done(struct keeper_binds *b)
                 (void)kill(b->child, SIGKILL);
         safe_close(b->fd);
         for (size_t i = 0; i < b->n; i++)
-                free(b->list[i].path);
+                forget(&b->list[i]);
         free(b->list);
 }

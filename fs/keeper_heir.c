@@ -17,7 +17,10 @@ void keeper_release(struct keeper *k)
         k->volumes = NULL;
         k->n_volumes = 0;
         keeper_worker_done(&k->worker);
+        keeper_worker_done(&k->next);
         keeper_standby_forget(&k->standby);
+        keeper_upgrade_release(&k->upgrade);
+        k->swap_by = 0;
         for (size_t i = 0; i < k->n_renamers; i++)
                 renamer_done(&k->renamers[i]);
         k->n_renamers = 0;
@@ -62,8 +65,10 @@ static int take_over(struct keeper *k)
                         (struct volume){.id = back.mounts[i].id, .mount = back.mounts[i].mount};
         back.n = 0;
         k->area_fd = TAKE_FD(back.area_fd);
+        k->area_version = back.area_version;
         (void)setsockopt(k->guardian.channel, SOL_SOCKET, SO_PASSCRED, &off, sizeof off);
-        r = keeper_worker_adopt(&k->worker, back.worker, TAKE_FD(k->guardian.channel), back.starts);
+        r = keeper_worker_adopt(
+                &k->worker, back.worker, -EBADF, TAKE_FD(k->guardian.channel), back.starts);
         keeper_returned_done(&back);
         if (r < 0) {
                 /* It died after it had given everything back: as any worker that dies. */
@@ -74,6 +79,7 @@ static int take_over(struct keeper *k)
         keeper_msg_init(&m, KEEPER_ATTACHED, 0);
         m.seq = (uint64_t)getpid();
         keeper_worker_tell(&k->worker, &m, -EBADF);
+        keeper_store_inherit(&k->store);
         log_warning("the keeper was killed; this one took %zu mounts over", k->n_volumes);
         keeper_on_mountinfo(k);
         return 0;
@@ -83,7 +89,7 @@ static int take_over(struct keeper *k)
  * over, the worker knows already where to turn to. */
 int keeper_succeed(struct keeper *k)
 {
-        const struct keeper_options *o = k->worker.options;
+        const struct keeper_options *o = &k->options;
         int r;
 
         do {
@@ -95,7 +101,10 @@ int keeper_succeed(struct keeper *k)
                 (void)prctl(PR_SET_NAME, "akvfs");
                 if (o->parent_death_signal)
                         (void)prctl(PR_SET_PDEATHSIG, o->parent_death_signal);
+                int program = k->worker.program; /* what a worker was replaced by stays */
                 keeper_worker_init(&k->worker, o);
+                k->worker.program = program;
+                keeper_worker_init(&k->next, o);
                 keeper_standby_init(&k->standby, o);
 
                 struct guardian next;

@@ -12,7 +12,9 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include "base/log.h"
 #include "base/mountinfo.h"
+#include "fs/keeper_folder.h"
 
 #define FUSERMOUNT "fusermount3"
 #define FUSERMOUNT_TIMEOUT_MS 10000
@@ -124,7 +126,43 @@ static int make_superblock(
         return 0;
 }
 
-static int mount_privileged(const struct keeper_msg *request, struct keeper_mount *m, char *detail)
+/* The mount is made, and attached nowhere yet. */
+static int attach(const struct keeper_msg *request, const char *below, int visible, char *detail)
+{
+        _cleanup_close_ int folder = -EBADF;
+        bool made = false;
+
+        if (!below) {
+                if (move_mount(visible, "", AT_FDCWD, request->path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+                        return failed(detail, request->path);
+                return 0;
+        }
+        int r = keeper_folder_make(below, request->path, &made, &folder, detail);
+        if (r < 0)
+                return r;
+        if (move_mount(visible, "", folder, "",
+                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
+                return 0;
+        r = failed(detail, request->path);
+        if (made) {
+                char ignored[KEEPER_NAME_SIZE];
+                (void)keeper_folder_clear(below, request->path, ignored);
+        }
+        return r;
+}
+
+static void detach_again(const struct keeper_msg *request, const char *below)
+{
+        char ignored[KEEPER_NAME_SIZE];
+
+        if (below)
+                (void)keeper_folder_clear(below, request->path, ignored);
+        else
+                (void)umount2(request->path, MNT_DETACH | UMOUNT_NOFOLLOW);
+}
+
+static int mount_privileged(
+        const struct keeper_msg *request, const char *below, struct keeper_mount *m, char *detail)
 {
         _cleanup_close_ int visible = -EBADF, private = -EBADF;
 
@@ -134,14 +172,15 @@ static int mount_privileged(const struct keeper_msg *request, struct keeper_moun
         int r = make_superblock(request, m->fuse_fd, &visible, detail);
         if (r < 0)
                 return r;
-        if (move_mount(visible, "", AT_FDCWD, request->path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-                return failed(detail, request->path);
+        r = attach(request, below, visible, detail);
+        if (r < 0)
+                return r;
 
         r = mount_of(visible, &m->mnt_id, &m->dev_minor);
         if (r < 0) {
                 errno = -r;
                 r = failed(detail, request->path);
-                (void)umount2(request->path, MNT_DETACH | UMOUNT_NOFOLLOW);
+                detach_again(request, below);
                 return r;
         }
         private = open_tree(visible, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -151,7 +190,7 @@ static int mount_privileged(const struct keeper_msg *request, struct keeper_moun
         if (private < 0 ||
                 mount_setattr(private, "", AT_EMPTY_PATH, &writable, sizeof writable) < 0) {
                 r = failed(detail, "private mount");
-                (void)umount2(request->path, MNT_DETACH | UMOUNT_NOFOLLOW);
+                detach_again(request, below);
                 return r;
         }
         m->private_fd = TAKE_FD(private);
@@ -186,8 +225,6 @@ static int find_visible(void *userdata, int mnt_id, unsigned dev_minor, const ch
  * superblock (Linux 5.15, fs/fuse/inode.c: fuse_get_tree); one that is over answers ENOTCONN. */
 static int remake_private(struct keeper_mount *m, char *detail)
 {
-        struct statx stx;
-
         _cleanup_close_ int fs = fsopen("fuse", FSOPEN_CLOEXEC);
         if (fs < 0)
                 return failed(detail, "fsopen(fuse)");
@@ -197,16 +234,44 @@ static int remake_private(struct keeper_mount *m, char *detail)
                 config_number(fs, "group_id", getgid(), false) < 0 ||
                 fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
                 return config_failed(fs, detail, "mounting fuse once more");
-        _cleanup_close_ int private = fsmount(
+        m->private_fd = fsmount(
                 fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-        if (private < 0)
-                return failed(detail, "fsmount");
-        /* The superblock's own number, and no GETATTR for it: what the worker says of its mounts
-         * cannot make us touch another one. */
-        if (statx(private, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stx) < 0)
+        return m->private_fd < 0 ? failed(detail, "fsmount") : 0;
+}
+
+/* The superblock's own number, and no GETATTR for it: what somebody says of a mount cannot make us
+ * touch another one. */
+static int learn_minor(struct keeper_mount *m, char *detail)
+{
+        struct statx stx;
+
+        if (statx(m->private_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stx) < 0)
                 return failed(detail, "statx");
         m->dev_minor = stx.stx_dev_minor;
-        m->private_fd = TAKE_FD(private);
+        return 0;
+}
+
+/* mountinfo has to be read as a whole, which for a thousand mounts takes too long. */
+static int find_mount(struct keeper_mount *m, char *detail)
+{
+        struct search s = {.mount = m, .mnt_id = -1, .dev_minor = m->dev_minor};
+        unsigned minor;
+        int id;
+
+        _cleanup_close_ int top =
+                m->privileged ? open(m->mountpoint, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                              : -EBADF;
+        if (top >= 0 && mount_of(top, &id, &minor) == 0 && minor == m->dev_minor) {
+                m->mnt_id = id;
+                return 0;
+        }
+        int r = mountinfo_walk(find_visible, &s);
+        if (r < 0) {
+                errno = -r;
+                return failed(detail, "mountinfo");
+        }
+        m->mnt_id = s.mnt_id;
+        m->dev_minor = s.dev_minor;
         return 0;
 }
 
@@ -218,10 +283,11 @@ static bool is_fuse_device(int fd)
         return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(10, 229);
 }
 
-int keeper_mount_recover(
-        const struct keeper_msg *returned, int fuse_fd, struct keeper_mount *ret, char *detail)
+int keeper_mount_recover(const struct keeper_msg *returned, int fuse_fd, int private_fd,
+        struct keeper_mount *ret, char *detail)
 {
         struct keeper_mount m = {.fuse_fd = -EBADF, .private_fd = -EBADF};
+        int r = 0;
 
         if (!is_fuse_device(fuse_fd)) {
                 errno = ENOTTY;
@@ -234,19 +300,20 @@ int keeper_mount_recover(
                 return failed(detail, returned->path);
         }
         m.fuse_fd = fuse_fd;
-        int r = m.privileged ? remake_private(&m, detail) : 0;
-        struct search s = {.mount = &m, .mnt_id = -1, .dev_minor = m.dev_minor};
-        if (r == 0 && (r = mountinfo_walk(find_visible, &s)) < 0) {
-                errno = -r;
-                (void)failed(detail, "mountinfo");
-        }
+        m.private_fd = private_fd;
+        if (m.privileged && private_fd < 0)
+                r = remake_private(&m, detail);
+        if (r == 0 && m.privileged)
+                r = learn_minor(&m, detail);
+        if (r == 0)
+                r = find_mount(&m, detail);
         if (r < 0) {
                 m.fuse_fd = -EBADF; /* still the caller's */
+                if (private_fd >= 0)
+                        m.private_fd = -EBADF;
                 keeper_mount_done(&m);
                 return r;
         }
-        m.mnt_id = s.mnt_id;
-        m.dev_minor = s.dev_minor;
         *ret = m;
         return 0;
 }
@@ -392,14 +459,16 @@ static int mount_helper(const struct keeper_msg *request, struct keeper_mount *m
         return r;
 }
 
-int keeper_mount_make(const struct keeper_msg *request, struct keeper_mount *ret, char *detail)
+int keeper_mount_make(
+        const struct keeper_msg *request, const char *below, struct keeper_mount *ret, char *detail)
 {
         struct keeper_mount m = {.fuse_fd = -EBADF, .private_fd = -EBADF};
 
         m.privileged = request->flags & KEEPER_PRIVILEGED;
         m.mountpoint = strdup(request->path);
         int r = !m.mountpoint  ? -ENOMEM
-                : m.privileged ? mount_privileged(request, &m, detail)
+                : m.privileged ? mount_privileged(request, below, &m, detail)
+                : below        ? (errno = EPERM, failed(detail, request->path))
                                : mount_helper(request, &m, detail);
         if (r < 0) {
                 keeper_mount_done(&m);
@@ -409,11 +478,48 @@ int keeper_mount_make(const struct keeper_msg *request, struct keeper_mount *ret
         return 0;
 }
 
-int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail)
+/* What is on top at the volume's folder must be the mount. */
+static int unmount_folder(
+        const struct keeper_mount *m, const char *below, bool detach, char *detail)
 {
-        /* Somebody may have mounted over it: what is on top must be ours. */
-        _cleanup_close_ int top =
-                open(m->mountpoint, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        _cleanup_close_ int parent = -EBADF;
+        const char *name = NULL;
+        int id = -1;
+        unsigned minor = 0;
+
+        int r = keeper_folder_parent(below, m->mountpoint, &name, &parent, detail);
+        if (r == -ENOENT)
+                return 0; /* with all that was below */
+        if (r < 0)
+                return r;
+        _cleanup_close_ int top = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        bool is_top = top >= 0 && mount_of(top, &id, &minor) == 0 && id == m->mnt_id &&
+                      minor == m->dev_minor;
+        top = safe_close(top);
+        if (is_top) {
+                r = keeper_folder_unmount(parent, name, detach);
+        } else {
+                r = mountinfo_walk(is_this, (void *)(uintptr_t)m);
+                r = r > 0 ? -EBUSY : r;
+        }
+        if (r < 0) {
+                errno = -r;
+                return failed(detail, m->mountpoint);
+        }
+        /* Not ours any more, and what somebody put there is theirs. */
+        if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+                log_warning("%s is unmounted, and the folder stays: %s", m->mountpoint,
+                        strerror(errno));
+        return 0;
+}
+
+int keeper_mount_unmount(const struct keeper_mount *m, const char *below, bool detach, char *detail)
+{
+        if (below)
+                return unmount_folder(m, below, detach, detail);
+        /* Somebody may have mounted over it: what is on top must be ours. Without O_DIRECTORY,
+         * which has an automount below it begin a new mount, and us wait for it. */
+        _cleanup_close_ int top = open(m->mountpoint, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         int error = errno, id;
         unsigned minor;
         if (top < 0 || mount_of(top, &id, &minor) < 0 || id != m->mnt_id || minor != m->dev_minor) {

@@ -55,11 +55,52 @@ static bool staged_name(const char *s)
         return hex && strlen(hex) == 32 && strspn(hex, "0123456789abcdef") == 32;
 }
 
+static bool all_terminated(const struct keeper_msg *m)
+{
+        return terminated(m->path, sizeof m->path) && terminated(m->name, sizeof m->name) &&
+               terminated(m->staged, sizeof m->staged) && terminated(m->detail, sizeof m->detail);
+}
+
+int keeper_visit_valid(const struct keeper_msg *m)
+{
+        if (!all_terminated(m))
+                return -EINVAL;
+        switch (m->op) {
+        case KEEPER_GIVE:
+                if (m->path[0] != '/' || m->mount == 0)
+                        return -EINVAL;
+                return m->flags & ~(uint32_t)KEEPER_PRIVILEGED ? -EINVAL : 0;
+        case KEEPER_UPGRADE:
+                return m->flags & ~(uint32_t)KEEPER_WORKER_ALONE ? -EINVAL : 0;
+        case KEEPER_READY:
+        case KEEPER_HELLO:
+        case KEEPER_AREA:
+        case KEEPER_LEAVE:
+                return m->flags ? -EINVAL : 0;
+        default:
+                return m->op < KEEPER_UPGRADE || m->op > KEEPER_STAY || m->flags ? -EINVAL : 0;
+        }
+}
+
+/* One thing at a time, and only what is put in place can be read first. */
+static bool rename_flags(uint32_t flags)
+{
+        switch (flags) {
+        case 0:
+        case KEEPER_KEEP_WARM:
+        case KEEPER_EXCHANGE:
+        case KEEPER_EXCHANGE | KEEPER_KEEP_WARM:
+        case KEEPER_AWAY:
+        case KEEPER_UNLINK:
+                return true;
+        default:
+                return false;
+        }
+}
+
 int keeper_msg_valid(const struct keeper_msg *m)
 {
-        if (!terminated(m->path, sizeof m->path) || !terminated(m->name, sizeof m->name) ||
-                !terminated(m->staged, sizeof m->staged) ||
-                !terminated(m->detail, sizeof m->detail))
+        if (!all_terminated(m))
                 return -EINVAL;
 
         switch (m->op) {
@@ -70,19 +111,27 @@ int keeper_msg_valid(const struct keeper_msg *m)
         case KEEPER_RENAME:
                 if (!plain_folder(m->path) || !plain_name(m->name) || !staged_name(m->staged))
                         return -EINVAL;
-                return m->flags & ~(uint32_t)KEEPER_AWAY ? -EINVAL : 0;
+                return rename_flags(m->flags) ? 0 : -EINVAL;
+        case KEEPER_FORGET:
+                if (!plain_name(m->name) || m->node == 0)
+                        return -EINVAL;
+                return m->flags ? -EINVAL : 0;
         case KEEPER_UNMOUNT:
                 return m->flags & ~(uint32_t)KEEPER_DETACH ? -EINVAL : 0;
         case KEEPER_RETURN:
                 if (m->path[0] != '/' || m->mount == 0)
                         return -EINVAL;
                 return m->flags & ~(uint32_t)KEEPER_PRIVILEGED ? -EINVAL : 0;
+        case KEEPER_CLEAR:
+                return m->path[0] != '/' || m->flags ? -EINVAL : 0;
         case KEEPER_RETURNED:
                 if (m->result < 0 || m->seq == 0 || m->seq > UINT32_MAX)
                         return -EINVAL;
                 return m->flags ? -EINVAL : 0;
         case KEEPER_AREA:
         case KEEPER_SERVING:
+        case KEEPER_READY:
+        case KEEPER_WARM:
                 return m->flags ? -EINVAL : 0;
         default:
                 return -EINVAL;
@@ -170,8 +219,12 @@ int keeper_recv_from(int socket, struct keeper_msg *m, int *ret_fd, pid_t *ret_s
         }
         if (n == 0)
                 return 0;
+        /* Magic and version stand in front whatever the rest of a message is. */
+        if (!bad && n >= (ssize_t)offsetof(struct keeper_msg, op) && m->magic == KEEPER_MAGIC &&
+                m->version != KEEPER_VERSION)
+                return -EPROTONOSUPPORT;
         if (bad || n != (ssize_t)sizeof *m || (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
-                m->magic != KEEPER_MAGIC || m->version != KEEPER_VERSION)
+                m->magic != KEEPER_MAGIC)
                 return -EPROTO;
         *ret_fd = TAKE_FD(fd);
         *ret_sender = sender;

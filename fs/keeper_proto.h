@@ -7,8 +7,14 @@
  *
  *   worker -> keeper                      keeper -> worker
  *   MOUNT    mount at a folder            MOUNTED    result, and the /dev/fuse descriptor
- *   RENAME   put a staged name in place   RENAMED    how the child that did it ended
+ *   RENAME   put a staged name in place,  RENAMED    how the child that did it ended
+ *            or unlink one that is no more
+ *   FORGET   the kernel has to forget a
+ *            name                         RENAMED    the same
+ *   WARM     look at everything           WARMED     the same
  *   UNMOUNT  take the mount away          UNMOUNTED  result; 0: nothing is left of it
+ *   CLEAR    take away what a dead keeper
+ *            left at a volume's path      CLEARED    the same
  *                                         GONE       somebody else unmounted it
  *   AREA     the journal, to be kept      HELLO      first of all: which start of a worker this is
  *   SERVING  it has taken everything      AREA       the journal that the last worker left
@@ -22,13 +28,36 @@
  *   AREA     the journal
  *   RETURNED that was all: how many, and
  *            which start of a worker        ATTACHED   taken over; all goes on over this socket
+ *
+ * When one worker follows another by plan (fs/keeper_swap.h):
+ *   READY    it has started, and waits
+ *            for HELLO                      LEAVE      finish what is under way, and end
+ *
+ * The keeper's own socket (fs/keeper_handover.h) has the same messages for
+ *   the command                            the keeper
+ *   UPGRADE  the new program                UPGRADED   how it went
+ *   the next keeper                        the keeper
+ *   TAKE     I would take over              PASS       what its worker inherits
+ *                                           DOOR       this very socket
+ *                                           PREPARE    that was all of it: start one
+ *   READY    it has started                 HELLO      which start of a worker was the last
+ *                                           PRIVATE    a private mount, and the next one is
+ *                                           GIVE       its mount, with the connection
+ *                                           AREA       the journal
+ *                                           STORE      what is known to the service manager
+ *                                           WORKER     the socket to the worker
+ *                                           PROCESS    the worker's pidfd
+ *                                           CLIENT     who waits for UPGRADED
+ *                                           GIVEN      that was all: how many descriptors
+ *   TAKEN    I have as many                 LEAVE      it is all yours
+ *                                           STAY       or not: the old one goes on
  */
 #pragma once
 
 #include "base/util.h"
 
 #define KEEPER_MAGIC 0x616b7666u /* "akvf" */
-#define KEEPER_VERSION 2u
+#define KEEPER_VERSION 3u
 #define KEEPER_PATH_SIZE 4096
 #define KEEPER_NAME_SIZE 256
 
@@ -44,6 +73,10 @@ enum keeper_op {
         KEEPER_SERVING,
         KEEPER_RETURN,
         KEEPER_RETURNED,
+        KEEPER_READY,
+        KEEPER_WARM,
+        KEEPER_FORGET,
+        KEEPER_CLEAR,
         KEEPER_MOUNTED = 101,
         KEEPER_RENAMED,
         KEEPER_UNMOUNTED,
@@ -54,28 +87,57 @@ enum keeper_op {
         KEEPER_HEIR,
         KEEPER_ATTACHED,
         KEEPER_BOUND,
+        KEEPER_LEAVE,
+        KEEPER_WARMED,
+        KEEPER_CLEARED,
+        KEEPER_UPGRADE = 201,
+        KEEPER_UPGRADED,
+        KEEPER_TAKE,
+        KEEPER_PASS,
+        KEEPER_DOOR,
+        KEEPER_PREPARE,
+        KEEPER_GIVE,
+        KEEPER_PRIVATE,
+        KEEPER_STORE,
+        KEEPER_WORKER,
+        KEEPER_PROCESS,
+        KEEPER_CLIENT,
+        KEEPER_GIVEN,
+        KEEPER_TAKEN,
+        KEEPER_STAY,
 };
 
 enum keeper_flags {
         KEEPER_PRIVILEGED =
                 1 << 0, /* MOUNT, RETURN: mount(2) with a private mount beside; else fusermount3 */
-        KEEPER_ALLOW_OTHER = 1 << 1, /* MOUNT */
-        KEEPER_DETACH = 1 << 2,      /* UNMOUNT: also when files are open */
-        KEEPER_AWAY = 1 << 4,        /* RENAME: the reverse, so that the kernel forgets the name */
-        KEEPER_RESEND = 1 << 3,      /* HELLO: ask for requests that were not answered */
+        KEEPER_ALLOW_OTHER = 1 << 1,  /* MOUNT */
+        KEEPER_DETACH = 1 << 2,       /* UNMOUNT: also when files are open */
+        KEEPER_RESEND = 1 << 3,       /* HELLO: ask for requests that were not answered */
+        KEEPER_AWAY = 1 << 4,         /* RENAME: the reverse, so that the kernel forgets the name */
+        KEEPER_EXCHANGE = 1 << 5,     /* RENAME: of a file with a folder; then the old one goes */
+        KEEPER_UNLINK = 1 << 6,       /* RENAME: none; the name is unlinked */
+        KEEPER_KEEP_WARM = 1 << 7,    /* RENAME: what is staged is read first (fs/keeper_warm.h) */
+        KEEPER_WORKER_ALONE = 1 << 8, /* UPGRADE: this keeper stays */
 };
 
 struct keeper_msg {
         uint32_t magic, version, op, flags;
         uint64_t mount; /* chosen by the worker, unique while it lives */
-        uint64_t seq;   /* RENAME, RENAMED: which of them; HELLO, RETURNED: which start of a worker;
-                           ATTACHED: the keeper's pid; BOUND: st_ino */
-        int32_t result; /* answers: 0 or a negative errno; RETURNED: how many mounts;
-                           BOUND: 1 bound, 0 not any more */
+        uint64_t node;  /* FORGET: of the folder */
+        uint64_t
+                seq;    /* RENAME, FORGET, WARM, CLEAR and their answers: which of them; HELLO,
+                           RETURNED:   which start of a worker; ATTACHED: the keeper's pid; BOUND:
+                           st_ino; READY:   the version of its journals; AREA: of this one; PASS: which
+                           of them, from   0; GIVE: the minor number of the superblock's device */
+        int32_t result; /* answers: 0 or a negative errno; RETURNED: how many mounts; GIVEN, TAKEN:
+                           how many descriptors; GIVE: the visible mount's id; LEAVE of a keeper: 1,
+                           it ends now; BOUND: 1 bound, 0 not any more */
         uint32_t reserved;
-        char path[KEEPER_PATH_SIZE]; /* MOUNT, RETURN: the mount point, absolute;
+        char path[KEEPER_PATH_SIZE]; /* MOUNT, RETURN, GIVE, CLEAR: the mount point, absolute;
                                         RENAME: folder inside the mount, "" for its root */
-        char name[KEEPER_NAME_SIZE]; /* MOUNT: source shown in mountinfo; RENAME: the final name */
+        char name[KEEPER_NAME_SIZE]; /* MOUNT: source shown in mountinfo; RENAME, FORGET: the name;
+                                        READY, TAKE: the program's version; AREA, STORE: its name in
+                                        the service manager's store */
         char staged[64];             /* RENAME: the staged name */
         char detail[KEEPER_NAME_SIZE]; /* answers: what failed, for people */
 };
@@ -90,11 +152,15 @@ int keeper_msg_set(char *field, size_t size, const char *value);
  * without "." and "..", names without '/', staged name of the exact form. 0 or -EINVAL. */
 int keeper_msg_valid(const struct keeper_msg *m);
 
+/* The same for what is said on the keeper's own socket, by either side. */
+int keeper_visit_valid(const struct keeper_msg *m);
+
 /* One message, with a descriptor or -EBADF. Blocks when the socket does. 0 or negative errno. */
 int keeper_send(int socket, const struct keeper_msg *m, int fd);
 
 /* Receives one message. *ret_fd is the descriptor that came along or -EBADF (the caller owns it).
- * 1 on a message, 0 on end of file, -EAGAIN, -EPROTO for anything malformed. */
+ * 1 on a message, 0 on end of file, -EAGAIN, -EPROTO for anything malformed, -EPROTONOSUPPORT for a
+ * message of another version (m->version says which; nothing else of m counts). */
 int keeper_recv(int socket, struct keeper_msg *m, int *ret_fd);
 
 /* The same on a socket with SO_PASSCRED: *ret_sender is who sent it, in the kernel's own words. */

@@ -42,7 +42,7 @@ static int add(struct keeper_returned *r, const struct keeper_msg *m, int *fd, b
                         *fd = held;
                 }
         }
-        int e = keeper_mount_recover(m, *fd, &mount, detail);
+        int e = keeper_mount_recover(m, *fd, -EBADF, &mount, detail);
         if (e < 0) {
                 log_error("%s cannot be taken over: %s", m->path, detail);
                 return 0;
@@ -100,6 +100,7 @@ static int receive(int socket, bool clone, int patience_ms, struct keeper_return
                 case KEEPER_AREA:
                         safe_close(r->area_fd);
                         r->area_fd = TAKE_FD(fd);
+                        r->area_version = (uint32_t)m.seq;
                         break;
                 case KEEPER_RETURNED:
                         r->starts = (unsigned)m.seq;

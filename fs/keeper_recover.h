@@ -16,6 +16,7 @@ struct keeper_returned {
         pid_t worker;
         unsigned starts;
         int area_fd; /* -EBADF: none */
+        uint32_t area_version;
         size_t n;
         struct keeper_returned_mount {
                 uint64_t id;

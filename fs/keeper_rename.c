@@ -1,15 +1,33 @@
 #include "fs/keeper_rename.h"
 
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "base/mountinfo.h"
+#include "fs/keeper_warm.h"
 
 #define SOCKET_FD 3
+
+/* After an exchange the old file or folder is under the staged name, which the table does not have:
+ * a file can be unlinked; a folder must not be removed from under those who are in it, so the
+ * kernel is only made to forget it (see tree_drop_generation). */
+static void put_away(int dir, const char *staged)
+{
+        char other[KEEPER_STAGE_LEN + 1];
+
+        if (unlinkat(dir, staged, 0) == 0 || errno != EISDIR)
+                return;
+        memcpy(other, staged, sizeof other);
+        char *last = &other[KEEPER_STAGE_LEN - 1];
+        *last = *last == '0' ? '1' : '0';
+        (void)renameat(dir, staged, dir, other); /* EINTR */
+}
 
 /* dir is the private mount's root, or -EBADF: an ordinary user's mount is reached by its path. */
 static int rename_in(int dir, const char *mountpoint, const struct keeper_msg *request)
@@ -38,7 +56,45 @@ static int rename_in(int dir, const char *mountpoint, const struct keeper_msg *r
                 from = request->name;
                 to = request->staged;
         }
-        return renameat(dir, from, dir, to) < 0 ? errno : 0;
+        if (request->flags & KEEPER_UNLINK)
+                return unlinkat(dir, to, 0) < 0 ? errno : 0;
+        if (request->flags & KEEPER_KEEP_WARM)
+                (void)keeper_warm_name(dir, from);
+        if (request->flags & KEEPER_EXCHANGE) {
+                if (renameat2(dir, from, dir, to, RENAME_EXCHANGE) < 0)
+                        return errno;
+                put_away(dir, from);
+        } else if (renameat(dir, from, dir, to) < 0)
+                return errno;
+        if (request->flags & KEEPER_KEEP_WARM)
+                keeper_warm_stat(dir, to);
+        return 0;
+}
+
+/* The kernel's own look-ups of the folder, listings too, have to end first: in a child like this
+ * one, not in the worker that answers them. Linux fs/fuse/dev.c, fuse_notify_inval_entry. */
+static int forget(int fuse_fd, const struct keeper_msg *request)
+{
+        struct fuse_notify_inval_entry_out entry = {
+                .parent = request->node, .namelen = (uint32_t)strlen(request->name)};
+        struct fuse_out_header out = {.error = FUSE_NOTIFY_INVAL_ENTRY};
+        struct iovec parts[] = {{&out, sizeof out}, {&entry, sizeof entry},
+                {(void *)(uintptr_t)request->name, entry.namelen + 1}};
+
+        out.len = (uint32_t)(sizeof out + sizeof entry + entry.namelen + 1);
+        return writev(fuse_fd, parts, ELEMENTSOF(parts)) < 0 ? errno : 0;
+}
+
+static int do_request(int fd, const char *mountpoint, const struct keeper_msg *request)
+{
+        switch (request->op) {
+        case KEEPER_FORGET:
+                return forget(fd, request);
+        case KEEPER_WARM:
+                return -keeper_warm_all(fd);
+        default:
+                return rename_in(fd, mountpoint, request);
+        }
 }
 
 static _Noreturn void renamer_main(int socket)
@@ -65,7 +121,7 @@ static _Noreturn void renamer_main(int socket)
                         memcpy(mountpoint, m.path, sizeof mountpoint);
                         continue;
                 }
-                m.result = -rename_in(dir, mountpoint, &m);
+                m.result = -do_request(dir, mountpoint, &m);
                 safe_close(dir); /* before the answer: an idle renamer pins no mount */
                 if (keeper_send(SOCKET_FD, &m, -EBADF) < 0)
                         _exit(0);
@@ -95,6 +151,9 @@ int renamer_send(struct renamer *r, const struct keeper_mount *m, const struct k
         struct keeper_msg msg;
         int e = 0;
 
+        if (request->op != KEEPER_RENAME &&
+                (request->op == KEEPER_WARM ? m->private_fd : m->fuse_fd) < 0)
+                return -EBADF;
         if (!m->privileged) {
                 /* Both may be as long as a path gets: a message of its own. */
                 keeper_msg_init(&msg, KEEPER_MOUNT, request->mount);
@@ -105,10 +164,12 @@ int renamer_send(struct renamer *r, const struct keeper_mount *m, const struct k
         msg = *request;
         msg.result = m->mnt_id; /* a field that a request has no use for */
         if (e == 0)
-                e = keeper_send(r->fd, &msg, m->private_fd);
+                e = keeper_send(
+                        r->fd, &msg, request->op == KEEPER_FORGET ? m->fuse_fd : m->private_fd);
         if (e < 0)
                 return e;
         r->busy = true;
+        r->op = (enum keeper_op)request->op;
         r->mount = request->mount;
         r->seq = request->seq;
         return 0;

@@ -16,16 +16,17 @@ void keeper_standby_init(struct keeper_standby *s, const struct keeper_options *
 
 static void pause_after_death(struct keeper_standby *s)
 {
-        int64_t pause = (int64_t)PAUSE_FIRST_MS << MIN(s->deaths++, 10U);
+        int64_t pause = (int64_t)PAUSE_FIRST_MS << MIN(s->deaths, 10U);
 
+        s->deaths++;
         s->start_at = keeper_now_ms() + MIN(pause, (int64_t)PAUSE_MAX_MS);
 }
 
-void keeper_standby_start(struct keeper_standby *s)
+void keeper_standby_start(struct keeper_standby *s, int program)
 {
         if (keeper_standby_timeout(s) != 0)
                 return;
-        int r = keeper_worker_fork(s->options, &s->pid, &s->fd);
+        int r = keeper_worker_fork(s->options, program, &s->pid, &s->fd);
         if (r < 0) {
                 log_warning("no worker can be held ready: %s", strerror(-r));
                 pause_after_death(s);

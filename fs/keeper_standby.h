@@ -4,10 +4,13 @@
  * memory) takes many times what taking over does, and readers would wait for it. So while something
  * is mounted one more worker stands ready and waits for the keeper's first message: it holds no
  * connection, no journal and no secret. When the worker dies this one is told what any new worker
- * is told, and serves. What a takeover costs with and without it: tests/integration/stress/crash.c,
+ * is told, and serves. It is of the program that the worker is of: when that is replaced by plan
+ * (fs/keeper_swap.c) the standby of the program before is ended. What a takeover costs with and
+ * without it: tests/integration/stress/crash.c,
  * --no-standby.
  *
- * It is never spoken to otherwise. Its socket ends with the keeper, and it with that.
+ * It is never spoken to otherwise; that it is ready (READY) is read once it is the worker. Its
+ * socket ends with the keeper, and it with that.
  */
 #pragma once
 
@@ -23,9 +26,9 @@ struct keeper_standby {
 
 void keeper_standby_init(struct keeper_standby *s, const struct keeper_options *o);
 
-/* Starts one when there is none and its time has come. Failures are logged, and tried again later:
- * a worker can always be started without. */
-void keeper_standby_start(struct keeper_standby *s);
+/* Starts one of the worker's program (keeper_worker_fork()) when there is none and its time has
+ * come. Failures are logged, and tried again later: a worker can always be started without. */
+void keeper_standby_start(struct keeper_standby *s, int program);
 /* Milliseconds until it may be started; -1 when there is one. */
 int keeper_standby_timeout(const struct keeper_standby *s);
 

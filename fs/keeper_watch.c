@@ -21,6 +21,9 @@ void keeper_tell_bound(void *userdata, uint64_t volume, uint64_t ino, bool bound
         struct keeper *k = userdata;
         struct keeper_msg m;
 
+        /* Else it is told of all of them, this one included, when it serves: a bind counts once. */
+        if (!k->worker.serving_at)
+                return;
         keeper_msg_init(&m, KEEPER_BOUND, volume);
         m.seq = ino;
         m.result = bound;

@@ -24,11 +24,21 @@ int64_t keeper_now_ms(void)
 
 void keeper_worker_init(struct keeper_worker *w, const struct keeper_options *o)
 {
-        *w = (struct keeper_worker){.options = o, .fd = -EBADF, .pidfd = -EBADF};
+        *w = (struct keeper_worker){.options = o, .fd = -EBADF, .pidfd = -EBADF, .program = -EBADF};
         keeper_queue_init(&w->out);
 }
 
-static _Noreturn void exec_worker(const struct keeper_options *o, int socket)
+/* All from `first` on but for one. */
+static int close_others(unsigned first, int but)
+{
+        if (but < 0)
+                return close_range(first, ~0U, 0);
+        if ((unsigned)but > first && close_range(first, (unsigned)but - 1, 0) < 0)
+                return -1;
+        return close_range((unsigned)but + 1, ~0U, 0);
+}
+
+static _Noreturn void exec_worker(const struct keeper_options *o, int socket, int program)
 {
         int fds[16] = {socket};
         size_t n = 1;
@@ -40,10 +50,12 @@ static _Noreturn void exec_worker(const struct keeper_options *o, int socket)
         for (size_t i = 0; i < n; i++)
                 if ((fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 64)) < 0)
                         _exit(127);
+        if (program >= 0 && (program = fcntl(program, F_DUPFD_CLOEXEC, 64)) < 0)
+                _exit(127);
         for (size_t i = 0; i < n; i++)
                 if (dup2(fds[i], KEEPER_WORKER_FD + (int)i) < 0)
                         _exit(127);
-        if (close_range(KEEPER_WORKER_FD + (unsigned)n, ~0U, 0) < 0)
+        if (close_others(KEEPER_WORKER_FD + (unsigned)n, program) < 0)
                 _exit(127);
         sigemptyset(&none);
         sigprocmask(SIG_SETMASK, &none, NULL);
@@ -53,14 +65,18 @@ static _Noreturn void exec_worker(const struct keeper_options *o, int socket)
         if (r < 0)
                 log_error("the worker cannot give up its privileges: %s", strerror(-r));
         else {
-                execv("/proc/self/exe", (char *const *)(uintptr_t)o->worker_argv);
+                char *const *argv = (char *const *)(uintptr_t)o->worker_argv;
+                if (program >= 0)
+                        fexecve(program, argv, environ);
+                else
+                        execv("/proc/self/exe", argv);
                 log_error("the worker cannot be executed as uid %u: %s", (unsigned)geteuid(),
                         strerror(errno));
         }
         _exit(127);
 }
 
-int keeper_worker_fork(const struct keeper_options *o, pid_t *ret_pid, int *ret_fd)
+int keeper_worker_fork(const struct keeper_options *o, int program, pid_t *ret_pid, int *ret_fd)
 {
         int pair[2];
 
@@ -69,7 +85,7 @@ int keeper_worker_fork(const struct keeper_options *o, pid_t *ret_pid, int *ret_
         (void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
         pid_t pid = fork();
         if (pid == 0)
-                exec_worker(o, pair[1]);
+                exec_worker(o, pair[1], program);
         safe_close(pair[1]);
         if (pid < 0) {
                 safe_close(pair[0]);
@@ -87,6 +103,7 @@ void keeper_worker_began(struct keeper_worker *w, pid_t pid, int fd)
         w->starts++;
         w->start_at = w->serving_at = 0;
         w->serve_by = keeper_now_ms() + TAKEOVER_MS;
+        w->ready = false;
 }
 
 int keeper_worker_start(struct keeper_worker *w)
@@ -94,17 +111,18 @@ int keeper_worker_start(struct keeper_worker *w)
         pid_t pid;
         int fd;
 
-        int r = keeper_worker_fork(w->options, &pid, &fd);
+        int r = keeper_worker_fork(w->options, w->program, &pid, &fd);
         if (r == 0)
                 keeper_worker_began(w, pid, fd);
         return r;
 }
 
-int keeper_worker_adopt(struct keeper_worker *w, pid_t pid, int socket, unsigned starts)
+int keeper_worker_adopt(struct keeper_worker *w, pid_t pid, int pidfd, int socket, unsigned starts)
 {
         struct pollfd p = {.fd = socket, .events = POLLIN};
 
-        int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+        if (pidfd < 0)
+                pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
         if (pidfd < 0) {
                 safe_close(socket);
                 return -errno;
@@ -123,6 +141,38 @@ int keeper_worker_adopt(struct keeper_worker *w, pid_t pid, int socket, unsigned
         w->start_at = 0;
         w->serving_at = keeper_now_ms();
         return 0;
+}
+
+void keeper_worker_succeed(struct keeper_worker *w, struct keeper_worker *next)
+{
+        const struct keeper_options *o = next->options;
+
+        keeper_worker_done(w);
+        w->pid = next->pid;
+        w->pidfd = next->pidfd;
+        w->fd = next->fd;
+        w->program = next->program;
+        w->ready = next->ready;
+        w->journal = next->journal;
+        w->starts++;
+        w->deaths = 0;
+        w->serving_at = w->start_at = 0;
+        w->serve_by = keeper_now_ms() + TAKEOVER_MS;
+        keeper_queue_init(&w->out);
+        keeper_queue_done(&next->out);
+        keeper_worker_init(next, o);
+}
+
+void keeper_worker_drop(struct keeper_worker *w)
+{
+        if (w->pid > 0) {
+                (void)kill(w->pid, SIGKILL);
+                while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
+                        ;
+        }
+        keeper_worker_done(w);
+        safe_close(w->program);
+        keeper_worker_init(w, w->options);
 }
 
 void keeper_worker_kill(const struct keeper_worker *w, int sig)

@@ -29,20 +29,29 @@ struct keeper_worker {
         unsigned starts;              /* since the keeper started */
         unsigned deaths;              /* in a row, of workers that had not served for HEALTHY_MS */
         int64_t serving_at, start_at; /* CLOCK_MONOTONIC, milliseconds; 0: not (waiting) */
+        int program;                  /* what is executed; -EBADF: this very program */
+        bool ready;                   /* it has said so */
+        uint32_t journal;             /* and of which version its journals are */
         int64_t serve_by;             /* while it takes over, else 0 */
 };
 
 int64_t keeper_now_ms(void); /* of that clock */
 
 void keeper_worker_init(struct keeper_worker *w, const struct keeper_options *o);
-/* A process of the worker's program, with the keeper's end of its socket: no worker before it is
- * told anything. 0 or negative errno. */
-int keeper_worker_fork(const struct keeper_options *o, pid_t *ret_pid, int *ret_fd);
+/* A process of the worker's program (-EBADF: this very program), with the keeper's end of its
+ * socket: no worker before it is told anything. 0 or negative errno. */
+int keeper_worker_fork(const struct keeper_options *o, int program, pid_t *ret_pid, int *ret_fd);
 /* That process is the worker from now on; fd is taken over. */
 void keeper_worker_began(struct keeper_worker *w, pid_t pid, int fd);
 int keeper_worker_start(struct keeper_worker *w); /* both at once */
-/* One that a keeper before us had started; socket is taken over. -ESRCH: it is dead already. */
-int keeper_worker_adopt(struct keeper_worker *w, pid_t pid, int socket, unsigned starts);
+/* One that a keeper before us had started; socket and pidfd (-EBADF: it is opened here) are taken
+ * over, also on failure. -ESRCH: it is dead already. */
+int keeper_worker_adopt(struct keeper_worker *w, pid_t pid, int pidfd, int socket, unsigned starts);
+/* The process of `next` becomes w's own, which has none any more, and so does its program; next is
+ * empty then. It has to serve in time as any that begins. */
+void keeper_worker_succeed(struct keeper_worker *w, struct keeper_worker *next);
+/* Kills and reaps it, for one that was started and is not wanted. */
+void keeper_worker_drop(struct keeper_worker *w);
 /* Never another process that was given its pid. */
 void keeper_worker_kill(const struct keeper_worker *w, int sig);
 /* waitpid() had its pid, or its pidfd is readable. Sets start_at when it is to be started again. */

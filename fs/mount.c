@@ -36,6 +36,7 @@ void fs_mount_free(struct fs_mount *m)
 {
         if (m->tree)
                 tree_drop_snapshot(m->tree);
+        loop_timer_free(m->warm.timer);
         rotation_free(m->rotation);
         tree_free(m->tree);
         err_done(&m->error);
@@ -58,6 +59,7 @@ static void finish(void *userdata)
                         *p = m->next;
                         break;
                 }
+        fs_mount_warm_end(m);
         if (was_ready) {
                 if (m->events.gone)
                         m->events.gone(m->userdata, m->error.code ? &m->error : NULL);
@@ -128,7 +130,7 @@ static void withdraw(struct fs_mount *m)
                         (void)notifier_inval_inode(m->fs->notifier, m->session, ids[i]);
                 free(ids);
         }
-        if (!ids || notifier_flush(m->fs->notifier, pages_gone, m) < 0)
+        if (!ids || notifier_flush(m->fs->notifier, NULL, pages_gone, m) < 0)
                 pages_gone(m);
 }
 
@@ -194,8 +196,10 @@ void fs_mount_on_heir(struct fs_mount *m)
                 ask_unmount(m, m->state == DETACHING);
                 break;
         default:
+                tree_unbind(m->tree);
                 if (m->rotation)
                         rotation_lost(m->rotation);
+                fs_mount_warm_lost(m);
                 break;
         }
 }
@@ -213,6 +217,15 @@ static void ready_on_loop(void *userdata)
                 begin_end(m);
                 return;
         }
+        fs_mount_warm(m); /* and then */
+        if (!m->cfg.warm)
+                fs_mount_is_ready(m);
+}
+
+void fs_mount_is_ready(struct fs_mount *m)
+{
+        if (m->told_mounted)
+                return;
         log_info("%s is mounted", m->mountpoint);
         m->init_len = session_init_request(m->session, m->init, sizeof m->init);
         tree_make_room(m->tree, sizeof m->init);
@@ -280,22 +293,6 @@ static const struct session_events session_events = {
 
 /* --- the beginning --- */
 
-static int ask_rename(void *userdata, uint64_t seq, const struct tree_plan *plan)
-{
-        struct fs_mount *m = userdata;
-        struct keeper_msg msg;
-
-        keeper_msg_init(&msg, KEEPER_RENAME, m->id);
-        msg.seq = seq;
-        msg.flags = plan->away ? KEEPER_AWAY : 0;
-        int r = keeper_msg_set(msg.path, sizeof msg.path, plan->folder);
-        if (r == 0)
-                r = keeper_msg_set(msg.name, sizeof msg.name, plan->name);
-        if (r == 0)
-                r = keeper_msg_set(msg.staged, sizeof msg.staged, plan->staged);
-        return r < 0 ? r : keeper_client_send(m->fs->keeper, &msg, -EBADF);
-}
-
 static void mount_failed(struct fs_mount *m, const struct keeper_msg *answer)
 {
         err_set_cause(&m->error, ERR_LOCAL, answer->result, "%s cannot be mounted: %s",
@@ -337,17 +334,7 @@ int fs_mount_open_session(struct fs_mount *m, int fd)
                 .events = &session_events,
                 .userdata = m};
         int r = session_new(fd, &cfg, &m->session);
-        if (r < 0)
-                return r;
-        struct rotation_config rotation = {.loop = m->fs->loop,
-                .tree = m->tree,
-                .session = m->session,
-                .notifier = m->fs->notifier,
-                .label = m->mountpoint,
-                .rename = ask_rename,
-                .userdata = m,
-                .first_seq = (uint64_t)m->fs->epoch << 32};
-        return rotation_new(&rotation, &m->rotation);
+        return r < 0 ? r : fs_mount_new_rotation(m);
 }
 
 static void on_mounted(struct fs_mount *m, const struct keeper_msg *answer, int fd)
@@ -410,6 +397,8 @@ void fs_mount_on_answer(struct fs_mount *m, const struct keeper_msg *answer, int
         safe_close(fd);
         if (answer->op == KEEPER_RENAMED && m->rotation)
                 rotation_ended(m->rotation, answer->seq, answer->result, answer->detail);
+        else if (answer->op == KEEPER_WARMED)
+                fs_mount_warmed(m, answer->seq, answer->result);
         else if (answer->op == KEEPER_BOUND) {
                 tree_bind(m->tree, answer->seq, answer->result > 0);
                 if (m->rotation)
@@ -466,20 +455,6 @@ int fs_mount_make(
         return 0;
 }
 
-/* Before the kernel knows anything of it. */
-static int show_generation(struct fs_mount *m)
-{
-        char dropped[TREE_GENERATION_SIZE];
-        struct tree_plan plan;
-
-        int r = tree_make_generation(m->tree, NULL, 0);
-        if (r == 0)
-                r = tree_put_data(m->tree);
-        while (r == 0 && tree_drop_generation(m->tree, dropped, &plan))
-                ;
-        return r;
-}
-
 int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_file *const *files,
         size_t n_files, const struct fs_mount_events *events, void *userdata, struct fs_mount **ret,
         struct err *e)
@@ -498,12 +473,12 @@ int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_f
                 fs_mount_write_mount(m);
         }
         for (size_t i = 0; r == 0 && i < n_files; i++) {
-                r = tree_put(m->tree, files[i], NULL);
+                r = tree_put(m->tree, files[i]);
                 if (r < 0)
                         err_set(e, r, "%s cannot be shown: %s", files[i]->path, strerror(-r));
         }
         if (r == 0) {
-                r = show_generation(m);
+                r = fs_mount_show_generation(m);
                 if (r < 0)
                         err_set(e, r, "out of memory");
         }
@@ -527,62 +502,6 @@ int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_f
         fs->mounts = m;
         *ret = m;
         return 0;
-}
-
-void fs_mount_update(struct fs_mount *m, struct view_file *const *files, size_t n_files)
-{
-        if (m->rotation)
-                rotation_add(m->rotation, files, n_files);
-        else if (m->state == MOUNTING) {
-                for (size_t i = 0; i < n_files; i++)
-                        (void)tree_put(m->tree, files[i], NULL);
-                if (show_generation(m) < 0)
-                        log_error("%s: out of memory, ..data lags behind", m->mountpoint);
-        }
-}
-
-bool fs_mount_busy(const struct fs_mount *m)
-{
-        return m->rotation && rotation_busy(m->rotation);
-}
-
-static void take_away(struct fs_mount *m, const char *path, bool deny)
-{
-        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-        uint64_t parent = 0, child;
-
-        if (m->rotation)
-                rotation_cancel(m->rotation, path);
-        /* First: an absence that is asked for in between must not be remembered. */
-        int r = tree_deny(m->tree, path, deny, &parent);
-        bool was_there = tree_remove(m->tree, path, &parent, &child) == 0;
-        if (r == -ENOMEM)
-                log_error("%s: %s is not there instead of refused", m->mountpoint, path);
-        if (m->session && was_there) {
-                (void)notifier_delete(m->fs->notifier, m->session, parent, child, name);
-                (void)notifier_inval_inode(m->fs->notifier, m->session, parent);
-        } else if (m->session && deny && r == 0)
-                (void)notifier_inval_entry(m->fs->notifier, m->session, parent, name);
-}
-
-static void take_all_away(struct fs_mount *m, const char *const *paths, size_t n, bool deny)
-{
-        for (size_t i = 0; i < n; i++)
-                take_away(m, paths[i], deny);
-        if (m->rotation)
-                rotation_removed(m->rotation);
-        else if (m->state == MOUNTING && show_generation(m) < 0)
-                log_error("%s: out of memory, ..data lags behind", m->mountpoint);
-}
-
-void fs_mount_remove(struct fs_mount *m, const char *const *paths, size_t n)
-{
-        take_all_away(m, paths, n, false);
-}
-
-void fs_mount_deny(struct fs_mount *m, const char *const *paths, size_t n)
-{
-        take_all_away(m, paths, n, true);
 }
 
 void fs_mount_set_state(

@@ -2,7 +2,13 @@
 #include "base/log.h"
 #include "fs/mount_private.h"
 
-enum record_flags { FLAG_ALLOW_OTHER = 1, FLAG_PRIVILEGED = 2, FLAG_XATTR = 4, FLAG_AUDIT = 8 };
+enum record_flags {
+        FLAG_ALLOW_OTHER = 1,
+        FLAG_PRIVILEGED = 2,
+        FLAG_XATTR = 4,
+        FLAG_AUDIT = 8,
+        FLAG_WARM = 16
+};
 
 /* Followed by the mount point, NUL-terminated, and the owner's state. */
 struct mount_head {
@@ -27,7 +33,8 @@ static size_t mount_parts(const struct fs_mount *m, struct mount_head *head, str
                 .flags = (m->cfg.allow_other ? (uint32_t)FLAG_ALLOW_OTHER : 0) |
                          (m->cfg.privileged ? (uint32_t)FLAG_PRIVILEGED : 0) |
                          (m->cfg.xattr ? (uint32_t)FLAG_XATTR : 0) |
-                         (m->cfg.audit ? (uint32_t)FLAG_AUDIT : 0),
+                         (m->cfg.audit ? (uint32_t)FLAG_AUDIT : 0) |
+                         (m->cfg.warm ? (uint32_t)FLAG_WARM : 0),
                 .n_mountpoint = (uint32_t)strlen(m->mountpoint) + 1,
                 .n_state = m->state_blob ? sec_len(m->state_blob) : 0};
         parts[0] = (struct iovec){head, sizeof *head};
@@ -97,6 +104,7 @@ int fs_mount_restore(
                 .privileged = head.flags & FLAG_PRIVILEGED,
                 .xattr = head.flags & FLAG_XATTR,
                 .audit = head.flags & FLAG_AUDIT,
+                .warm = head.flags & FLAG_WARM,
                 .state = state};
         return fs_mount_make(fs, id, &cfg, ret);
 }
@@ -156,11 +164,18 @@ void fs_mount_serve(struct fs_mount *m)
         if (r < 0 && r != -ENODEV)
                 log_error("%s: requests that the last worker left cannot be asked for: %s",
                         m->mountpoint, strerror(-r));
+        fs_mount_warm(m); /* the last worker may have died before it had asked for it */
 }
 
 void fs_mount_drop(struct fs_mount *m)
 {
         fs_mount_free(m);
+}
+
+void fs_mount_leave(struct fs_mount *m)
+{
+        if (m->session)
+                server_remove(m->fs->server, m->session);
 }
 
 /* --- for the owner --- */

@@ -132,8 +132,10 @@ bool node_unlink(struct node_table *t, struct node *n)
                         for (size_t k = 0; k < dir->n_entries; k++)
                                 if (dir->entries[k].node == n) {
                                         node_remove_entry(dir, dir->entries[k].name);
-                                        if (n->dir)
+                                        if (n->dir) {
                                                 dir->subdirs--;
+                                                n->parent = NULL;
+                                        }
                                         n->linked = false;
                                         node_release(t, n);
                                         return true;
@@ -162,6 +164,7 @@ struct node *node_pop_entry(struct node *dir)
         struct node *n = e->node;
         free(e->name);
         n->linked = false;
+        n->parent = NULL;
         return n;
 }
 

@@ -5,16 +5,15 @@
 
 #include "base/log.h"
 
-enum what { INVAL_ENTRY, INVAL_INODE, DELETE, PROBE, FLUSH };
+enum what { INVAL_INODE, PROBE, FLUSH };
 
 struct item {
         struct item *next;
         enum what what;
         struct session *session;
-        uint64_t parent, id;
+        uint64_t id;
         loop_fn fn;
         void *userdata;
-        char name[];
 };
 
 struct notifier {
@@ -31,14 +30,8 @@ static void send_item(struct notifier *n, const struct item *i)
         int r = 0;
 
         switch (i->what) {
-        case INVAL_ENTRY:
-                r = session_inval_entry(i->session, i->parent, i->name);
-                break;
         case INVAL_INODE:
                 r = session_inval_inode(i->session, i->id);
-                break;
-        case DELETE:
-                r = session_delete(i->session, i->parent, i->id, i->name);
                 break;
         case PROBE:
                 r = session_probe(i->session, i->id);
@@ -132,14 +125,12 @@ static bool waits_already(const struct notifier *n, const struct item *what)
         return false;
 }
 
-static int queue(struct notifier *n, const struct item *what, const char *name)
+static int queue(struct notifier *n, const struct item *what)
 {
-        size_t len = strlen(name) + 1;
-        struct item *i = malloc(sizeof *i + len);
+        struct item *i = malloc(sizeof *i);
         if (!i)
                 return -ENOMEM;
         *i = *what;
-        memcpy(i->name, name, len);
 
         pthread_mutex_lock(&n->lock);
         if (i->what == INVAL_INODE && waits_already(n, i)) {
@@ -156,29 +147,18 @@ static int queue(struct notifier *n, const struct item *what, const char *name)
         return 0;
 }
 
-int notifier_inval_entry(struct notifier *n, struct session *s, uint64_t parent, const char *name)
-{
-        return queue(n, &(struct item){.what = INVAL_ENTRY, .session = s, .parent = parent}, name);
-}
-
 int notifier_inval_inode(struct notifier *n, struct session *s, uint64_t id)
 {
-        return queue(n, &(struct item){.what = INVAL_INODE, .session = s, .id = id}, "");
-}
-
-int notifier_delete(
-        struct notifier *n, struct session *s, uint64_t parent, uint64_t child, const char *name)
-{
-        return queue(n, &(struct item){.what = DELETE, .session = s, .parent = parent, .id = child},
-                name);
+        return queue(n, &(struct item){.what = INVAL_INODE, .session = s, .id = id});
 }
 
 int notifier_probe(struct notifier *n, struct session *s, uint64_t id)
 {
-        return queue(n, &(struct item){.what = PROBE, .session = s, .id = id}, "");
+        return queue(n, &(struct item){.what = PROBE, .session = s, .id = id});
 }
 
-int notifier_flush(struct notifier *n, loop_fn fn, void *userdata)
+int notifier_flush(struct notifier *n, struct session *s, loop_fn fn, void *userdata)
 {
-        return queue(n, &(struct item){.what = FLUSH, .fn = fn, .userdata = userdata}, "");
+        return queue(
+                n, &(struct item){.what = FLUSH, .session = s, .fn = fn, .userdata = userdata});
 }

@@ -8,7 +8,10 @@
  *              answer it again
  *   UNSTAGED   it will not happen
  *   PLAN       the rename applied last, in a new area
+ *   LEAVING    a name is about to go (its path), and the kernel may go on knowing it
+ *   LEFT       the first of those is forgotten
  *   REMOVED    a name is gone; its node may still be open
+ *   ADOPTED    a version that is the root of a bind mount has taken the bytes of another node
  *   FORGOTTEN  the kernel has let go of a node
  *   GONE       the mount is gone
  *
@@ -31,6 +34,9 @@ enum record_type {
         RECORD_REMOVED,
         RECORD_FORGOTTEN,
         RECORD_GONE,
+        RECORD_ADOPTED,
+        RECORD_LEAVING,
+        RECORD_LEFT,
 };
 
 #define RECORD_NAME_SIZE 256

@@ -1,5 +1,7 @@
 #include "fs/rotation.h"
 
+#include <stdio.h>
+
 #include "base/log.h"
 
 #define RENAME_TIMEOUT (10 * USEC_PER_SEC)
@@ -12,24 +14,39 @@ struct rotation {
         struct loop_timer *timer; /* a rename's deadline, or the pause before the next try */
         struct view_file **queue;
         size_t n_queue, queue_size;
-        struct view_file *current; /* staged, or waiting to be tried again */
-        bool data;                 /* instead of it: `..data` is */
-        bool stale;                /* `..data` does not show all that was handed in */
-        size_t before_data;        /* files that may still go first */
+        /* One of these three is staged, or waits to be tried again. */
+        struct view_file *current;
+        bool data;     /* `..data` */
+        bool removing; /* a removed name: */
+        char removed[SPC_NAME_MAX + 1];
+        uint64_t removed_from;
+        bool stale;         /* `..data` does not show all that was handed in */
+        size_t before_data; /* files that may still go first */
         bool renaming;
+        bool forgetting; /* done in the table alone, and the kernel is to forget this name: */
+        uint64_t forget_parent;
+        char forget_name[SPC_NAME_MAX + 1];
+        bool changed; /* since it was idle */
         unsigned tries;
-        uint64_t seq, ended; /* the last rename asked for, and the last that came back */
+        uint64_t seq;         /* the last that was asked for */
+        unsigned outstanding; /* asked for and not come back, */
+        uint64_t abandoned;   /* but for those up to this one */
         uint64_t count;
 };
 
 static bool at_work(const struct rotation *r)
 {
-        return r->current || r->data;
+        return r->current || r->data || r->removing;
+}
+
+static bool has_work(const struct rotation *r)
+{
+        return tree_has_removals(r->cfg.tree) || r->stale || r->n_queue > 0;
 }
 
 static const char *what(const struct rotation *r)
 {
-        return r->data ? TREE_DATA : r->current->path;
+        return r->data ? TREE_DATA : r->removing ? r->removed : r->current->path;
 }
 
 static void mark_stale(struct rotation *r)
@@ -40,53 +57,38 @@ static void mark_stale(struct rotation *r)
         r->before_data = r->n_queue + (r->current ? 1 : 0);
 }
 
-/* The change without a rename: right for readers, silent for watchers. */
-static int put_data_directly(struct rotation *r)
-{
-        int e = tree_put_data(r->cfg.tree);
-        if (e < 0) {
-                log_error("%s: " TREE_DATA " cannot be moved: %s", r->cfg.label, strerror(-e));
-                return e;
-        }
-        (void)notifier_inval_entry(r->cfg.notifier, r->cfg.session, TREE_ROOT, TREE_DATA);
-        (void)notifier_inval_inode(r->cfg.notifier, r->cfg.session, TREE_ROOT);
-        return 0;
-}
-
+/* The change without a rename: right for readers, silent for watchers. What the kernel has to
+ * forget then: the first name below what existed, the file's or a new folder's. */
 static int put_directly(struct rotation *r)
 {
-        struct view_file *f = r->current;
-        uint64_t parent = TREE_ROOT;
-
-        if (r->data)
-                return put_data_directly(r);
-        int e = tree_put(r->cfg.tree, f, &parent);
-        if (e < 0) {
-                log_error("%s: %s cannot be shown: %s", r->cfg.label, f->path, strerror(-e));
-                return e;
+        if (r->removing) {
+                memcpy(r->forget_name, r->removed, sizeof r->forget_name);
+                r->forget_parent = r->removed_from;
+                return 0;
         }
-        /* The name to forget is the first below what existed: the file's, or a new folder's. */
-        const char *name = f->path;
-        char component[SPC_NAME_MAX + 1];
-        struct stat st;
+        r->forget_parent = TREE_ROOT;
+        if (r->data) {
+                snprintf(r->forget_name, sizeof r->forget_name, TREE_DATA);
+                return tree_put_data(r->cfg.tree);
+        }
+        int e = tree_replace(r->cfg.tree, r->current, &r->forget_parent);
+        if (e < 0)
+                return e;
         uint64_t at = TREE_ROOT;
-        for (;;) {
+        for (const char *name = r->current->path;;) {
                 size_t n = strcspn(name, "/");
-                bool cacheable;
-                memcpy(component, name, MIN(n, (size_t)SPC_NAME_MAX));
-                component[MIN(n, (size_t)SPC_NAME_MAX)] = '\0';
-                if (at == parent || !name[n])
-                        break;
+                struct stat st;
                 uint64_t child;
-                if (tree_lookup(r->cfg.tree, at, component, &child, &st, &cacheable) < 0)
-                        break;
+                bool cacheable;
+
+                snprintf(r->forget_name, sizeof r->forget_name, "%.*s", (int)n, name);
+                if (at == r->forget_parent || !name[n] ||
+                        tree_lookup(r->cfg.tree, at, r->forget_name, &child, &st, &cacheable) < 0)
+                        return 0;
                 tree_forget(r->cfg.tree, child, 1);
                 at = child;
                 name += n + 1;
         }
-        (void)notifier_inval_entry(r->cfg.notifier, r->cfg.session, parent, component);
-        (void)notifier_inval_inode(r->cfg.notifier, r->cfg.session, parent);
-        return 0;
 }
 
 /* Done with it, one way or the other; next() goes on. */
@@ -95,7 +97,7 @@ static void drop(struct rotation *r)
         if (r->current && r->before_data > 0)
                 r->before_data--;
         r->current = view_file_unref(r->current);
-        r->data = r->renaming = false;
+        r->data = r->removing = r->renaming = r->forgetting = false;
         r->tries = 0;
         loop_timer_off(r->timer);
 }
@@ -112,6 +114,21 @@ void rotation_adopt(struct rotation *r)
         } while (n == ELEMENTSOF(ids));
 }
 
+static int ask(struct rotation *r, const struct tree_plan *plan)
+{
+        int e = r->cfg.rename(r->cfg.userdata, ++r->seq, plan);
+
+        r->outstanding += e == 0;
+        return e;
+}
+
+/* Nobody waits any more for what does not come back. */
+static void abandon(struct rotation *r)
+{
+        r->abandoned = r->seq;
+        r->outstanding = 0;
+}
+
 /* Whoever walks to the generation before still arrives. */
 static void drop_old_generations(struct rotation *r)
 {
@@ -121,11 +138,9 @@ static void drop_old_generations(struct rotation *r)
 
         while (tree_drop_generation(r->cfg.tree, name, &plan)) {
                 /* Not tried again: what the kernel remembers of it costs memory, no more. */
-                int e = r->cfg.rename(r->cfg.userdata, ++r->seq, &plan);
-                if (e < 0) {
-                        r->ended = MAX(r->ended, r->seq);
+                int e = ask(r, &plan);
+                if (e < 0)
                         log_info("%s: %s: %s", r->cfg.label, name, strerror(-e));
-                }
                 dropped = true;
         }
         /* The listing. */
@@ -145,29 +160,68 @@ static void probe_suspects(struct rotation *r)
 
 static void finish(struct rotation *r)
 {
-        bool data = r->data;
+        bool data = r->data, file = r->current != NULL;
 
+        if (r->removing)
+                tree_removed(r->cfg.tree);
         drop(r);
+        r->changed = true;
         if (data) {
                 drop_old_generations(r);
                 probe_suspects(r);
-        } else
-                r->count++;
+        }
+        r->count += file;
         rotation_adopt(r);
+}
+
+static void forgotten(struct rotation *r, int result, const char *why);
+
+/* Readers find what the table has from the moment on in which the kernel does not remember. */
+static void forget(struct rotation *r)
+{
+        r->renaming = true;
+        int e = r->cfg.forget(r->cfg.userdata, ++r->seq, r->forget_parent, r->forget_name);
+        r->outstanding += e == 0;
+        if (e == 0)
+                e = loop_timer_in(r->timer, RENAME_TIMEOUT);
+        if (e < 0)
+                forgotten(r, e, strerror(-e));
+}
+
+/* -ENOENT: the kernel did not know the name. */
+static void forgotten(struct rotation *r, int result, const char *why)
+{
+        r->renaming = false;
+        if (result < 0 && result != -ENOENT) {
+                if (++r->tries < TRIES && loop_timer_in(r->timer, RETRY_DELAY << r->tries) == 0)
+                        return;
+                log_error(
+                        "%s: the kernel was not made to forget %s (%s): readers may be shown what "
+                        "was there before",
+                        r->cfg.label, what(r), why);
+        }
+        (void)notifier_inval_inode(r->cfg.notifier, r->cfg.session, r->forget_parent);
+        finish(r);
 }
 
 static void finish_directly(struct rotation *r)
 {
-        if (put_directly(r) < 0)
+        int e = put_directly(r);
+        if (e < 0) {
+                log_error("%s: %s cannot be shown: %s", r->cfg.label, what(r), strerror(-e));
                 drop(r);
-        else
-                finish(r);
+                return;
+        }
+        r->forgetting = true;
+        r->tries = 0;
+        forget(r);
 }
 
 static void give_up(struct rotation *r, const char *why)
 {
-        log_warning("%s: %s is put in place without a rename (%s): readers see it, watchers do not",
-                r->cfg.label, what(r), why);
+        log_warning("%s: %s is %s without a %s (%s): readers see it, watchers do not", r->cfg.label,
+                what(r), r->removing ? "gone" : "put in place", r->removing ? "removal" : "rename",
+                why);
         finish_directly(r);
 }
 
@@ -178,18 +232,25 @@ static void try_again(struct rotation *r, const char *why)
                 give_up(r, why);
                 return;
         }
-        log_info("%s: the rename of %s failed (%s), trying again", r->cfg.label, what(r), why);
+        log_info("%s: the %s of %s failed (%s), trying again", r->cfg.label,
+                r->removing ? "removal" : "rename", what(r), why);
         if (loop_timer_in(r->timer, RETRY_DELAY << r->tries) < 0)
                 give_up(r, why);
 }
 
-static void ask(struct rotation *r, const struct tree_plan *plan)
+/* What was staged is not there any more, and was not applied. */
+static bool not_done(struct rotation *r)
+{
+        return r->removing || r->forgetting || tree_unstage(r->cfg.tree);
+}
+
+static void begin(struct rotation *r, const struct tree_plan *plan)
 {
         r->renaming = true;
-        int e = r->cfg.rename(r->cfg.userdata, ++r->seq, plan);
+        int e = ask(r, plan);
         if (e == 0)
                 e = loop_timer_in(r->timer, RENAME_TIMEOUT);
-        if (e < 0 && tree_unstage(r->cfg.tree))
+        if (e < 0 && not_done(r))
                 try_again(r, strerror(-e));
 }
 
@@ -197,17 +258,21 @@ static void start(struct rotation *r)
 {
         struct tree_plan plan;
 
-        int e = r->data ? tree_stage_data(r->cfg.tree, &plan)
-                        : tree_stage(r->cfg.tree, r->current, &plan);
-        if (e == -ENOENT) { /* its folder is new: nothing to rename into, nobody watches it yet */
-                finish_directly(r);
-                return;
-        }
+        int e = r->data       ? tree_stage_data(r->cfg.tree, &plan)
+                : r->removing ? tree_plan_removal(r->cfg.tree, &plan)
+                              : tree_stage(r->cfg.tree, r->current, &plan);
         if (e < 0) {
                 try_again(r, strerror(-e));
                 return;
         }
-        ask(r, &plan);
+        if (r->removing) {
+                snprintf(r->removed, sizeof r->removed, "%s", plan.name);
+                r->removed_from = plan.parent;
+        }
+        if (plan.forget)
+                finish_directly(r);
+        else
+                begin(r, &plan);
 }
 
 static void start_data(struct rotation *r)
@@ -226,7 +291,12 @@ static void start_data(struct rotation *r)
  * that need no rename would be a thousand frames deep. */
 static void next(struct rotation *r)
 {
-        while (!at_work(r) && (r->stale || r->n_queue > 0)) {
+        while (!at_work(r) && has_work(r)) {
+                if (tree_has_removals(r->cfg.tree)) {
+                        r->removing = true;
+                        start(r);
+                        continue;
+                }
                 if (r->stale && (r->n_queue == 0 || r->before_data == 0)) {
                         start_data(r);
                         continue;
@@ -235,17 +305,35 @@ static void next(struct rotation *r)
                 memmove(r->queue, r->queue + 1, --r->n_queue * sizeof(struct view_file *));
                 start(r);
         }
+        if (!r->changed || at_work(r))
+                return;
+        /* The kernel goes on moving its caches after a rename was answered. */
+        if (r->outstanding > 0) {
+                (void)loop_timer_in(r->timer, RENAME_TIMEOUT);
+                return;
+        }
+        loop_timer_off(r->timer);
+        r->changed = false;
+        r->cfg.idle(r->cfg.userdata);
 }
 
 static void on_timer(void *userdata)
 {
         struct rotation *r = userdata;
 
-        if (!at_work(r))
+        if (!at_work(r) || r->renaming)
+                abandon(r);
+        if (!at_work(r)) {
+                next(r);
                 return;
-        if (!r->renaming)
+        }
+        if (!r->renaming && r->forgetting)
+                forget(r);
+        else if (!r->renaming)
                 start(r);
-        else if (tree_unstage(r->cfg.tree))
+        else if (r->forgetting)
+                forgotten(r, -ETIMEDOUT, "no answer within 10 s");
+        else if (not_done(r))
                 give_up(r, "it did not come within 10 s");
         else
                 finish(r); /* applied at this very moment */
@@ -263,7 +351,7 @@ int rotation_new(const struct rotation_config *cfg, struct rotation **ret)
                 free(r);
                 return e;
         }
-        r->seq = r->ended = cfg->first_seq;
+        r->seq = r->abandoned = cfg->first_seq;
         *ret = r;
         return 0;
 }
@@ -308,13 +396,7 @@ void rotation_add(struct rotation *r, struct view_file *const *files, size_t n)
         next(r);
 }
 
-void rotation_removed(struct rotation *r)
-{
-        mark_stale(r);
-        next(r);
-}
-
-void rotation_cancel(struct rotation *r, const char *path)
+static void cancel(struct rotation *r, const char *path)
 {
         for (size_t i = 0; i < r->n_queue; i++)
                 if (streq(r->queue[i]->path, path)) {
@@ -325,16 +407,34 @@ void rotation_cancel(struct rotation *r, const char *path)
                 }
         if (!r->current || !streq(r->current->path, path))
                 return;
-        if (!r->renaming || tree_unstage(r->cfg.tree))
-                drop(r);
+        /* Applied, or put into the table already: the name is removed next. */
+        if (r->forgetting || (r->renaming && !tree_unstage(r->cfg.tree)))
+                finish(r);
         else
-                finish(r); /* applied at this very moment; the caller removes the name next */
+                drop(r);
+}
+
+void rotation_remove(struct rotation *r, const char *const *paths, size_t n, bool deny)
+{
+        for (size_t i = 0; i < n; i++) {
+                uint64_t parent;
+
+                cancel(r, paths[i]);
+                /* First: an absence that is asked for in between must not be remembered. */
+                if (tree_deny(r->cfg.tree, paths[i], deny) == -ENOMEM)
+                        log_error("%s: %s is not there instead of refused", r->cfg.label, paths[i]);
+                if (tree_remove(r->cfg.tree, paths[i], &parent) < 0)
+                        continue;
+                /* The listing. */
+                (void)notifier_inval_inode(r->cfg.notifier, r->cfg.session, parent);
+        }
+        mark_stale(r);
         next(r);
 }
 
 void rotation_applied(struct rotation *r)
 {
-        if (r->renaming && tree_applied(r->cfg.tree))
+        if (r->renaming && !r->removing && !r->forgetting && tree_applied(r->cfg.tree))
                 finish(r);
         next(r);
 }
@@ -346,23 +446,45 @@ void rotation_resume(struct rotation *r, struct view_file *file)
         r->stale = tree_generation_is_stale(r->cfg.tree);
         r->data = !file && tree_pending_data(r->cfg.tree);
         if (!file && !r->data) {
+                (void)tree_unstage(r->cfg.tree); /* not written to its end, so not asked for */
                 next(r);
                 return;
         }
         r->current = view_file_ref(file);
-        if (tree_pending_plan(r->cfg.tree, &plan) == 0)
-                ask(r, &plan);
-        else
+        int e = tree_pending_plan(r->cfg.tree, &plan);
+        if (e == 0 && !plan.exchange)
+                begin(r, &plan);
+        else if (tree_unstage(r->cfg.tree)) /* if it is under way, it is refused */
                 start(r);
+        else
+                finish(r);
         next(r);
+}
+
+/* Also when its folder is no more, or when the kernel asked for the name and was refused. */
+static bool is_removed(int result)
+{
+        return result == 0 || result == -ENOENT || result == -ENOTDIR || result == -EACCES;
+}
+
+static bool is_done(struct rotation *r, int result)
+{
+        if (r->removing)
+                return is_removed(result);
+        return tree_applied(r->cfg.tree) || !tree_unstage(r->cfg.tree);
 }
 
 void rotation_ended(struct rotation *r, uint64_t seq, int result, const char *detail)
 {
-        r->ended = MAX(r->ended, seq);
-        if (!r->renaming || seq != r->seq)
+        if (seq > r->abandoned && seq <= r->seq && r->outstanding > 0)
+                r->outstanding--;
+        if (!r->renaming || seq != r->seq) {
+                next(r);
                 return;
-        if (tree_applied(r->cfg.tree) || !tree_unstage(r->cfg.tree))
+        }
+        if (r->forgetting)
+                forgotten(r, result, detail);
+        else if (is_done(r, result))
                 finish(r);
         else if (result < 0)
                 try_again(r, detail);
@@ -375,12 +497,13 @@ void rotation_lost(struct rotation *r)
 {
         if (r->renaming)
                 r->tries = 0; /* it is not the rename's fault, however often it happens */
+        abandon(r);
         rotation_ended(r, r->seq, -ECONNRESET, "the keeper died");
 }
 
 bool rotation_busy(const struct rotation *r)
 {
-        return at_work(r) || r->stale || r->n_queue > 0 || r->ended < r->seq;
+        return at_work(r) || has_work(r) || r->outstanding > 0;
 }
 
 uint64_t rotation_count(const struct rotation *r)

@@ -304,11 +304,6 @@ int session_resend(struct session *s)
         return keeper_resend(s->fd);
 }
 
-int session_inval_entry(struct session *s, uint64_t parent, const char *name)
-{
-        return fuse_lowlevel_notify_inval_entry(s->fuse, parent, name, strlen(name));
-}
-
 int session_inval_inode(struct session *s, uint64_t id)
 {
         return fuse_lowlevel_notify_inval_inode(s->fuse, id, 0, 0);
@@ -321,11 +316,6 @@ int session_probe(struct session *s, uint64_t id)
         if (r == -ENOENT)
                 tree_unknown(s->core.tree, id);
         return r;
-}
-
-int session_delete(struct session *s, uint64_t parent, uint64_t child, const char *name)
-{
-        return fuse_lowlevel_notify_delete(s->fuse, parent, child, name, strlen(name));
 }
 
 uint64_t session_requests(const struct session *s)

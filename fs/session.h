@@ -73,12 +73,10 @@ int session_resend(struct session *s);
 /* Notifications (Linux fs/fuse/dev.c, fuse_notify): from the notifier's thread only, for the kernel
  * takes locks that an unanswered request may hold. -ENOENT: the kernel does not know it, which is
  * as good. */
-int session_inval_entry(struct session *s, uint64_t parent, const char *name);
 int session_inval_inode(struct session *s, uint64_t id);
 /* An invalidation of attributes, which waits for nothing, tells whether the kernel knows a node: if
  * not, so does the table (tree_unknown). */
 int session_probe(struct session *s, uint64_t id);
-int session_delete(struct session *s, uint64_t parent, uint64_t child, const char *name);
 
 uint64_t session_requests(const struct session *s);
 uint64_t session_refused(const struct session *s);

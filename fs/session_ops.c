@@ -211,7 +211,11 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 {
         struct session_core *core = core_of(req);
 
-        int r = flags != 0 ? -EROFS : tree_rename(core->tree, parent, name, new_parent, new_name);
+        int r = -EROFS;
+        if (flags == 0)
+                r = tree_rename(core->tree, parent, name, new_parent, new_name);
+        else if (flags == RENAME_EXCHANGE)
+                r = tree_exchange(core->tree, parent, name, new_parent, new_name);
         if (r == -EINTR) {
                 fuse_reply_err(req, EINTR);
                 return;
@@ -242,7 +246,10 @@ static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-        refuse(req, parent, "unlink");
+        if (tree_unlink(core_of(req)->tree, parent, name) < 0)
+                refuse(req, parent, "unlink");
+        else
+                fuse_reply_err(req, 0);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -30,6 +30,7 @@ void tree_free(struct tree *t)
 {
         if (!t)
                 return;
+        tree_drop_removals(t);
         tree_deny_done(t);
         node_table_done(&t->nodes);
         pthread_mutex_destroy(&t->lock);
@@ -80,13 +81,17 @@ int tree_lookup(struct tree *t, uint64_t parent, const char *name, uint64_t *ret
         if (!dir || !dir->dir)
                 return -ESTALE;
         struct entry *e = node_entry(dir, name);
-        if (!e && tree_is_denied(t, dir, name))
-                return -EACCES;
         if (!e) {
+                bool denied = tree_is_denied(t, dir, name);
+                /* Who is about to put something there looks the name up. */
+                if (denied &&
+                        !(t->plan.pending && t->plan.parent == parent && streq(t->plan.name, name)))
+                        return -EACCES;
                 /* A staged name that one reader's stat had made "known absent" would make the
                  * rename fail (tests/unit/fs/tree.c, staged_absence_is_not_cached); a generation
-                 * that is looked for before it is made must be found after. */
-                *ret_cacheable = !startswith(name, KEEPER_STAGE_PREFIX) &&
+                 * that is looked for before it is made must be found after; and one that is denied
+                 * is refused again when nothing is put there after all. */
+                *ret_cacheable = !denied && !startswith(name, KEEPER_STAGE_PREFIX) &&
                                  !startswith(name, TREE_GENERATION_PREFIX);
                 return -ENOENT;
         }
@@ -199,65 +204,64 @@ int tree_readdir(struct tree *t, uint64_t id, off_t offset, tree_name_fn fn, voi
         return 0;
 }
 
-/* When the vault was last asked, and what went wrong, is told of the name, not of a version. */
-static void inherit_state(struct node *fresh, struct node *superseded)
+/* --- for the owner --- */
+
+bool tree_path_is_valid(const char *path)
 {
-        fresh->refreshed_at = superseded->refreshed_at;
-        fresh->error = TAKE_PTR(superseded->error);
+        for (;;) {
+                size_t n = strcspn(path, "/");
+                if (n == 0 || n > SPC_NAME_MAX || startswith(path, TREE_GENERATION_PREFIX))
+                        return false;
+                if (!path[n])
+                        return true;
+                path += n + 1;
+        }
 }
 
-void tree_apply_plan(struct tree *t, struct node *dir, struct entry *staged)
+void tree_unlink_entry(struct tree *t, struct node *dir, const char *name)
 {
-        struct node *fresh = staged->node;
-        struct entry *old = node_entry(dir, t->plan.name);
+        struct node *n = node_entry(dir, name)->node;
 
-        if (fresh->target)
-                t->generation = tree_generation_of(fresh->target);
-
-        if (old) {
-                /* The name keeps its place in the listing. */
-                struct node *superseded = old->node;
-                inherit_state(fresh, superseded);
-                old->node = fresh;
-                superseded->linked = false;
-                node_remove_entry(dir, t->plan.staged);
-                tree_release(t, superseded);
-        } else
-                node_rename_entry(staged, t->plan.name);
-        fresh->linked = true;
-        dir->mtime = time(NULL);
-        t->plan.pending = false;
-        t->plan.applied = true;
+        node_remove_entry(dir, name);
+        if (n->dir) {
+                dir->subdirs--;
+                n->parent = NULL;
+        }
+        n->linked = false;
+        tree_record_event(t, RECORD_REMOVED, n->id);
+        tree_release(t, n);
 }
 
-int tree_rename(struct tree *t, uint64_t parent, const char *name, uint64_t new_parent,
-        const char *new_name)
+int tree_add(struct tree *t, struct node *parent, const char *name, struct view_file *file,
+        uint64_t source, bool frozen, struct node **ret)
 {
-        LOCKED(t);
+        struct node *n;
 
-        if (parent == TREE_ROOT && new_parent == parent && tree_generation_of(name) != 0 &&
-                startswith(new_name, KEEPER_STAGE_PREFIX) && !node_entry(t->root, name))
-                return -EINTR;
-        if (!(t->plan.pending || t->plan.applied) || parent != t->plan.parent ||
-                new_parent != parent || !streq(name, t->plan.staged) ||
-                !streq(new_name, t->plan.name))
-                return -EROFS;
-        if (t->plan.applied)
-                return 0;
-
-        struct node *dir = node_find(&t->nodes, parent);
-        struct entry *staged = dir ? node_entry(dir, name) : NULL;
-        if (!staged)
-                return -EROFS;
-        /* Written down before it is answered: a successor may be asked again. */
-        tree_record_event(t, RECORD_APPLIED, staged->node->id);
-        tree_apply_plan(t, dir, staged);
+        int r = node_new(&t->nodes, file, &n);
+        if (r < 0)
+                return r;
+        r = node_add_entry(parent, name, n, false);
+        if (r < 0) {
+                node_release(&t->nodes, n);
+                return r;
+        }
+        n->linked = true;
+        n->frozen = frozen;
+        if (n->dir) {
+                n->parent = parent;
+                parent->subdirs++;
+        }
+        if (source)
+                tree_record_shared(t, parent, name, n, source);
+        else
+                tree_record_node(t, RECORD_NODE, parent, name, n);
+        if (ret)
+                *ret = n;
         return 0;
 }
 
-/* --- for the owner --- */
-
-/* Walks to the folder of path. Missing folders are made when `make`, else -ENOENT. *ret_name is the
+/* Walks to the folder of path. Missing folders are made when `make`, and put in the place of a file
+ * that is in the way; else -ENOENT and -ENOTDIR. *ret_name is the
  * last component, *ret_deepest the deepest folder that existed. */
 int tree_walk(struct tree *t, const char *path, bool make, struct node **ret_dir,
         const char **ret_name, uint64_t *ret_deepest)
@@ -266,43 +270,39 @@ int tree_walk(struct tree *t, const char *path, bool make, struct node **ret_dir
         uint64_t deepest = dir->id;
         bool made = false;
 
+        if (!tree_path_is_valid(path))
+                return -EINVAL;
         for (;;) {
                 size_t n = strcspn(path, "/");
                 char name[SPC_NAME_MAX + 1];
 
                 if (!path[n])
                         break;
-                if (n == 0 || n > SPC_NAME_MAX || startswith(path, TREE_GENERATION_PREFIX))
-                        return -EINVAL;
                 memcpy(name, path, n);
                 name[n] = '\0';
                 path += n + 1;
 
                 struct entry *e = node_entry(dir, name);
-                if (e && !e->node->dir)
-                        return -ENOTDIR;
+                if (e && !e->node->dir) {
+                        if (!make)
+                                return -ENOTDIR;
+                        tree_unlink_entry(t, dir, name);
+                        e = NULL;
+                }
                 if (e)
                         dir = e->node;
                 else {
                         struct node *sub;
-                        int r = make ? node_new(&t->nodes, NULL, &sub) : -ENOENT;
-                        if (r == 0)
-                                r = node_add_entry(dir, name, sub, false);
+                        int r = make ? tree_add(t, dir, name, NULL, 0, false, &sub) : -ENOENT;
                         if (r < 0)
                                 return r;
-                        sub->parent = dir;
-                        sub->linked = true;
-                        dir->subdirs++;
                         dir->mtime = sub->mtime;
-                        tree_record_node(t, RECORD_NODE, dir, name, sub);
                         dir = sub;
                         made = true;
                 }
                 if (!made)
                         deepest = dir->id;
         }
-        if (!*path || strlen(path) > SPC_NAME_MAX || startswith(path, TREE_GENERATION_PREFIX))
-                return -EINVAL;
         *ret_dir = dir;
         *ret_name = path;
         if (ret_deepest)
@@ -316,7 +316,7 @@ int tree_set_entry(struct tree *t, struct node *dir, const char *name, struct no
         struct node *superseded = e ? e->node : NULL;
 
         if (e) {
-                inherit_state(fresh, superseded);
+                tree_inherit_state(fresh, superseded);
                 e->node = fresh;
                 superseded->linked = false;
         } else {
@@ -332,10 +332,9 @@ int tree_set_entry(struct tree *t, struct node *dir, const char *name, struct no
         return 0;
 }
 
-int tree_put(struct tree *t, struct view_file *file, uint64_t *ret_parent)
+/* With the room that its records take. */
+static int put(struct tree *t, struct view_file *file, uint64_t *ret_parent)
 {
-        tree_record_room(t, file);
-        LOCKED(t);
         struct node *dir, *fresh;
         const char *name;
         uint64_t deepest;
@@ -345,11 +344,9 @@ int tree_put(struct tree *t, struct view_file *file, uint64_t *ret_parent)
                 r = node_new(&t->nodes, file, &fresh);
         if (r < 0)
                 return r;
-        struct entry *e = node_entry(dir, name);
-        if (e && e->node->dir) {
-                node_release(&t->nodes, fresh);
-                return -EISDIR;
-        }
+        const struct entry *e = node_entry(dir, name);
+        if (e && e->node->dir)
+                tree_unlink_entry(t, dir, name);
         r = tree_set_entry(t, dir, name, fresh);
         if (r < 0) {
                 node_release(&t->nodes, fresh);
@@ -360,131 +357,26 @@ int tree_put(struct tree *t, struct view_file *file, uint64_t *ret_parent)
         return 0;
 }
 
-int tree_remove(struct tree *t, const char *path, uint64_t *ret_parent, uint64_t *ret_child)
+int tree_put(struct tree *t, struct view_file *file)
 {
-        tree_make_room(t, RECORD_REMOVED_SIZE);
+        tree_record_room(t, file);
         LOCKED(t);
         struct node *dir;
         const char *name;
 
-        int r = tree_walk(t, path, false, &dir, &name, NULL);
-        if (r < 0)
-                return r;
-        struct entry *e = node_entry(dir, name);
-        if (!e || e->node->dir)
-                return -ENOENT;
-        struct node *n = e->node;
-        *ret_parent = dir->id;
-        *ret_child = n->id;
-        node_remove_entry(dir, name);
-        n->linked = false;
-        tree_record_event(t, RECORD_REMOVED, n->id);
-        tree_release(t, n);
-        dir->mtime = time(NULL);
-        return 0;
-}
-
-int tree_staged_name(char ret[KEEPER_STAGE_LEN + 1])
-{
-        unsigned char random[16];
-
-        int r = random_bytes(random, sizeof random);
-        if (r < 0)
-                return r;
-        memcpy(ret, KEEPER_STAGE_PREFIX, strlen(KEEPER_STAGE_PREFIX));
-        hex_encode(random, sizeof random, ret + strlen(KEEPER_STAGE_PREFIX));
-        return 0;
-}
-
-int tree_plan_node(struct tree *t, struct node *dir, struct node *fresh, const char *name,
-        const char staged[KEEPER_STAGE_LEN + 1])
-{
-        int r = node_add_entry(dir, staged, fresh, true);
-        if (r < 0)
-                return r;
-        fresh->linked = true;
-        t->plan.pending = true;
-        t->plan.applied = false;
-        t->plan.parent = dir->id;
-        memcpy(t->plan.staged, staged, KEEPER_STAGE_LEN + 1);
-        snprintf(t->plan.name, sizeof t->plan.name, "%s", name);
-        tree_record_node(t, RECORD_STAGED, dir, staged, fresh);
-        return 0;
-}
-
-int tree_stage(struct tree *t, struct view_file *file, struct tree_plan *ret)
-{
-        char staged[KEEPER_STAGE_LEN + 1];
-        struct node *dir, *fresh;
-        const char *name;
-
-        int r = tree_staged_name(staged);
-        if (r < 0)
-                return r;
-        tree_record_room(t, file);
-        LOCKED(t);
-        if (t->plan.pending)
-                return -EBUSY;
-        r = tree_walk(t, file->path, false, &dir, &name, NULL);
-        if (r < 0)
-                return r;
-        const struct entry *e = node_entry(dir, name);
+        int r = tree_walk(t, file->path, false, &dir, &name, NULL);
+        const struct entry *e = r == 0 ? node_entry(dir, name) : NULL;
         if (e && e->node->dir)
                 return -EISDIR;
-        r = node_new(&t->nodes, file, &fresh);
-        if (r < 0)
-                return r;
-        r = tree_plan_node(t, dir, fresh, name, staged);
-        if (r < 0) {
-                node_release(&t->nodes, fresh);
-                return r;
-        }
-
-        ret->away = false;
-        ret->parent = dir->id;
-        memcpy(ret->staged, staged, sizeof staged);
-        ret->name = name;
-        size_t folder = name == file->path ? 0 : (size_t)(name - file->path - 1);
-        memcpy(ret->folder, file->path, folder);
-        ret->folder[folder] = '\0';
-        return 0;
+        return r < 0 && r != -ENOENT ? r : put(t, file, NULL);
 }
 
-bool tree_applied(struct tree *t)
+int tree_replace(struct tree *t, struct view_file *file, uint64_t *ret_parent)
 {
+        tree_record_room(t, file);
         LOCKED(t);
 
-        return t->plan.applied;
-}
-
-uint64_t tree_drop_plan(struct tree *t)
-{
-        struct node *dir = node_find(&t->nodes, t->plan.parent);
-        struct entry *e = dir ? node_entry(dir, t->plan.staged) : NULL;
-        uint64_t id = 0;
-
-        if (e) {
-                struct node *n = e->node;
-                id = n->id;
-                node_remove_entry(dir, t->plan.staged);
-                n->linked = false;
-                /* Only the rename's own caller knew the staged name: nobody reads on. */
-                n->inherited = false;
-                node_release(&t->nodes, n);
-        }
-        t->plan.pending = false;
-        return id;
-}
-
-bool tree_unstage(struct tree *t)
-{
-        LOCKED(t);
-
-        if (!t->plan.pending)
-                return !t->plan.applied;
-        uint64_t id = tree_drop_plan(t);
-        tree_record_event(t, RECORD_UNSTAGED, id);
-        return true;
+        return put(t, file, ret_parent);
 }
 
 void tree_withdraw(struct tree *t)

@@ -68,34 +68,57 @@ int tree_read(struct tree *t, uint64_t id, struct view_file **ret);
 typedef bool (*tree_name_fn)(void *userdata, const char *name, const struct stat *st, off_t next);
 int tree_readdir(struct tree *t, uint64_t id, off_t offset, tree_name_fn fn, void *userdata);
 /* 0 when this is the planned rename, now or already applied; -EINTR when it only has the kernel
- * forget a generation that was dropped (see tree_drop_generation); else -EROFS. */
+ * forget a name that is no more (see tree_drop_generation); else -EROFS. The second with
+ * RENAME_EXCHANGE: a plan is for one of them. */
 int tree_rename(struct tree *t, uint64_t parent, const char *name, uint64_t new_parent,
         const char *new_name);
+int tree_exchange(struct tree *t, uint64_t parent, const char *name, uint64_t new_parent,
+        const char *new_name);
+/* 0 when there is no such name, which is what the caller wants (see tree_plan_removal); else
+ * -EROFS. */
+int tree_unlink(struct tree *t, uint64_t parent, const char *name);
 
 /* --- for the owner: the loop's thread --- */
 
-/* Puts a file in place at once, making folders on the way: the first content, and what cannot be
- * renamed. *ret_parent (optional) is the node of the deepest folder that existed before. */
-int tree_put(struct tree *t, struct view_file *file, uint64_t *ret_parent);
-/* Removes a name; its inode stays answerable. The ids are what the kernel has to be told. */
-int tree_remove(struct tree *t, const char *path, uint64_t *ret_parent, uint64_t *ret_child);
+/* Puts a file in place at once, making folders on the way: the first content. -ENOTDIR, -EISDIR
+ * when a file is where a folder has to be, or the reverse. */
+int tree_put(struct tree *t, struct view_file *file);
+/* The same for what cannot be renamed: what is in the way goes. *ret_parent is the node of the
+ * deepest folder that existed before. */
+int tree_replace(struct tree *t, struct view_file *file, uint64_t *ret_parent);
+/* Removes a name; its inode stays answerable. *ret_parent is the folder's node. The kernel has to
+ * forget the name: see tree_plan_removal(). */
+int tree_remove(struct tree *t, const char *path, uint64_t *ret_parent);
 
-/* Whether a look-up of this name is refused (EACCES) while nothing has it, instead of finding
- * nothing; the kernel remembers no refusal. Only the plain name: a generation that lacks it has
- * nothing there. *ret_parent is the folder where the kernel may remember an absence. -ENOENT when
- * there is no such folder. Not written down: a successor is told anew by who decides it. */
-int tree_deny(struct tree *t, const char *path, bool deny, uint64_t *ret_parent);
+/* Whether a look-up of this name is refused (EACCES) while nothing has it and no plan is about to,
+ * instead of finding nothing; the kernel remembers no refusal. An absence that it may remember,
+ * when nothing has the name, is put among the removals. Only the plain name: a generation that
+ * lacks it has nothing there. -ENOENT when there is no such folder. Not written down: a successor
+ * is told anew by who decides it. */
+int tree_deny(struct tree *t, const char *path, bool deny);
 
-/* Plans the one rename that may come next. folder is path's, "" for the root; name points into
- * file->path. -ENOENT when the folder does not exist, -EISDIR when the name is a folder now. */
+/* What a child of the keeper is to do, in `folder` ("" for the root), whose node is `parent`. */
 struct tree_plan {
         uint64_t parent;
         char staged[KEEPER_STAGE_LEN + 1];
         char folder[KEEPER_PATH_SIZE];
-        const char *name;
-        bool away; /* the reverse: from the name to the staged one */
+        char name[KEEPER_NAME_SIZE];
+        bool exchange; /* of a file with a folder: the staged name then leads to the old one */
+        bool away;     /* the reverse: from the name to the staged one */
+        bool unlink;   /* none: the name, which is no more, is unlinked */
+        bool forget;   /* none: the kernel is to forget that the name was not there */
 };
+/* Plans the one rename that may come next (fs/tree_plan.c). The name is the file's, or that of the
+ * first folder of its path that does not exist, which then comes with all below it. -EBUSY while
+ * another one is planned. */
 int tree_stage(struct tree *t, struct view_file *file, struct tree_plan *ret);
+
+/* Removed names that the kernel may still know, for a later worker too (fs/tree_removal.c).
+ * unlink(2) succeeds on such a name, makes the kernel forget it and tells watchers. On one that the
+ * kernel knows to be absent it fails without asking anybody: see tree_deny(). */
+bool tree_has_removals(struct tree *t);
+int tree_plan_removal(struct tree *t, struct tree_plan *ret); /* of the first; -ENOENT */
+void tree_removed(struct tree *t);                            /* the first is done */
 bool tree_applied(struct tree *t); /* the rename planned last has come and been done */
 /* Gives a plan up: its rename is refused from now on. Returns false when it was applied already. */
 bool tree_unstage(struct tree *t);
@@ -124,6 +147,8 @@ bool tree_generation_is_stale(struct tree *t);
 
 /* A bind mount has this inode as its root, or one has not any more. */
 void tree_bind(struct tree *t, uint64_t ino, bool bound);
+/* None is known of any more: another keeper will tell of those there are. */
+void tree_unbind(struct tree *t);
 /* Versions that are the root of a bind mount take the bytes that their name has now. At most n of
  * them, whose ids are what the kernel has to forget the pages of; once more when it is n. */
 size_t tree_adopt(struct tree *t, uint64_t *ids, size_t n);
@@ -172,7 +197,8 @@ int tree_restore(struct tree *t, const struct journal_record *record);
 struct view_file *tree_pending(struct tree *t);
 bool tree_pending_data(struct tree *t); /* it is TREE_DATA's */
 /* The plan of that rename, so that the keeper can be asked for it once more: whichever of two comes
- * first is done, the other one finds nothing. -ENOENT when there is none. */
+ * first is done, the other one finds nothing. Not so when it is an exchange: the second would undo
+ * the first. -ENOENT when there is none. */
 int tree_pending_plan(struct tree *t, struct tree_plan *ret);
 /* What is shown under a name; a reference, or NULL. */
 struct view_file *tree_shown(struct tree *t, const char *path);

@@ -26,8 +26,26 @@ void tree_bind(struct tree *t, uint64_t ino, bool bound)
                 }
 }
 
+void tree_unbind(struct tree *t)
+{
+        LOCKED(t);
+
+        for (size_t i = 0; i < t->nodes.n_buckets; i++)
+                for (struct node *n = t->nodes.buckets[i]; n; n = n->next)
+                        n->bound = 0;
+        t->n_bound = 0;
+}
+
 size_t tree_adopt(struct tree *t, uint64_t *ids, size_t n)
 {
+        bool any;
+        {
+                LOCKED(t);
+                any = t->n_bound > 0;
+        }
+        if (any)
+                tree_make_room(t, n * TREE_ADOPTED_SIZE);
+
         LOCKED(t);
         size_t count = 0;
 
@@ -46,6 +64,8 @@ size_t tree_adopt(struct tree *t, uint64_t *ids, size_t n)
                         struct view_file *old = node->file;
                         node->file = view_file_ref(e->node->file);
                         view_file_unref(old);
+                        /* Or what a bind mount shows would go back when a worker dies. */
+                        tree_record_adopted(t, node->id, e->node->id);
                         ids[count++] = node->id;
                 }
         return count;

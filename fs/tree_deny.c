@@ -40,8 +40,9 @@ static int add(struct tree *t, uint64_t parent, const char *name)
         return 0;
 }
 
-int tree_deny(struct tree *t, const char *path, bool deny, uint64_t *ret_parent)
+int tree_deny(struct tree *t, const char *path, bool deny)
 {
+        tree_make_room(t, TREE_REMOVAL_SIZE);
         LOCKED(t);
         struct node *dir;
         const char *name;
@@ -50,14 +51,14 @@ int tree_deny(struct tree *t, const char *path, bool deny, uint64_t *ret_parent)
         if (r < 0)
                 return r;
         struct denied *d = find(t, dir->id, name);
-        if (deny && !d)
-                r = add(t, dir->id, name);
-        if (r < 0)
-                return r;
         if (!deny && d) {
                 free(d->name);
                 *d = t->denied[--t->n_denied];
         }
-        *ret_parent = dir->id;
-        return 0;
+        if (!deny || d)
+                return 0;
+        r = add(t, dir->id, name);
+        if (r == 0 && !node_entry(dir, name))
+                r = tree_add_removal(t, path, dir->id, true);
+        return r;
 }

@@ -25,49 +25,6 @@ static void name_of(uint64_t generation, char ret[TREE_GENERATION_SIZE])
                 (unsigned long long)generation);
 }
 
-/* A new folder under a name. */
-static int add_folder(struct tree *t, struct node *parent, const char *name, struct node **ret)
-{
-        struct node *dir;
-
-        int r = node_new(&t->nodes, NULL, &dir);
-        if (r < 0)
-                return r;
-        r = node_add_entry(parent, name, dir, false);
-        if (r < 0) {
-                node_release(&t->nodes, dir);
-                return r;
-        }
-        dir->parent = parent;
-        dir->linked = dir->frozen = true;
-        parent->subdirs++;
-        tree_record_node(t, RECORD_NODE, parent, name, dir);
-        *ret = dir;
-        return 0;
-}
-
-/* source: the node that shows the same bytes under a plain name, or 0. */
-static int add_file(struct tree *t, struct node *parent, const char *name, struct view_file *file,
-        uint64_t source)
-{
-        struct node *n;
-
-        int r = node_new(&t->nodes, file, &n);
-        if (r < 0)
-                return r;
-        r = node_add_entry(parent, name, n, false);
-        if (r < 0) {
-                node_release(&t->nodes, n);
-                return r;
-        }
-        n->linked = n->frozen = true;
-        if (source)
-                tree_record_shared(t, parent, name, n, source);
-        else
-                tree_record_node(t, RECORD_NODE, parent, name, n);
-        return 0;
-}
-
 struct newer {
         struct view_file *const *files;
         size_t n;
@@ -94,12 +51,13 @@ static int copy_folder(
                         continue;
                 if (e->node->dir) {
                         struct node *sub;
-                        r = add_folder(t, to, e->name, &sub);
+                        r = tree_add(t, to, e->name, NULL, 0, true, &sub);
                         if (r == 0)
                                 r = copy_folder(t, e->node, sub, newer);
                 } else {
                         struct view_file *f = find_newer(newer, e->node->file->path);
-                        r = add_file(t, to, e->name, f ? f : e->node->file, f ? 0 : e->node->id);
+                        r = tree_add(t, to, e->name, f ? f : e->node->file, f ? 0 : e->node->id,
+                                true, NULL);
                 }
                 if (r < 0)
                         return r;
@@ -107,8 +65,8 @@ static int copy_folder(
         return 0;
 }
 
-/* A file that no plain name shows yet. What has no place (a file where a folder is) is left out, as
- * it will be under its plain name. */
+/* A file that no plain name shows yet. A file where a folder is, or the reverse, takes its place,
+ * as it will under its plain name. */
 static int add_newer(struct tree *t, struct node *dir, struct view_file *file)
 {
         const char *path = file->path;
@@ -121,28 +79,21 @@ static int add_newer(struct tree *t, struct node *dir, struct view_file *file)
                 memcpy(name, path, n);
                 name[n] = '\0';
                 const struct entry *e = node_entry(dir, name);
+                if (e && e->node->dir != (path[n] == '/')) {
+                        tree_unlink_entry(t, dir, name);
+                        e = NULL;
+                }
                 if (!path[n])
-                        return e ? 0 : add_file(t, dir, name, file, 0);
-                if (e && !e->node->dir)
-                        return 0;
+                        return e ? 0 : tree_add(t, dir, name, file, 0, true, NULL);
                 if (e)
                         dir = e->node;
                 else {
-                        int r = add_folder(t, dir, name, &dir);
+                        int r = tree_add(t, dir, name, NULL, 0, true, &dir);
                         if (r < 0)
                                 return r;
                 }
                 path += n + 1;
         }
-}
-
-static void unlink_generation(struct tree *t, struct node *dir, const char *name)
-{
-        node_remove_entry(t->root, name);
-        t->root->subdirs--;
-        dir->linked = false;
-        tree_record_event(t, RECORD_REMOVED, dir->id);
-        tree_release(t, dir);
 }
 
 int tree_make_generation(struct tree *t, struct view_file *const *newer, size_t n_newer)
@@ -162,7 +113,7 @@ int tree_make_generation(struct tree *t, struct view_file *const *newer, size_t 
 
         LOCKED(t);
         name_of(t->made + 1, name);
-        int r = add_folder(t, t->root, name, &dir);
+        int r = tree_add(t, t->root, name, NULL, 0, true, &dir);
         if (r < 0)
                 return r;
         t->made++;
@@ -171,7 +122,7 @@ int tree_make_generation(struct tree *t, struct view_file *const *newer, size_t 
                 r = add_newer(t, dir, newer[i]);
         t->root->mtime = time(NULL);
         if (r < 0)
-                unlink_generation(t, dir, name);
+                tree_unlink_entry(t, t->root, name);
         return r;
 }
 
@@ -260,8 +211,9 @@ bool tree_drop_generation(
         if (older < 2)
                 return false;
         name_of(number, ret_name);
-        unlink_generation(t, oldest->node, ret_name);
-        *ret = (struct tree_plan){.parent = TREE_ROOT, .name = ret_name, .away = true};
+        tree_unlink_entry(t, t->root, ret_name);
+        *ret = (struct tree_plan){.parent = TREE_ROOT, .away = true};
+        memcpy(ret->name, ret_name, TREE_GENERATION_SIZE);
         memcpy(ret->staged, staged, sizeof staged);
         return true;
 }

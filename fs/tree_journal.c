@@ -10,6 +10,11 @@ struct plan_record {
         char name[KEEPER_NAME_SIZE];
 };
 
+/* A superseded version has taken the bytes of another node: fs/tree_bind.c. */
+struct adopted_record {
+        uint64_t id, source;
+};
+
 /* While everything is written down: which node was the first with the bytes of a file, so that
  * they are written once. An open hash table; files is NULL when there was no memory for it. */
 struct shared {
@@ -87,6 +92,15 @@ void tree_record_event(struct tree *t, enum record_type type, uint64_t id)
                 snapshot_put_event(t->snapshot, type, id);
 }
 
+void tree_record_adopted(struct tree *t, uint64_t id, uint64_t source)
+{
+        struct adopted_record a = {id, source};
+        struct iovec part = {&a, sizeof a};
+
+        if (t->snapshot)
+                snapshot_put_raw(t->snapshot, RECORD_ADOPTED, &part, 1);
+}
+
 void tree_record_room(struct tree *t, const struct view_file *file)
 {
         size_t folders = 0;
@@ -143,6 +157,7 @@ static void dump(void *userdata, struct snapshot_mount *m)
         }
         struct iovec part = {&p, sizeof p};
         snapshot_put_raw(m, RECORD_PLAN, &part, 1);
+        tree_dump_removals(t);
         snapshot_dump_end(m);
 }
 
@@ -207,7 +222,7 @@ static int restore_entry(struct tree *t, const struct record_node *r, struct nod
         t->made = MAX(t->made, generation);
         /* One rename at a time; and no deeper than a path can be, for writing a table down goes
          * down its folders. */
-        if ((staged && (n->dir || t->plan.pending)) || (n->dir && depth_of(dir) >= DEPTH_MAX))
+        if ((staged && t->plan.pending) || (n->dir && depth_of(dir) >= DEPTH_MAX))
                 return -EBADMSG;
         if (e) {
                 struct node *superseded = e->node;
@@ -222,7 +237,7 @@ static int restore_entry(struct tree *t, const struct record_node *r, struct nod
         n->frozen = generation != 0 || dir->frozen;
         if (n->dir) {
                 n->parent = dir;
-                dir->subdirs++;
+                dir->subdirs += !staged;
         }
         if (staged) {
                 const char *final = n->target ? TREE_DATA : r->target;
@@ -331,6 +346,23 @@ static int restore_plan(struct tree *t, const struct journal_record *record)
         return 0;
 }
 
+static int restore_adopted(struct tree *t, const struct journal_record *record)
+{
+        struct adopted_record a;
+
+        if (record->len != sizeof a)
+                return -EBADMSG;
+        memcpy(&a, record->data, sizeof a);
+        struct node *n = node_find(&t->nodes, a.id);
+        const struct node *source = node_find(&t->nodes, a.source);
+        if (!n || !n->file || !source || !source->file)
+                return -EBADMSG;
+        struct view_file *old = n->file;
+        n->file = view_file_ref(source->file);
+        view_file_unref(old);
+        return 0;
+}
+
 int tree_restore(struct tree *t, const struct journal_record *record)
 {
         LOCKED(t);
@@ -341,46 +373,14 @@ int tree_restore(struct tree *t, const struct journal_record *record)
                 return restore_node(t, record);
         case RECORD_PLAN:
                 return restore_plan(t, record);
+        case RECORD_ADOPTED:
+                return restore_adopted(t, record);
+        case RECORD_LEAVING:
+        case RECORD_LEFT:
+                return tree_restore_removal(t, record);
         default:
                 return restore_event(t, record);
         }
-}
-
-struct view_file *tree_pending(struct tree *t)
-{
-        LOCKED(t);
-        struct node *dir = node_find(&t->nodes, t->plan.parent);
-        struct entry *staged = t->plan.pending && dir ? node_entry(dir, t->plan.staged) : NULL;
-
-        return staged && staged->node->file ? view_file_ref(staged->node->file) : NULL;
-}
-
-bool tree_pending_data(struct tree *t)
-{
-        LOCKED(t);
-        const struct entry *staged = t->plan.pending ? node_entry(t->root, t->plan.staged) : NULL;
-
-        return staged && staged->node->target;
-}
-
-int tree_pending_plan(struct tree *t, struct tree_plan *ret)
-{
-        LOCKED(t);
-        struct node *dir = node_find(&t->nodes, t->plan.parent);
-        const struct entry *staged =
-                t->plan.pending && dir ? node_entry(dir, t->plan.staged) : NULL;
-
-        if (!staged || (!staged->node->file && !staged->node->target))
-                return -ENOENT;
-        *ret = (struct tree_plan){.parent = dir->id, .name = TREE_DATA};
-        memcpy(ret->staged, t->plan.staged, sizeof ret->staged);
-        if (staged->node->target)
-                return 0;
-        const char *path = staged->node->file->path, *slash = strrchr(path, '/');
-        ret->name = slash ? slash + 1 : path;
-        if (slash)
-                memcpy(ret->folder, path, (size_t)(slash - path));
-        return 0;
 }
 
 struct view_file *tree_shown(struct tree *t, const char *path)
@@ -399,11 +399,11 @@ static void collect(const struct node *dir, struct view_file **list, size_t *n)
 {
         for (size_t i = 0; i < dir->n_entries; i++) {
                 const struct entry *e = &dir->entries[i];
-                if (e->node->frozen)
+                if (e->node->frozen || e->staged)
                         continue;
                 if (e->node->dir)
                         collect(e->node, list, n);
-                else if (!e->staged && e->node->file)
+                else if (e->node->file)
                         list[(*n)++] = view_file_ref(e->node->file);
         }
 }

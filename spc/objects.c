@@ -9,6 +9,7 @@
 
 #define OUTER "failed to yaml unmarshal objects, error: "
 #define LABEL_NAME_MAX 64
+#define NAMES_OF_OBJECT 3 /* a file and what may stand beside it */
 
 struct reading {
         struct report *report;
@@ -193,7 +194,8 @@ static int read_fields(struct report *r, struct raw_object *o, struct raw_select
         return e;
 }
 
-static int keep_name(struct reading *g, const struct raw_object *raw, const struct spc_object *o)
+static int keep_name(struct reading *g, const struct raw_object *raw, const struct spc_object *o,
+        const char *suffix)
 {
         bool by_alias = *o->alias != '\0';
         struct named *n = &g->names[g->n_names];
@@ -201,11 +203,23 @@ static int keep_name(struct reading *g, const struct raw_object *raw, const stru
         n->field = object_field_names[by_alias ? FIELD_ALIAS : FIELD_NAME];
         n->at = raw->fields[by_alias ? FIELD_ALIAS : FIELD_NAME].at;
         n->history = o->history;
+        n->files = o->files;
         n->index = raw->index;
-        n->file = strdup(o->file);
         n->label = strdup(raw->label);
         g->n_names++;
-        return n->file && n->label ? 0 : -ENOMEM;
+        return n->label ? xasprintf(&n->file, "%s%s", o->file, suffix) : -ENOMEM;
+}
+
+/* Those beside a file are names of their own; in a folder of versions they are the folder's. */
+static int keep_names(struct reading *g, const struct raw_object *raw, const struct spc_object *o)
+{
+        int e = keep_name(g, raw, o, "");
+
+        if (o->files != SPC_FILES_SEPARATE || o->history > 1)
+                return e;
+        if (e == 0)
+                e = keep_name(g, raw, o, ".crt");
+        return e < 0 ? e : keep_name(g, raw, o, ".key");
 }
 
 static int add_selector(struct reading *g, struct raw_object *raw, const struct raw_selector *s)
@@ -243,7 +257,7 @@ static int read_object(struct reading *g, const struct yml_node *root, uint32_t 
         if (e < 0)
                 return e;
         if (o.file) {
-                e = keep_name(g, &raw, &o);
+                e = keep_names(g, &raw, &o);
                 if (e < 0)
                         return e;
         }
@@ -438,7 +452,7 @@ static int read_array(
                 if (!g->class->selectors)
                         return -ENOMEM;
         } else if (room > 0) {
-                g->names = calloc(room, sizeof(*g->names));
+                g->names = calloc(room, NAMES_OF_OBJECT * sizeof(*g->names));
                 g->class->objects = calloc(room, sizeof(*g->class->objects));
                 if (!g->names || !g->class->objects)
                         return -ENOMEM;

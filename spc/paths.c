@@ -41,9 +41,14 @@ static size_t longest_part(const char *path)
 
 /* The provider's rules first, in its order, then those of the driver. A path that begins with ".."
  * (the driver's own names do) is caught by the provider's: no two dots in a row, anywhere. */
-int path_check(struct report *r, const struct place *p, const char *path, bool folder, char **ret)
+int path_check(struct report *r, const struct place *p, const char *path,
+        const struct spc_object *o, char **ret)
 {
+        bool folder = o->history > 1;
         size_t extra = folder ? HISTORY_SUFFIX_MAX : 0;
+
+        if (o->files == SPC_FILES_FOLDER || o->files == SPC_FILES_SEPARATE)
+                extra += FILES_SUFFIX_MAX;
 
         if (*path == '/') {
                 report_error(r, p, "file name must be a relative path");
@@ -58,9 +63,11 @@ int path_check(struct report *r, const struct place *p, const char *path, bool f
                 report_error(r, p, "invalid path: longer than %d bytes", SPC_PATH_MAX);
                 return 0;
         }
-        if (longest_part(path) > SPC_NAME_MAX) {
-                report_error(
-                        r, p, "invalid path: a part of it is longer than %d bytes", SPC_NAME_MAX);
+        size_t name_max = SPC_NAME_MAX;
+        if (o->files == SPC_FILES_SEPARATE && !folder)
+                name_max -= strlen(".crt");
+        if (longest_part(path) > name_max) {
+                report_error(r, p, "invalid path: a part of it is longer than %zu bytes", name_max);
                 return 0;
         }
         _cleanup_free_ char *clean = NULL;
@@ -105,11 +112,16 @@ static const char *below(const char *path, const char *folder)
         return *rest == '/' ? rest + 1 : NULL;
 }
 
-/* Whether the first part of path is the number of a version that the folder may hold. */
-static bool is_version(const char *path, int history)
+/* Whether the first part of path is the number of a version that the folder may hold, or a file
+ * beside it. */
+static bool is_version(const char *path, int history, enum spc_files files)
 {
         size_t n = strcspn(path, "/");
         int v = 0;
+
+        if (files == SPC_FILES_SEPARATE && n > 4 &&
+                (strncmp(path + n - 4, ".crt", 4) == 0 || strncmp(path + n - 4, ".key", 4) == 0))
+                n -= 4;
 
         if (n == 0 || n > 3 || (*path == '0' && n > 1))
                 return false;
@@ -119,6 +131,22 @@ static bool is_version(const char *path, int history)
                 v = v * 10 + (path[i] - '0');
         }
         return v < history;
+}
+
+static bool is_folder(const struct named *n)
+{
+        return n->history > 1 || n->files == SPC_FILES_FOLDER;
+}
+
+/* Whether the first part of path is a file of a certificate's folder. */
+static bool is_folder_file(const char *path)
+{
+        size_t n = strcspn(path, "/");
+
+        for (const char *const *f = spc_folder_files; *f; f++)
+                if (strlen(*f) == n && strncmp(path, *f, n) == 0)
+                        return true;
+        return false;
 }
 
 static void conflict(struct report *r, const struct named *a, const struct named *b)
@@ -132,28 +160,31 @@ static void conflict(struct report *r, const struct named *a, const struct named
         char where[32] = "";
         if (line > 0)
                 snprintf(where, sizeof(where), ", line %u", line);
-        if (streq(a->file, b->file) && a->history == 1 && b->history == 1) {
+        if (streq(a->file, b->file) && !is_folder(a) && !is_folder(b)) {
                 report_error(r, &p, "file name \"%s\" is already taken by %s%s", CUT(second->file),
                         first->label, where);
                 report_hint(r, "give one of them an objectAlias of its own");
                 return;
         }
-        if (a->history > 1 && b->history == 1)
+        const char *head = "get in each other's way";
+        if (a->history > 1 && !is_folder(b))
                 report_error(r, &p,
-                        "\"%s\" and \"%s\" (%s%s) get in each other's way: \"%s\" is a folder of "
-                        "%d versions",
-                        CUT(second->file), CUT(first->file), first->label, where, CUT(a->file),
-                        a->history);
-        else if (a->history > 1)
+                        "\"%s\" and \"%s\" (%s%s) %s: \"%s\" is a folder of %d versions",
+                        CUT(second->file), CUT(first->file), first->label, where, head,
+                        CUT(a->file), a->history);
+        else if (a->history > 1 && b->history > 1)
+                report_error(r, &p, "\"%s\" and \"%s\" (%s%s) %s: both are folders of versions",
+                        CUT(second->file), CUT(first->file), first->label, where, head);
+        else if (is_folder(a))
                 report_error(r, &p,
-                        "\"%s\" and \"%s\" (%s%s) get in each other's way: both are folders of "
-                        "versions",
-                        CUT(second->file), CUT(first->file), first->label, where);
+                        "\"%s\" and \"%s\" (%s%s) %s: \"%s\" is the folder of a certificate",
+                        CUT(second->file), CUT(first->file), first->label, where, head,
+                        CUT(a->file));
         else
                 report_error(r, &p,
-                        "\"%s\" and \"%s\" (%s%s) get in each other's way: \"%s\" cannot be a file "
-                        "and a folder",
-                        CUT(second->file), CUT(first->file), first->label, where, CUT(a->file));
+                        "\"%s\" and \"%s\" (%s%s) %s: \"%s\" cannot be a file and a folder",
+                        CUT(second->file), CUT(first->file), first->label, where, head,
+                        CUT(a->file));
         report_hint(r, "give one of them another objectAlias");
 }
 
@@ -162,9 +193,9 @@ static bool clash(const struct named *a, const struct named *b)
 {
         const char *rest = below(b->file, a->file);
 
-        if (!*rest)
+        if (!*rest || !is_folder(a))
                 return true;
-        return a->history == 1 || is_version(rest, a->history);
+        return a->history > 1 ? is_version(rest, a->history, a->files) : is_folder_file(rest);
 }
 
 void path_find_conflicts(struct report *r, struct named *names, size_t n)

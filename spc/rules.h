@@ -8,6 +8,7 @@
 #include "spc/report.h"
 
 #define HISTORY_SUFFIX_MAX 3 /* bytes of "/99" */
+#define FILES_SUFFIX_MAX 14  /* bytes of "/fullchain.pem", the longest */
 
 enum object_field {
         FIELD_NAME,
@@ -19,6 +20,9 @@ enum object_field {
         FIELD_FORMAT,
         FIELD_ENCODING,
         FIELD_PERMISSION,
+        FIELD_FILES,
+        FIELD_JSON_PATH,
+        FIELD_PRESET,
         FIELD_HISTORY,
         N_FIELDS,
 };
@@ -38,6 +42,7 @@ struct raw_object {
         struct raw_field fields[N_FIELDS];
         int32_t history;
         bool history_usable;
+        bool pattern; /* a selector's: the name of each object goes into the alias */
 };
 void raw_object_done(struct raw_object *o);
 
@@ -79,8 +84,10 @@ void spc_selector_done(struct spc_selector *s);
 /* Go's path.Clean for relative paths without "..": "." when nothing is left. */
 int path_clean(const char *path, char **ret);
 
-/* The file (or folder of versions) an object is shown as, or NULL with findings about p. */
-int path_check(struct report *r, const struct place *p, const char *path, bool folder, char **ret);
+/* The file (or folder of versions) an object is shown as, or NULL with findings about p. Only the
+ * name, mode, history and files of o are looked at. */
+int path_check(struct report *r, const struct place *p, const char *path,
+        const struct spc_object *o, char **ret);
 
 /* Names that were found good, for path_find_conflicts(). */
 struct named {
@@ -89,6 +96,7 @@ struct named {
         uint32_t at;
         const char *field;
         int history;
+        enum spc_files files; /* SPC_FILES_SEPARATE stands for FILE.crt and FILE.key as well */
         size_t index;
 };
 /* One finding for each name that cannot exist beside an earlier one. Changes the order. */

@@ -1,6 +1,7 @@
 /* objectSelector: objects that are chosen from a vault's list. */
 #include <stdio.h>
 
+#include "spc/preset.h"
 #include "spc/rules.h"
 
 #define PATTERN_MAX ((size_t)127) /* a name of Key Vault is not longer */
@@ -152,6 +153,7 @@ int validate_selector(struct report *r, struct raw_object *raw, const struct raw
         if (!raw->fields[FIELD_NAME].value)
                 return -ENOMEM;
         check_alias(&c);
+        raw->pattern = true;
         int e = validate_object(r, raw, &s.like, &good);
         if (e < 0)
                 return e;
@@ -228,19 +230,21 @@ bool spc_selector_takes_tag(const struct spc_selector *s, const char *name, cons
 int spc_selector_path(const struct spc_selector *s, const char *name, char **ret)
 {
         const char *alias = s->like.alias, *star = strchr(alias, '*');
-        _cleanup_free_ char *path = NULL;
+        _cleanup_free_ char *made = NULL, *path = NULL;
         struct report silent = {.no_memory = false};
         struct spc_diags diags = {0};
 
         /* No name of Key Vault has these; a service that sends them gets no say in where. */
         if (!*name || strpbrk(name, "/.*"))
                 return -EINVAL;
-        int e = xasprintf(&path, "%.*s%s%s", star ? (int)(star - alias) : 0, alias, name,
-                star ? star + 1 : "");
+        int e = spc_preset_apply(s->like.preset, name, &made);
+        if (e == 0)
+                e = xasprintf(&path, "%.*s%s%s", star ? (int)(star - alias) : 0, alias, made,
+                        star ? star + 1 : "");
         if (e < 0)
                 return e;
         silent.diags = &diags;
-        e = path_check(&silent, &(struct place){YML_NOWHERE, NULL, NULL}, path, false, ret);
+        e = path_check(&silent, &(struct place){YML_NOWHERE, NULL, NULL}, path, &s->like, ret);
         bool refused = diags.errors > 0;
         spc_diags_done(&diags);
         if (e < 0)

@@ -24,6 +24,14 @@ enum spc_type { SPC_SECRET, SPC_KEY, SPC_CERT };
 enum spc_format { SPC_FORMAT_DEFAULT, SPC_FORMAT_PEM, SPC_FORMAT_PFX };
 enum spc_encoding { SPC_ENCODING_UTF8, SPC_ENCODING_BASE64, SPC_ENCODING_HEX };
 
+/* What files the secret of a certificate gives (certificateFiles): as the mount says, one, FILE.crt
+ * and FILE.key beside it, or a folder FILE. */
+enum spc_files { SPC_FILES_DEFAULT, SPC_FILES_COMBINED, SPC_FILES_SEPARATE, SPC_FILES_FOLDER };
+/* Of what is in such a folder, with NULL behind the last. */
+extern const char *const spc_folder_files[];
+
+enum spc_preset { SPC_PRESET_NONE, SPC_PRESET_FOLDERS, SPC_PRESET_UPPER_SNAKE }; /* spc/preset.h */
+
 /* How the class wants to be authenticated (reference section 1.4); SPC_IDENTITY_DEFAULT is
  * workload identity when there are clientID and a token, else the service principal. */
 enum spc_identity {
@@ -42,9 +50,12 @@ struct spc_object {
         enum spc_type type;
         enum spc_format format;
         enum spc_encoding encoding;
-        int mode;      /* filePermission, 0..0777; -1 when not given */
-        int history;   /* objectVersionHistory: 1 is a plain file, N > 1 a folder of N versions */
-        bool optional; /* may be missing */
+        enum spc_files files;
+        enum spc_preset preset;
+        char *json_path; /* jsonPath (base/jsonpath.h), "" for the whole value */
+        int mode;        /* filePermission, 0..0777; -1 when not given */
+        int history;     /* objectVersionHistory: 1 is a plain file, N > 1 a folder of N versions */
+        bool optional;   /* may be missing */
         unsigned line, column; /* of the element in the file */
 };
 

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "base/jsonpath.h"
+#include "spc/preset.h"
 #include "spc/rules.h"
 #include "spc/scalar.h"
 
@@ -16,11 +18,17 @@ const char *const object_field_names[N_FIELDS + 1] = {
         [FIELD_FORMAT] = "objectFormat",
         [FIELD_ENCODING] = "objectEncoding",
         [FIELD_PERMISSION] = "filePermission",
+        [FIELD_FILES] = "certificateFiles",
+        [FIELD_JSON_PATH] = "jsonPath",
+        [FIELD_PRESET] = "namePreset",
         [FIELD_HISTORY] = "objectVersionHistory",
 };
 
 static const char *const types[] = {
         [SPC_SECRET] = "secret", [SPC_KEY] = "key", [SPC_CERT] = "cert", NULL};
+
+const char *const spc_folder_files[] = {
+        "tls.crt", "tls.key", "ca.crt", "fullchain.pem", "combined.pem", "cert.pfx", NULL};
 
 const char *spc_type_name(enum spc_type t)
 {
@@ -39,6 +47,7 @@ void spc_object_done(struct spc_object *o)
         free(o->name);
         free(o->alias);
         free(o->version);
+        free(o->json_path);
         free(o->vault);
         free(o->file);
         *o = (struct spc_object){0};
@@ -144,6 +153,103 @@ static void check_encoding(struct checking *c)
         fail(c, FIELD_ENCODING, "invalid objectEncoding: %s, should be hex, base64 or utf-8",
                 CUT(encoding));
         report_nearest(c->report, encoding, names);
+}
+
+/* --- fields of our own, which the Azure provider passes over ---------------------------------- */
+
+/* The index in a list of words, or -1 and a finding. Matched to the letter: nobody else reads
+ * these, so nobody can have written them otherwise. */
+static int word_of(struct checking *c, enum object_field f, const char *const *words)
+{
+        const char *text = value(c, f);
+        char list[80] = "";
+        size_t n = 0;
+
+        for (size_t i = 0; words[i]; i++) {
+                if (streq(text, words[i]))
+                        return (int)i;
+                n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%s",
+                        i == 0         ? ""
+                        : words[i + 1] ? ", "
+                                       : " or ",
+                        words[i]);
+        }
+        fail(c, f, "invalid %s: %s, should be %s", object_field_names[f], CUT(text), list);
+        report_nearest(c->report, text, words);
+        return -1;
+}
+
+static void check_files(struct checking *c)
+{
+        static const char *const words[] = {"combined", "separate", "folder", NULL};
+        const char *text = value(c, FIELD_FILES);
+
+        if (!text || !*text)
+                return;
+        int i = word_of(c, FIELD_FILES, words);
+        if (i < 0)
+                return;
+        c->object->files = (enum spc_files)(SPC_FILES_COMBINED + i);
+        if (c->type_known && c->object->type != SPC_SECRET) {
+                fail(c, FIELD_FILES, "certificateFiles only supported for objectType: secret");
+                if (c->object->type == SPC_CERT)
+                        report_hint(c->report, "the key and the chain of a certificate are in the "
+                                               "secret of the same name: write objectType: secret");
+                return;
+        }
+        if (i == 0)
+                return;
+        if (c->object->format == SPC_FORMAT_PFX)
+                fail(c, FIELD_FILES, "certificateFiles: %s gives PEM, objectFormat asks for PFX%s",
+                        words[i],
+                        c->object->files == SPC_FILES_FOLDER ? "; the folder has cert.pfx" : "");
+        if (c->object->encoding != SPC_ENCODING_UTF8)
+                fail(c, FIELD_FILES,
+                        "certificateFiles: %s gives PEM, which objectEncoding cannot decode",
+                        words[i]);
+}
+
+static int check_json_path(struct checking *c)
+{
+        const char *text = value(c, FIELD_JSON_PATH), *why;
+        _cleanup_jsonpath_ struct jsonpath path = {0};
+        size_t at;
+
+        if (!text || !*text)
+                return 0;
+        if (c->type_known && c->object->type != SPC_SECRET)
+                fail(c, FIELD_JSON_PATH, "jsonPath only supported for objectType: secret");
+        else if (c->object->format != SPC_FORMAT_DEFAULT || c->object->files > SPC_FILES_COMBINED)
+                fail(c, FIELD_JSON_PATH,
+                        "jsonPath takes a value out of JSON, %s is about a certificate",
+                        object_field_names[c->object->files > SPC_FILES_COMBINED ? FIELD_FILES
+                                                                                 : FIELD_FORMAT]);
+        int r = jsonpath_parse(text, &path, &why, &at);
+        if (r == -EINVAL) {
+                fail(c, FIELD_JSON_PATH, "\"%s\", character %zu: %s", CUT(text), at + 1, why);
+                if (*text != '$')
+                        report_hint(c->report, "write $%s%s",
+                                *text == '[' || *text == '.' ? "" : ".", CUT(text));
+        }
+        return r == -ENOMEM ? r : 0;
+}
+
+static void check_preset(struct checking *c)
+{
+        const char *text = value(c, FIELD_PRESET), *alias = value(c, FIELD_ALIAS);
+
+        if (!text || !*text)
+                return;
+        int i = word_of(c, FIELD_PRESET, spc_preset_names);
+        if (i < 0)
+                return;
+        c->object->preset = (enum spc_preset)i;
+        if (i != SPC_PRESET_NONE && alias && *alias && !c->raw->pattern) {
+                fail(c, FIELD_PRESET,
+                        "namePreset makes the file's name of objectName, objectAlias is one "
+                        "already");
+                report_hint(c->report, "leave one of the two out");
+        }
 }
 
 /* "rw-r--r--" as a number, or -1. */
@@ -280,10 +386,16 @@ static int check_file(struct checking *c)
         bool by_alias = alias && *alias;
         struct place p = place_of(c, by_alias ? FIELD_ALIAS : FIELD_NAME);
         const char *path = by_alias ? alias : name;
+        _cleanup_free_ char *made = NULL;
 
         if (!alias || !path || !*path)
                 return 0; /* said by check_name(), or when the field was read */
-        int r = path_check(c->report, &p, path, c->object->history > 1, &c->object->file);
+        if (!by_alias && c->object->preset != SPC_PRESET_NONE) {
+                if (spc_preset_apply(c->object->preset, name, &made) < 0)
+                        return -ENOMEM;
+                path = made;
+        }
+        int r = path_check(c->report, &p, path, c->object, &c->object->file);
         if (r < 0)
                 return r;
         if (!c->object->file)
@@ -310,6 +422,7 @@ int validate_object(
                         c.good = false;
         if (copy_field(&c, FIELD_NAME, &o.name) < 0 || copy_field(&c, FIELD_ALIAS, &o.alias) < 0 ||
                 copy_field(&c, FIELD_VERSION, &o.version) < 0 ||
+                copy_field(&c, FIELD_JSON_PATH, &o.json_path) < 0 ||
                 copy_field(&c, FIELD_VAULT, &o.vault) < 0)
                 return -ENOMEM;
         check_name(&c);
@@ -319,9 +432,11 @@ int validate_object(
         check_history(&c);
         check_version(&c);
         check_permission(&c);
+        check_files(&c);
+        check_preset(&c);
         check_vault(&c);
         check_optional(&c);
-        if (check_file(&c) < 0)
+        if (check_json_path(&c) < 0 || check_file(&c) < 0)
                 return -ENOMEM;
         report_position(r, raw->at, &o.line, &o.column);
         *ret = o;

@@ -403,15 +403,15 @@ static int write_pem(const struct reader *r, const size_t *order, struct sec **r
         return 0;
 }
 
-int pkcs12_to_pem(const void *der, size_t len, const struct pkcs12_limits *limits, struct sec **ret,
-        bool *ret_incomplete, struct err *e)
+int pkcs12_to_pem(const void *der, size_t len, const struct pkcs12_limits *limits, bool keep_order,
+        struct sec **ret, bool *ret_incomplete, struct err *e)
 {
         _cleanup_(reader_done) struct reader r = {
                 .limits = limits ? limits : &pkcs12_limits_default,
         };
         size_t order[CHAIN_MAX];
         struct sec *pem = NULL;
-        bool incomplete;
+        bool incomplete = false;
 
         if (len > PKCS12_SIZE_MAX)
                 return err_set(e, -E2BIG, "pkcs12: longer than %zu bytes", PKCS12_SIZE_MAX);
@@ -425,7 +425,10 @@ int pkcs12_to_pem(const void *der, size_t len, const struct pkcs12_limits *limit
         int result = read_file(&r, der, len, e);
         if (result < 0)
                 return result;
-        result = chain_order(r.certs, r.n_certs, order, &incomplete, e);
+        for (size_t i = 0; i < r.n_certs; i++)
+                order[i] = i;
+        if (!keep_order)
+                result = chain_order(r.certs, r.n_certs, order, &incomplete, e);
         if (result < 0)
                 return result;
         result = write_pem(&r, order, &pem, e);

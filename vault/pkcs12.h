@@ -21,9 +21,10 @@ struct pkcs12_limits {
 };
 extern const struct pkcs12_limits pkcs12_limits_default;
 
-/* *ret_incomplete: the chain does not reach every certificate, so that the file's own order was
- * kept. limits NULL: the defaults. -EBADMSG (not a PFX, wrong password, no leaf, a cycle),
+/* keep_order: certificates stay as the file has them, and there may be none. Else *ret_incomplete
+ * says that the chain does not reach every certificate, so that this was done all the same. limits
+ * NULL: the defaults. -EBADMSG (not a PFX, wrong password, no leaf, a cycle),
  * -EOPNOTSUPP (an algorithm or key type that is not known here), -E2BIG (beyond a limit), -ENOMEM.
  */
-int pkcs12_to_pem(const void *der, size_t len, const struct pkcs12_limits *limits, struct sec **ret,
-        bool *ret_incomplete, struct err *e);
+int pkcs12_to_pem(const void *der, size_t len, const struct pkcs12_limits *limits, bool keep_order,
+        struct sec **ret, bool *ret_incomplete, struct err *e);

@@ -53,15 +53,36 @@ DEFINE_CLEANUP(struct vault_object *, vault_object_unref)
 
 enum vault_format { VAULT_FORMAT_DEFAULT, VAULT_FORMAT_PEM, VAULT_FORMAT_PFX };
 enum vault_encoding { VAULT_ENCODING_UTF8, VAULT_ENCODING_BASE64, VAULT_ENCODING_HEX };
+/* What files the secret of a certificate gives. Others give one whatever is asked for, but for a
+ * folder, which is an error then. */
+enum vault_files {
+        VAULT_FILES_ONE,
+        VAULT_FILES_SEPARATE, /* .crt, .key, and the whole */
+        VAULT_FILES_FOLDER,   /* vault/folder.h */
+};
 struct vault_render {
         enum vault_format format;
         enum vault_encoding encoding;
+        enum vault_files files;
+        bool keep_order;       /* of a PFX's certificates: no chain is made of them */
+        const char *json_path; /* secrets: one value of JSON (vault/jsonpick.h); NULL or "": all */
 };
-/* The bytes of the file, to the letter as the Azure provider writes them (reference section 2).
- * Pure. -EINVAL (encoding does not decode), -EOPNOTSUPP (what this version cannot render, never
- * wrong bytes instead), -EBADMSG, -ENOMEM. */
+/* The bytes of the one file, to the letter as the Azure provider writes them (reference section 2);
+ * `files` is not looked at. Pure. -EINVAL (encoding does not decode, nothing at the path),
+ * -EOPNOTSUPP (what this version cannot render, never wrong bytes instead), -EBADMSG, -ENOENT (the
+ * path leads nowhere), -ENOMEM. */
 int vault_render(const struct vault_object *o, const struct vault_render *how, struct sec **ret,
         struct err *e);
+
+#define VAULT_FILES_MAX 6
+struct vault_file {
+        const char *suffix; /* behind the object's own name: "", ".crt", "/tls.key"; static */
+        struct sec *bytes;
+};
+/* All files of it, *ret_n of them; the bytes are the caller's references. Errors as vault_render().
+ */
+int vault_render_files(const struct vault_object *o, const struct vault_render *how,
+        struct vault_file ret[static VAULT_FILES_MAX], size_t *ret_n, struct err *e);
 
 /* --- errors (vault/vault_error.c) --- */
 

@@ -74,7 +74,7 @@ static struct tree *make_tree(struct view_file *rotated, struct tree_plan *plan)
                 abort();
         for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
                 struct view_file *f = make_file(paths[i], "some bytes that are secret");
-                if (tree_put(t, f, NULL) < 0)
+                if (tree_put(t, f) < 0)
                         abort();
                 view_file_unref(f);
         }

@@ -28,7 +28,7 @@ static void use(struct tree *t)
         struct tree_stats stats;
         struct snapshot *s;
         struct snapshot_config cfg = {.hand_over = hand_over};
-        uint64_t ids[64], id, parent, child;
+        uint64_t ids[64], id, parent;
         struct stat st;
         bool cacheable;
 
@@ -59,7 +59,7 @@ static void use(struct tree *t)
         if (snapshot_new(&cfg, &s) == 0) {
                 if (tree_set_snapshot(t, s, 1) == 0) {
                         tree_make_room(t, 0);
-                        (void)tree_remove(t, "a", &parent, &child);
+                        (void)tree_remove(t, "a", &parent);
                         tree_drop_snapshot(t);
                 }
                 snapshot_free(s);

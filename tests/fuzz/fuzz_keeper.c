@@ -1,4 +1,5 @@
-/* What the keeper reads of a worker: any message over the socket, and any content of a whole one.
+/* What the keeper reads of a worker and of who comes to its door: any message over the socket, and
+ * any content of a whole one.
  *
  * Of a message that passes, everything the keeper relies upon is checked here once more.
  */
@@ -67,6 +68,14 @@ static void shaped(const uint8_t *data, size_t size)
         }
         if (keeper_msg_valid(&m) == 0)
                 check_valid(&m);
+        struct keeper_msg visit = m;
+        visit.op = KEEPER_UPGRADE + data[0] % 20;
+        if (keeper_visit_valid(&visit) == 0) {
+                check_valid(&visit);
+                if (keeper_msg_valid(&visit) == 0 || visit.op > KEEPER_STAY ||
+                        (visit.op == KEEPER_GIVE && visit.path[0] != '/'))
+                        abort();
+        }
         int pair[2], fd = -EBADF;
         struct keeper_msg got;
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)

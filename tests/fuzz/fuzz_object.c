@@ -31,7 +31,8 @@ static void object(enum vault_kind kind, const char *body, size_t len)
         }
         for (size_t f = 0; f < ELEMENTSOF(formats); f++)
                 for (size_t c = 0; c < ELEMENTSOF(encodings); c++) {
-                        const struct vault_render how = {formats[f], encodings[c]};
+                        const struct vault_render how = {
+                                .format = formats[f], .encoding = encodings[c]};
                         _cleanup_err_ struct err why = {0};
                         _cleanup_sec_ struct sec *out = NULL;
                         if ((vault_render(o, &how, &out, &why) == 0) != (out != NULL))
@@ -53,6 +54,18 @@ static void list(enum vault_kind kind, const char *body, size_t len)
         version_list_sort(&l);
         if (next)
                 (void)same_origin("https://v.vault.azure.net", next);
+}
+
+static void names(enum vault_kind kind, const char *body, size_t len)
+{
+        _cleanup_(name_list_done) struct name_list l = {0};
+        _cleanup_free_ char *next = NULL;
+
+        if (name_list_add_page(&l, kind, body, len, &next, NULL) < 0)
+                return;
+        for (size_t i = 0; i < l.names->n; i++)
+                if (!*l.names->list[i].name)
+                        abort();
 }
 
 static void error(int status, const char *body, size_t len)
@@ -89,6 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         case 3:
         case 4:
                 list(data[0] % 8 == 3 ? VAULT_SECRET : VAULT_KEY, body, size - 1);
+                names(data[0] % 8 == 3 ? VAULT_SECRET : VAULT_KEY, body, size - 1);
                 break;
         case 5:
                 error(401, body, size - 1);

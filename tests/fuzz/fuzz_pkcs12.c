@@ -14,7 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         _cleanup_sec_ struct sec *out = NULL;
         bool incomplete;
 
-        if ((pkcs12_to_pem(data, size, &limits, &out, &incomplete, &e) == 0) != (out != NULL))
+        if ((pkcs12_to_pem(data, size, &limits, false, &out, &incomplete, &e) == 0) !=
+                (out != NULL))
                 abort();
         if (!out && !e.text)
                 abort();

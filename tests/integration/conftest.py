@@ -59,6 +59,19 @@ def binary(home):
     return home / "bin" / "akvfs"
 
 
+@pytest.fixture
+def helper(binary):
+    """mount.akvfs where mount(8) looks for it."""
+    link = "/sbin/mount.akvfs"
+    if os.path.lexists(link):
+        os.rename(link, link + ".aside")
+    os.symlink(binary, link)
+    yield link
+    os.unlink(link)
+    if os.path.lexists(link + ".aside"):
+        os.rename(link + ".aside", link)
+
+
 @pytest.fixture(scope="session")
 def accounts(home):
     """root and an ordinary user, each with a runtime directory of its own."""

@@ -10,7 +10,17 @@ import time
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = TOP / os.environ.get("AKVFS_BUILD", "build")  # an absolute one stays as it is
 
-PATIENCE = 60.0  # seconds; how long a condition may take on a slow machine before it counts as never
+# Seconds; how long a condition may take on a slow machine before it counts as never.
+PATIENCE = float(os.environ.get("AKVFS_PATIENCE", "60"))
+
+
+def kernel():
+    return tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
+
+
+def resends():
+    """The kernel can be asked for what a dead worker had read and not answered (Linux 6.9)."""
+    return kernel() >= (6, 9)
 
 
 def wait_until(condition, what, patience=PATIENCE):

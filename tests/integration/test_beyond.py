@@ -256,3 +256,21 @@ def test_what_was_taken_away_is_away_for_the_next_worker(akvfs, services, spc):
         wait_until(lambda: object_of(mount, "pw")["shown"] is False, "it has looked")
         wait_until(lambda: error_of(mount / "pw") == errno.EACCES, "it is refused again")
         assert value and mount.read("key").startswith(b"-----BEGIN PUBLIC KEY")
+
+
+def test_what_is_kept_is_kept_for_the_next_worker(akvfs, services, spc):
+    """An optional object that was deleted: its file outlives the worker as well."""
+    value = secret()
+    services.set_secret("pw", value)
+    services.set_secret("other", secret())
+    text = spc([element("pw", optional="true"), "other"])
+    with akvfs.mount(text, "poll_interval=300ms") as mount:
+        services.delete("pw")
+        wait_until(lambda: object_of(mount, "pw")["state"] == "deleted", "it is seen")
+        before = mount.status()["worker_pid"]
+        os.kill(before, 9)
+        mount.wait_for_log("are fresh again after the change of worker")
+        later = secret("later")
+        services.set_secret("other", later)
+        appears(mount, "other", later)
+        assert mount.read("pw") == value.encode()

@@ -137,19 +137,6 @@ def test_refresh_says_what_failed(akvfs, services, spc):
 # --- mount(8) and fstab ---
 
 
-@pytest.fixture
-def helper(binary):
-    """mount.akvfs where mount(8) looks for it."""
-    link = "/sbin/mount.akvfs"
-    if os.path.lexists(link):
-        os.rename(link, link + ".aside")
-    os.symlink(binary, link)
-    yield link
-    os.unlink(link)
-    if os.path.lexists(link + ".aside"):
-        os.rename(link + ".aside", link)
-
-
 def test_mount_8(akvfs, services, spc, helper):
     value = secret()
     services.set_secret("pw", value)

@@ -93,9 +93,8 @@ def crash(folder, *words, kills=KILLS):
 @pytest.mark.slow
 @pytest.mark.timeout(200 + 3 * KILLS)
 def test_no_operation_fails_when_the_worker_is_killed(folder):
-    kernel = tuple(int(word) for word in os.uname().release.split(".")[:2])
-    seen = crash(folder, *([] if kernel >= (6, 9) else ["--no-resend"]))
-    assert kernel < (6, 9) or seen["aborted"] == 0
+    seen = crash(folder, *([] if machine.resends() else ["--no-resend"]))
+    assert not machine.resends() or seen["aborted"] == 0
 
 
 @pytest.mark.slow
@@ -587,6 +586,76 @@ def writable_clone(point, at):
         yield at
     finally:
         subprocess.run(["umount", str(at)], check=True)
+
+
+def forge(path, how):
+    """Tries to put other bytes into a file that the kernel lets be opened for writing."""
+    forged = b"forged!!" * 512
+    fd = os.open(path, os.O_RDWR)
+    try:
+        if how == "write":
+            os.write(fd, forged)
+            os.fsync(fd)
+        elif how == "pwrite through /proc":
+            other = os.open(f"/proc/self/fd/{fd}", os.O_WRONLY)
+            try:
+                os.pwrite(other, forged, 8)
+            finally:
+                os.close(other)
+        elif how == "mmap":
+            with mmap.mmap(fd, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
+                mapped[: len(forged)] = forged[: len(mapped)]
+                mapped.flush()
+        elif how == "fallocate":
+            os.posix_fallocate(fd, 0, 1 << 20)
+        elif how == "sendfile":
+            with open("/dev/zero", "rb") as zero:
+                os.sendfile(fd, zero.fileno(), 0, 4096)
+        elif how == "direct":
+            fcntl.fcntl(fd, fcntl.F_SETFL, os.O_DIRECT)
+            os.write(fd, forged)
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize("how", ["write", "pwrite through /proc", "mmap", "fallocate", "sendfile", "direct"])
+@pytest.mark.parametrize("held", [False, True], ids=["", "held"])
+def test_no_way_of_writing_leaves_a_trace(shown, folder, how, held):
+    """Whoever has the file open, or mapped, sees what was there before, and so does who comes later."""
+    before = (shown / "page").read_bytes()
+    reader = os.open(shown / "page", os.O_RDONLY) if held else None
+    refused = shown.status()["fuse_requests"]
+    with writable_clone(shown.point, folder / "clone") as clone:
+        with contextlib.suppress(OSError):
+            forge(clone / "page", how)
+        wait_until(lambda: (shown / "page").read_bytes() == before, "nothing is left of it")
+        if held:
+            assert os.pread(reader, 1 << 20, 0) == before
+            os.close(reader)
+        drop_caches()
+        assert (shown / "page").read_bytes() == before
+        assert os.stat(shown / "page").st_size == len(before)
+    assert shown.status()["fuse_requests"] > refused
+
+
+def test_no_remount_lets_a_write_stay(shown):
+    """Root can lift the flag of the mount that everybody sees; the file system still refuses."""
+    before = snapshot_of(shown.point)
+    subprocess.run(["mount", "-o", "remount,rw,bind", str(shown.point)], check=True)
+    try:
+        for what, attempt in attempts(shown.point).items():
+            if what in ("open for writing", "open for both"):
+                continue
+            with pytest.raises(OSError):
+                attempt()
+        for how in ("write", "mmap", "pwrite through /proc"):
+            with contextlib.suppress(OSError):
+                forge(shown / "page", how)
+        wait_until(lambda: (shown / "page").read_bytes() == before[0], "nothing is left of it")
+    finally:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(shown.point)], check=True)
+    drop_caches()
+    assert snapshot_of(shown.point) == before
 
 
 def test_what_a_refused_write_tried_is_never_seen(shown, folder):

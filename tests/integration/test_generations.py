@@ -117,6 +117,6 @@ def test_certificate_and_key_are_never_of_two_versions(folder):
     assert done.returncode == 0, done.stdout + done.stderr
     seen = json.loads(done.stdout.splitlines()[-1])
     assert (seen["mixed"], seen["failed"]) == (0, 0)
-    assert seen["tries"] + seen["missed"] == 100_000 and seen["missed"] < 1000
+    assert seen["tries"] == 100_000 and seen["missed"] < 1000
     assert seen["generations"] > 10
     assert not machine.mounts_below(folder)

@@ -14,6 +14,7 @@ import pytest
 
 from machine import wait_until
 from services import CANARY, secret
+from test_service import Unit
 
 ISSUER = "https://oidc.example/cluster/"
 SUBJECT = "system:serviceaccount:prod:web"
@@ -258,6 +259,35 @@ def test_a_worker_that_was_killed_reads_it_again(akvfs, services, spc, sent, wor
         value = secret("two")
         services.set_secret("pw", value)
         mount.wait_for("pw", value)
+    assert len(sent()) == 2
+
+
+def test_the_worker_of_a_new_program_reads_it(akvfs, services, spc, sent, workload):
+    """Also after an upgrade of the keeper that has started the helper, and without keeper and all."""
+    services.set_secret("pw", secret("one"))
+    with akvfs.mount(spc(["pw"]), env=workload) as mount:
+        for n in range(2):
+            akvfs.ok("upgrade", mount.point)
+            services.set_secret("pw", value := secret(f"two-{n}"))
+            mount.wait_for("pw", value)
+    assert len(sent()) == 3
+
+
+def test_a_service_that_starts_again_reads_it(akvfs, services, spc, sent, workload, folder):
+    """Nothing is fetched by the command then: what is mounted is gone on with by the worker."""
+    services.set_secret("pw", secret("one"))
+    service = Unit(akvfs, folder, spc(["pw"]), "poll_interval=1s", akvfs.default)
+    try:
+        service.start(**workload)
+        wait_until(service.stored, "everything is stored")
+        service.kill_everything()
+        service.start(**workload)
+        services.set_secret("pw", value := secret("two"))
+        wait_until(lambda: service.read() == value.encode(), "the worker has signed in again")
+        assert "is mounted anew" not in service.log.read_text()
+        service.stop()
+    finally:
+        service.manager.close()
     assert len(sent()) == 2
 
 

@@ -6,7 +6,6 @@ its ids by the pod's user namespace. The test does the same in a mount namespace
 
 import json
 import os
-import platform
 import subprocess
 import sys
 import textwrap
@@ -14,13 +13,10 @@ import textwrap
 import pytest
 
 import machine
+from machine import kernel
 from services import secret
 
 SHIFT = 100000
-
-
-def kernel():
-    return tuple(int(n) for n in platform.release().split("-")[0].split(".")[:2])
 
 
 # Runs by itself, so that its namespaces go with it. Prints owner and content seen in the clone.

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import signal
 import subprocess
 
@@ -49,6 +50,20 @@ def test_a_bind_mount_shows_each_rotation(mount, services, akvfs, folder, name):
         wait_until(lambda: file.read_bytes() == value, "a shorter one as well")
 
 
+def test_without_being_asked_within_two_polls(akvfs, services, spc, folder):
+    services.set_secret("pw", secret("0"))
+    with akvfs.mount(spc(["pw"]), "poll_interval=1s") as mount, bound(mount / "pw", folder / "bound") as file:
+        wait_until(lambda: file.read_bytes() == (mount / "pw").read_bytes(), "it is there")
+        for number in range(1, 4):
+            value = secret(f"number {number}").encode()
+            services.set_secret("pw", value.decode())
+            polls = services.gets("pw")
+            wait_until(lambda: file.read_bytes() == value, "the bind mount shows the new value")
+            # The poll that brought it may have been under way; then the next one has. A third may
+            # have begun while this was looked at.
+            assert services.gets("pw") - polls <= 3
+
+
 def test_a_descriptor_opened_by_name_keeps_its_version(mount, services, akvfs, folder):
     with bound(mount / "pw", folder / "bound") as file:
         first = rotate(mount, services, akvfs, "1")
@@ -93,3 +108,43 @@ def test_a_new_worker_goes_on_with_it(mount, services, akvfs, folder):
         value = (mount / "pw").read_bytes()
         assert value != first
         wait_until(lambda: file.read_bytes() == value, "the bind mount shows the newest value")
+
+
+def test_a_new_worker_does_not_go_back(mount, services, akvfs, folder):
+    """What a bind mount had been given stays, also while nobody has told the new worker of it."""
+    before = (mount / "pw").read_bytes()
+    with bound(mount / "pw", folder / "bound") as file:
+        first = rotate(mount, services, akvfs, "1")
+        wait_until(lambda: file.read_bytes() == first, "the bind mount shows the new value")
+        for _ in range(5):
+            worker = mount.status()["worker_pid"]
+            os.kill(worker, signal.SIGKILL)
+            pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
+            assert file.read_bytes() == first != before, "asked of whoever comes next"
+            wait_until(lambda: mount.status()["worker_pid"] != worker, "another worker has taken over")
+            assert file.read_bytes() == first
+
+
+def test_a_keeper_s_heir_knows_when_a_bind_is_gone(mount, services, akvfs, folder):
+    """What is told twice is bound once: the inode that was bound keeps its version afterwards."""
+    held = os.open(mount / "pw", os.O_RDONLY)
+    try:
+        with bound(mount / "pw", folder / "bound") as file:
+            first = rotate(mount, services, akvfs, "1")
+            wait_until(lambda: file.read_bytes() == first, "the bind mount shows the new value")
+            keeper = mount.status()["keeper_pid"]
+            os.kill(keeper, signal.SIGKILL)
+            wait_until(lambda: mount.status()["keeper_pid"] != keeper, "another keeper has taken over")
+            second = rotate(mount, services, akvfs, "2, which is longer")
+            wait_until(lambda: file.read_bytes() == second, "it follows with the heir, too")
+            assert os.pread(held, 4096, 0) == second
+        # The keeper has looked at mountinfo again when it knows of a bind that was made later.
+        with bound(mount / "other", folder / "another") as another:
+            value = secret("new").encode()
+            services.set_secret("other", value.decode())
+            akvfs.ok("refresh", mount.point)
+            wait_until(lambda: another.read_bytes() == value, "it knows of that one")
+            rotate(mount, services, akvfs, "3")
+            assert os.pread(held, 4096, 0) == second
+    finally:
+        os.close(held)

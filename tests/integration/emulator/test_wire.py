@@ -455,7 +455,8 @@ def test_errors_answer_as_recorded(client, emu, name):
 def jwt(**claims):
     def part(value):
         return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
-    return f"{part({'alg': 'RS256'})}.{part(claims)}.c2ln"
+    # signed, it says, with a certificate that nobody has
+    return f"{part({'alg': 'RS256', 'x5t': 27 * 'A'})}.{part(claims)}.c2ln"
 
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

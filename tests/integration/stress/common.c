@@ -1,6 +1,7 @@
 #include "tests/integration/stress/common.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -39,7 +40,20 @@ struct view_file *stress_file(const char *path, uint32_t version, size_t size)
 
 /* --- the program --- */
 
-pid_t stress_keeper(const char *const *worker_argv, bool standby, int *ret_report)
+int stress_next_keeper(const char *const *worker_argv, const char *const *keeper_argv)
+{
+        struct keeper_options k = {.worker_argv = worker_argv,
+                .keeper_argv = keeper_argv,
+                .take_fd = fcntl(KEEPER_TAKE_FD, F_DUPFD_CLOEXEC, 64),
+                .guarded = true,
+                .standby = true};
+
+        close(KEEPER_TAKE_FD);
+        return keeper_run(&k);
+}
+
+pid_t stress_keeper(const char *const *worker_argv, bool standby, const char *const *keeper_argv,
+        int door, int *ret_report)
 {
         int report[2];
 
@@ -51,6 +65,8 @@ pid_t stress_keeper(const char *const *worker_argv, bool standby, int *ret_repor
                 struct keeper_options k = {.worker_argv = worker_argv,
                         .pass_fds = &report[1],
                         .n_pass_fds = 1,
+                        .keeper_argv = keeper_argv,
+                        .door_fd = door,
                         .guarded = true,
                         .standby = standby};
                 _exit(keeper_run(&k));
@@ -76,6 +92,13 @@ const char *stress_told(FILE *report, const char *what)
         if (!rest)
                 (void)fprintf(stderr, "the worker did not say \"%s\"\n", what);
         return rest;
+}
+
+bool stress_silent(FILE *report, unsigned ms)
+{
+        struct pollfd p = {.fd = fileno(report), .events = POLLIN};
+
+        return poll(&p, 1, (int)ms) == 0;
 }
 
 /* --- the worker --- */
@@ -174,7 +197,8 @@ int stress_mount(struct stress *s, const char *point, struct view_file *const *f
                 .gid = getgid(),
                 .mode = 0644,
                 .allow_other = getuid() == 0,
-                .privileged = getuid() == 0};
+                .privileged = getuid() == 0,
+                .warm = s->warm};
 
         int r = fs_mount_new(s->fs, &cfg, files, n, &events, s, room(s), &e);
         for (size_t i = 0; i < n; i++)

@@ -17,13 +17,21 @@ struct view_file *stress_file(const char *path, uint32_t version, size_t size);
 /* --- the program --- */
 
 /* Forks a keeper whose worker runs this program with these words, with the next one held ready or
- * not. *ret_report reads what the worker writes to REPORT_FD. */
-pid_t stress_keeper(const char *const *worker_argv, bool standby, int *ret_report);
+ * not. *ret_report reads what the worker writes to REPORT_FD. A keeper that is to make way for
+ * another one has that one's words (they lead to stress_next_keeper()) and a door; else NULL and 0.
+ */
+pid_t stress_keeper(const char *const *worker_argv, bool standby, const char *const *keeper_argv,
+        int door, int *ret_report);
+/* Runs the next keeper, which everything is handed over to; its exit status. */
+int stress_next_keeper(const char *const *worker_argv, const char *const *keeper_argv);
 /* Of CLOCK_MONOTONIC. */
 double stress_now_ms(void);
 /* Reads one line, which has to begin with `what`, and returns what follows it, at most until the
  * next call; else says that the worker did not say it, and returns NULL. */
 const char *stress_told(FILE *report, const char *what);
+/* Lets that much time pass in which nothing is to be told. False at once when something is, or when
+ * no worker is left. */
+bool stress_silent(FILE *report, unsigned ms);
 
 /* --- the worker --- */
 
@@ -36,6 +44,7 @@ struct stress {
         struct fs_mount **mounts;
         unsigned n, n_mounted, n_gone;
         bool failed;
+        bool warm; /* mounts are kept so */
         void (*tick)(struct stress *s);
         void (*mounted)(struct stress *s); /* when all are */
         void (*refused)(struct stress *s); /* the one mount that was under way; without this the

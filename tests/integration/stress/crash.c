@@ -1,17 +1,18 @@
-/* Readers while the worker, the keeper or both in turn are killed again and again: nothing fails,
- * nothing is wrong, and rotation goes on with renames that watchers see.
+/* Readers while the worker, the keeper or both in turn are killed again and again, or replaced by
+ * plan: nothing fails, nothing is wrong, and rotation goes on with renames that watchers see.
  *
- *     stress-crash [--kills N] [--threads N] [--victim worker|keeper|both] [--no-resend]
- *         [--no-standby] DIR
+ *     stress-crash [--kills N] [--threads N] [--victim worker|keeper|both|upgrade|upgrade-worker]
+ *         [--no-resend] [--no-standby] DIR
  *
- * A real keeper and worker show FILES files and rotate one of them every few milliseconds. Threads
- * look names up (there and not there), stat, list and read; one thread drops the kernel's caches,
- * so that requests keep coming. The worker is killed with SIGKILL at random moments and its
- * successor takes over. Prints one JSON line: for each kill the longest that anybody waited for
- * anything until the next one (wait_ms) and what passed until a worker served again (takeover_ms),
- * as the middle one, the 99th of a hundred and the worst. Exit status 1 when an operation failed
- * (with
- * --no-resend: ECONNABORTED is allowed), bytes were wrong, or a version went back.
+ * A real keeper and worker show FILES files and rotate one of them every few milliseconds; one more
+ * comes and goes, as a file and as a folder, by rename, exchange and removal. Threads look names up
+ * (there and not there), stat, list and read; one thread drops the kernel's caches, so that
+ * requests keep coming. The worker is killed with SIGKILL at random moments and its successor takes
+ * over, or worker and keeper are replaced. Prints one JSON line: for each time the longest that
+ * anybody waited for anything until the next one (wait_ms) and what passed until a worker served
+ * again (takeover_ms), as the middle one, the 99th of a hundred and the worst. Exit status 1 when
+ * an operation failed (with --no-resend and a kill: ECONNABORTED is allowed), bytes were wrong, or
+ * a version went back.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -23,10 +24,13 @@
 #include <stdio.h>
 #include <sys/inotify.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 
+#include "fs/keeper_proto.h"
 #include "tests/integration/stress/common.h"
 
 #define FILES 24
@@ -43,6 +47,7 @@ static void name_of(unsigned i, char out[32])
 struct worker {
         struct stress s;
         pid_t keeper; /* last reported */
+        unsigned steps;
 };
 
 /* Grows over all workers: tenths of a millisecond since some fixed moment of this boot. */
@@ -65,6 +70,28 @@ static void report_keeper(struct worker *w)
         dprintf(REPORT_FD, "k %d\n", (int)w->keeper);
 }
 
+/* What comes and goes. */
+#define GUEST ".guest"
+#define GUEST_BELOW GUEST "/below"
+
+static void step(struct worker *w)
+{
+        static const struct {
+                const char *path;
+                bool gone;
+        } steps[] = {{GUEST_BELOW, false}, {GUEST, false}, {GUEST_BELOW, false},
+                {GUEST_BELOW, true}, {GUEST, false}, {GUEST, true}};
+        const char *path = steps[w->steps % ELEMENTSOF(steps)].path;
+
+        if (steps[w->steps++ % ELEMENTSOF(steps)].gone) {
+                fs_mount_remove(w->s.mounts[0], &path, 1);
+                return;
+        }
+        struct view_file *f = stress_file(path, version_now(), SIZE);
+        fs_mount_update(w->s.mounts[0], &f, 1);
+        view_file_unref(f);
+}
+
 static void tick(struct stress *s)
 {
         char name[32];
@@ -77,6 +104,7 @@ static void tick(struct stress *s)
         struct view_file *f = stress_file(name, version_now(), SIZE);
         fs_mount_update(s->mounts[0], &f, 1);
         view_file_unref(f);
+        step((struct worker *)s);
         (void)loop_timer_in(s->timer, INTERVAL);
 }
 
@@ -86,12 +114,19 @@ static void mounted(struct stress *s)
         (void)loop_timer_in(s->timer, INTERVAL);
 }
 
+static void on_leave(void *userdata)
+{
+        fs_leave(((struct worker *)userdata)->s.fs);
+        _exit(0);
+}
+
 static int worker_main(char **argv)
 {
-        struct worker w = {.s = {.tick = tick, .mounted = mounted}};
+        struct worker w = {.s = {.warm = getuid() == 0, .tick = tick, .mounted = mounted}};
 
         if (stress_begin(&w.s) < 0)
                 return 1;
+        fs_on_leave(w.s.fs, on_leave, &w);
         if (stress_adopt(&w.s)) {
                 mounted(&w.s);
                 return stress_run(&w.s);
@@ -190,6 +225,26 @@ static void list(const char *sub, size_t expected)
         closedir(d);
 }
 
+/* There or not, file or folder. */
+static void look_at_guest(void)
+{
+        static const char *const names[] = {GUEST, GUEST_BELOW};
+        char path[4200];
+        struct stat st;
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+                if (stat(path, &st) < 0 && errno != ENOENT && errno != ENOTDIR)
+                        failure("look-up", names[i]);
+        }
+        snprintf(path, sizeof path, "%s/" GUEST, dir);
+        DIR *d = opendir(path);
+        if (!d && errno != ENOENT && errno != ENOTDIR)
+                failure("opendir", GUEST);
+        if (d)
+                closedir(d);
+}
+
 static void *read_loop(void *userdata)
 {
         unsigned seed = (unsigned)(uintptr_t)userdata;
@@ -213,6 +268,7 @@ static void *read_loop(void *userdata)
                                 wrong++;
                         else if (errno != ENOENT)
                                 failure("look-up", path);
+                        look_at_guest();
                         break;
                 case 3:
                         name_of(i, name);
@@ -273,6 +329,41 @@ static bool wait_for(struct prey *p, char kind, pid_t not )
         return false;
 }
 
+/* --- replacing --- */
+
+/* Nobody else finds it: an abstract name of the kernel's choice. */
+static int make_door(struct sockaddr_un *ret, socklen_t *ret_len)
+{
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        const struct sockaddr_un any = {.sun_family = AF_UNIX};
+
+        *ret_len = sizeof *ret;
+        if (bind(fd, (const struct sockaddr *)&any, sizeof any.sun_family) < 0 ||
+                listen(fd, 4) < 0 || getsockname(fd, (struct sockaddr *)ret, ret_len) < 0)
+                return -1;
+        return fd;
+}
+
+/* As `akvfs upgrade` does, with this very program as the new one. */
+static bool upgrade(const struct sockaddr_un *door, socklen_t len, bool worker_alone)
+{
+        struct keeper_msg m;
+        int passed = -EBADF;
+
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        keeper_msg_init(&m, KEEPER_UPGRADE, 0);
+        m.flags = worker_alone ? KEEPER_WORKER_ALONE : 0;
+        bool done = connect(fd, (const struct sockaddr *)door, len) == 0 &&
+                    keeper_send(fd, &m, program) == 0 && keeper_recv(fd, &m, &passed) == 1 &&
+                    m.op == KEEPER_UPGRADED && m.result == 0;
+        if (!done)
+                fprintf(stderr, "no upgrade: %s: %s\n", strerror(errno), m.detail);
+        close(program);
+        close(fd);
+        return done;
+}
+
 /* A watcher sees a rename within 10 s. */
 static bool rotates(void)
 {
@@ -293,10 +384,12 @@ static int by_size(const void *a, const void *b)
 
 static void print_times(const char *name, uint64_t *us, size_t n)
 {
+        size_t middle = n / 2, nearly = n * 99 / 100;
+
         qsort(us, n, sizeof *us, by_size);
         printf(",\"%s_p50_ms\":%.1f,\"%s_p99_ms\":%.1f,\"%s_max_ms\":%.1f", name,
-                n ? (double)us[n / 2] / 1000 : 0, name, n ? (double)us[n * 99 / 100] / 1000 : 0,
-                name, n ? (double)us[n - 1] / 1000 : 0);
+                (double)us[middle] / 1000, name, (double)us[nearly] / 1000, name,
+                n ? (double)us[n - 1] / 1000 : 0);
 }
 
 /* The heirs of killed keepers are our children too. */
@@ -329,6 +422,10 @@ int main(int argc, char **argv)
 
         if (argc == 3 && streq(argv[1], "worker"))
                 return worker_main(argv);
+        if (argc == 3 && streq(argv[1], "keeper")) {
+                const char *const words[] = {"stress-crash", "worker", argv[2], NULL};
+                return stress_next_keeper(words, (const char *const *)argv);
+        }
         while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
                 if (o == 'k')
                         kills = (unsigned)strtoul(optarg, NULL, 10);
@@ -351,8 +448,11 @@ int main(int argc, char **argv)
                 setenv("AKVFS_NO_RESEND", "1", 1);
 
         const char *const worker_argv[] = {"stress-crash", "worker", dir, NULL};
-        int report;
-        pid_t keeper = stress_keeper(worker_argv, standby, &report);
+        const char *const keeper_argv[] = {"stress-crash", "keeper", dir, NULL};
+        struct sockaddr_un door;
+        socklen_t door_len;
+        int report, door_fd = make_door(&door, &door_len);
+        pid_t keeper = stress_keeper(worker_argv, standby, keeper_argv, door_fd, &report);
         if (keeper < 0)
                 return 1;
         struct prey prey = {.report = fdopen(report, "re"), .keeper = keeper};
@@ -372,13 +472,21 @@ int main(int argc, char **argv)
                 /* A random moment of its life, from its first request on. */
                 struct timespec life = {.tv_nsec = rand_r(&seed) % 200000000L};
                 nanosleep(&life, NULL);
-                pid_t victim_pid = worker ? prey.worker : prey.keeper;
+                pid_t old_worker = prey.worker, old_keeper = prey.keeper;
                 if (killed > 0)
                         waits[killed - 1] = atomic_exchange(&longest_us, 0);
                 uint64_t begun = now_us();
-                kill(victim_pid, SIGKILL);
-                if (!wait_for(&prey, worker ? 'w' : 'k', victim_pid))
-                        break;
+                if (startswith(victim, "upgrade")) {
+                        bool alone = streq(victim, "upgrade-worker");
+                        if (!upgrade(&door, door_len, alone) || !wait_for(&prey, 'w', old_worker) ||
+                                (!alone && !wait_for(&prey, 'k', old_keeper)))
+                                break;
+                } else {
+                        pid_t victim_pid = worker ? old_worker : old_keeper;
+                        kill(victim_pid, SIGKILL);
+                        if (!wait_for(&prey, worker ? 'w' : 'k', victim_pid))
+                                break;
+                }
                 takeovers[killed] = now_us() - begun;
         }
         rotation = killed == kills && rotates();
@@ -399,6 +507,7 @@ int main(int argc, char **argv)
         printf(",\"longest_ms\":%.1f}\n", killed > 0 ? (double)waits[killed - 1] / 1000 : 0);
         free(waits);
         free(takeovers);
-        return killed < kills || failed || wrong || (resend && aborted) || operations == 0 ||
+        return killed < kills || failed || wrong ||
+               ((resend || startswith(victim, "upgrade")) && aborted) || operations == 0 ||
                !rotation || status != 0;
 }

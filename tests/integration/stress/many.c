@@ -19,7 +19,6 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "base/log.h"
 #include "base/mountinfo.h"
@@ -212,19 +211,23 @@ static unsigned wrong_files(const char *dir, unsigned mounts, unsigned objects, 
 /* What a second of doing nothing costs both. The first seconds may have an end of what the
  * rotations and reads set off, and whoever drops the machine's caches meanwhile makes the kernel
  * send FORGET: so the first second without anything counts, of twenty. What a mount cost at rest,
- * be it once a minute, would show in each of them, for there are a thousand. */
-static void idle_second(pid_t worker, pid_t keeper, long *ret_switches, long *ret_ticks)
+ * be it once a minute, would show in each of them, for there are a thousand. False when a worker
+ * ends or says something meanwhile. */
+static bool idle_second(
+        FILE *report, pid_t worker, pid_t keeper, long *ret_switches, long *ret_ticks)
 {
         for (unsigned i = 0; i < 20; i++) {
                 struct cost w = cost_of(worker), k = cost_of(keeper);
-                nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+                if (!stress_silent(report, 1000))
+                        return false;
                 struct cost w2 = cost_of(worker), k2 = cost_of(keeper);
 
                 *ret_switches = w2.switches - w.switches + k2.switches - k.switches;
                 *ret_ticks = w2.ticks - w.ticks + k2.ticks - k.ticks;
                 if (*ret_switches == 0 && *ret_ticks == 0)
-                        return;
+                        break;
         }
+        return true;
 }
 
 struct count {
@@ -286,7 +289,7 @@ int main(int argc, char **argv)
         const char *const worker_argv[] = {
                 "stress-many", "worker", dir, mounts, objects, size, limit, NULL};
         int report;
-        pid_t keeper = stress_keeper(worker_argv, true, &report);
+        pid_t keeper = stress_keeper(worker_argv, true, NULL, 0, &report);
         FILE *f = keeper < 0 ? NULL : fdopen(report, "re");
         if (!f)
                 return 1;
@@ -309,7 +312,7 @@ int main(int argc, char **argv)
         struct cost read = cost_of(worker);
 
         long switches = 0, ticks = 0;
-        idle_second(worker, keeper, &switches, &ticks);
+        ok = ok && idle_second(f, worker, keeper, &switches, &ticks);
         struct cost after = cost_of(worker), after_keeper = cost_of(keeper);
 
         double ending = stress_now_ms();

@@ -109,17 +109,19 @@ static bool version_in(int folder, const char *name, uint32_t *ret)
         return true;
 }
 
-static void try_once(void)
+/* False when the generation was gone before the folder was reached. */
+static bool try_once(void)
 {
         uint32_t certificate, key;
 
         int folder = open(data_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (folder < 0) {
-                if (errno == ENOENT)
+                if (errno == ENOENT) {
                         missed++;
-                else
-                        failed++;
-                return;
+                        return false;
+                }
+                failed++;
+                return true;
         }
         if (!version_in(folder, "tls.crt", &certificate) || !version_in(folder, "tls.key", &key)) {
                 if (failed++ < 10)
@@ -128,6 +130,7 @@ static void try_once(void)
                 mixed++;
         tries++;
         close(folder);
+        return true;
 }
 
 static void *read_loop(void *userdata)
@@ -136,7 +139,8 @@ static void *read_loop(void *userdata)
 
         while (left > 0)
                 if (atomic_compare_exchange_weak(&tries_left, &left, left - 1)) {
-                        try_once();
+                        if (!try_once())
+                                tries_left++;
                         left = tries_left;
                 }
         return NULL;
@@ -173,7 +177,7 @@ int main(int argc, char **argv)
 
         const char *const worker_argv[] = {"stress-pair", "worker", argv[optind], interval, NULL};
         int report;
-        pid_t keeper = stress_keeper(worker_argv, true, &report);
+        pid_t keeper = stress_keeper(worker_argv, true, NULL, 0, &report);
         if (keeper < 0)
                 return 1;
         FILE *f = fdopen(report, "re");

@@ -16,7 +16,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "tests/integration/stress/common.h"
 
@@ -183,7 +182,7 @@ int main(int argc, char **argv)
         const char *const worker_argv[] = {
                 "stress-rotate", "worker", argv[optind], interval, size, NULL};
         int report;
-        pid_t keeper = stress_keeper(worker_argv, true, &report);
+        pid_t keeper = stress_keeper(worker_argv, true, NULL, 0, &report);
         if (keeper < 0)
                 return 1;
 
@@ -194,12 +193,9 @@ int main(int argc, char **argv)
         for (unsigned i = 0; i < n_readers; i++)
                 pthread_create(&readers[i].thread, NULL, read_loop, &readers[i]);
         double began = stress_now_ms();
-        struct timespec ts = {.tv_sec = seconds};
-        if (opens_left > INT32_MAX) { /* no number was given */
-                while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
-                        ;
-                stop = true;
-        }
+        bool timed = opens_left > INT32_MAX; /* no number was given */
+        bool lived = !timed || stress_silent(f, 1000 * seconds);
+        stop = timed;
         struct reader sum = {0};
         for (unsigned i = 0; i < n_readers; i++) {
                 pthread_join(readers[i].thread, NULL);
@@ -225,6 +221,6 @@ int main(int argc, char **argv)
                 seconds_taken, rotations, versions, (unsigned long long)sum.opens,
                 (unsigned long long)sum.pieces, (unsigned long long)sum.torn,
                 (unsigned long long)sum.failed, (unsigned long long)sum.backwards);
-        return status != 0 || rotations == 0 || sum.opens == 0 || sum.torn || sum.failed ||
-               sum.backwards;
+        return !lived || status != 0 || rotations == 0 || sum.opens == 0 || sum.torn ||
+               sum.failed || sum.backwards;
 }

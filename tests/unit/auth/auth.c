@@ -331,12 +331,12 @@ static struct auth *open_handed(const char *token, const char *subject)
         struct auth *a = NULL;
 
         cr_assert_eq(sec_new(token, strlen(token), &handed), 0);
-        struct auth_config cfg = config();
+        struct auth_config cfg = scene_config();
         cfg.mode = AUTH_FEDERATED;
         cfg.client_secret = NULL;
         cfg.secret = handed;
         cfg.subject = subject;
-        cr_assert_eq(auth_open(auths, &cfg, &a, &e), 0, "%s", err_text(&e));
+        cr_assert_eq(auth_open(scene.auths, &cfg, &a, &e), 0, "%s", err_text(&e));
         return a;
 }
 
@@ -344,7 +344,7 @@ static bool sent(unsigned n, const char *text)
 {
         struct test_request request;
 
-        test_server_get(server, n, &request);
+        test_server_get(scene.server, n, &request);
         return strstr(request.body, text);
 }
 
@@ -354,17 +354,17 @@ Test(auth, a_newer_token_of_the_same_service_account)
 {
         struct auth *a = open_handed("a.b.c", "ns/sa");
 
-        lifetime = 60;
-        cr_assert_str_eq(get(a).token, "token-0");
+        scene.lifetime = 60;
+        cr_assert_str_eq(scene_get(a).token, "token-0");
         cr_assert(sent(0, "client_assertion=a.b.c&"));
         struct auth *b = open_handed("d.e.f", "ns/sa"), *other = open_handed("a.b.c", "ns/other");
         cr_assert_eq(a, b);
         cr_assert_neq(a, other);
-        cr_assert_str_eq(get(b).token, "token-0", "one request for both");
-        pass(61 * USEC_PER_SEC);
-        cr_assert_str_eq(get(a).token, "token-1");
+        cr_assert_str_eq(scene_get(b).token, "token-0", "one request for both");
+        scene_pass(61 * USEC_PER_SEC);
+        cr_assert_str_eq(scene_get(a).token, "token-1");
         cr_assert(sent(1, "client_assertion=d.e.f&"), "the newer one is exchanged next");
-        cr_assert_str_eq(get(other).token, "token-2", "another's token is never shared");
+        cr_assert_str_eq(scene_get(other).token, "token-2", "another's token is never shared");
         auth_unref(a);
         auth_unref(b);
         auth_unref(other);
@@ -375,20 +375,20 @@ Test(auth, a_new_token_ends_the_wait_after_a_failure)
         struct auth *a = open_handed("a.b.c", "ns/sa");
         _cleanup_sec_ struct sec *fresh = NULL, *bad = NULL;
 
-        test_server_handle(server, NULL, NULL);
-        test_server_say(server, &(struct test_answer){.status = 401, .body = "{}"});
-        test_server_say(server,
+        test_server_handle(scene.server, NULL, NULL);
+        test_server_say(scene.server, &(struct test_answer){.status = 401, .body = "{}"});
+        test_server_say(scene.server,
                 &(struct test_answer){.body = "{\"access_token\":\"tok\",\"expires_in\":99}"});
-        cr_assert_str_eq(get(a).token, "");
-        cr_assert_str_eq(get(a).token, "");
-        cr_assert_eq(test_server_requests(server), 1, "the failure is remembered");
+        cr_assert_str_eq(scene_get(a).token, "");
+        cr_assert_str_eq(scene_get(a).token, "");
+        cr_assert_eq(test_server_requests(scene.server), 1, "the failure is remembered");
         cr_assert_eq(sec_new("no token", 8, &bad), 0);
         cr_assert_eq(auth_set_assertion(a, bad), -EINVAL);
         cr_assert_eq(sec_new("d.e.f", 5, &fresh), 0);
         cr_assert_eq(auth_set_assertion(a, fresh), 0);
-        cr_assert_str_eq(get(a).token, "tok");
+        cr_assert_str_eq(scene_get(a).token, "tok");
         auth_unref(a);
-        struct auth *principal = open_auth();
+        struct auth *principal = scene_open();
         cr_assert_eq(auth_set_assertion(principal, fresh), -EINVAL);
         auth_unref(principal);
 }

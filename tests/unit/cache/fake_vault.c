@@ -331,6 +331,34 @@ int vault_render(const struct vault_object *o, const struct vault_render *how, s
         return r;
 }
 
+/* Several files for what begins so, each with its own suffix before the bytes. */
+int vault_render_files(const struct vault_object *o, const struct vault_render *how,
+        struct vault_file ret[static VAULT_FILES_MAX], size_t *ret_n, struct err *e)
+{
+        static const char *const folder[] = {"/tls.crt", "/tls.key"}, *const separate[] = {
+                                                                              ".crt", ".key", ""};
+        bool several = startswith(sec_bytes(o->value), FAKE_CERTIFICATE);
+        const char *const *suffixes = how->files == VAULT_FILES_FOLDER ? folder : separate;
+        size_t n = !several || how->files == VAULT_FILES_ONE ? 1
+                   : how->files == VAULT_FILES_FOLDER        ? 2
+                                                             : 3;
+
+        *ret_n = n;
+        if (n == 1) {
+                ret[0] = (struct vault_file){.suffix = ""};
+                return vault_render(o, how, &ret[0].bytes, e);
+        }
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_free_ char *text = NULL;
+
+                ret[i] = (struct vault_file){.suffix = suffixes[i]};
+                if (xasprintf(&text, "%s:%s", suffixes[i], (const char *)sec_bytes(o->value)) < 0 ||
+                        sec_new(text, strlen(text), &ret[i].bytes) < 0)
+                        abort();
+        }
+        return 0;
+}
+
 static void finish(struct vault_call *c)
 {
         c->vault->fake->in_flight[index_of(c->vault->url)]--;
@@ -518,25 +546,6 @@ int vault_list_versions(struct vault *v, enum vault_kind kind, const char *name,
         return start(v, c, what, on_list, ret);
 }
 
-struct vault_names *vault_names_ref(struct vault_names *n)
-{
-        n->refs++;
-        return n;
-}
-
-struct vault_names *vault_names_unref(struct vault_names *n)
-{
-        if (!n || --n->refs > 0)
-                return NULL;
-        for (size_t i = 0; i < n->n; i++) {
-                free(n->list[i].name);
-                free(n->list[i].tags);
-        }
-        free(n->list);
-        free(n);
-        return NULL;
-}
-
 /* Newest secret last, as the list is kept; those whose newest version is disabled are left out. */
 static void on_names(void *userdata)
 {
@@ -579,32 +588,4 @@ int vault_list_names(struct vault *v, enum vault_kind kind, vault_names_fn done,
         c->named = done;
         c->userdata = userdata;
         return start(v, c, "names", on_names, ret);
-}
-
-/* --- time --- */
-
-static void on_end(void *userdata)
-{
-        *(bool *)userdata = true;
-}
-
-void run_for(struct loop *l, usec_t span)
-{
-        struct loop_timer *end;
-        bool over = false;
-
-        cr_assert_eq(loop_timer_new(l, on_end, &over, &end), 0);
-        cr_assert_eq(loop_timer_in(end, span), 0);
-        while (!over)
-                cr_assert_geq(loop_turn(l, USEC_INFINITY), 0);
-        loop_timer_free(end);
-}
-
-struct loop *simulated_loop(void)
-{
-        struct loop *l;
-
-        cr_assert_eq(loop_new(&l), 0);
-        loop_simulate(l, 1000 * USEC_PER_SEC, 1700000000);
-        return l;
 }

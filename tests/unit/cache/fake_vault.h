@@ -41,6 +41,8 @@ void fake_fail(struct fake *f, const char *url, const char *identity, const char
 void fake_mend(struct fake *f);
 /* Values that begin so cannot be rendered. */
 #define FAKE_UNRENDERABLE "!"
+/* A secret whose value begins so is a certificate: it gives several files when asked to. */
+#define FAKE_CERTIFICATE "cert-"
 /* vault_get() and vault_list_versions() return -ENOMEM. */
 void fake_no_memory(struct fake *f, bool on);
 

@@ -157,6 +157,7 @@ void watch(struct watcher *w, struct scene *s, usec_t interval)
                 .progress = on_progress};
         const struct view_vault vaults[] = {{"other", s->other}};
         const struct view_config cfg = {.class = &s->class,
+                .shape = s->shape,
                 .vault = s->vault,
                 .vaults = vaults,
                 .n_vaults = 1,

@@ -14,6 +14,7 @@ struct scene {
         struct cache *cache;
         struct vault *vault, *other; /* other: called "other" by objects */
         struct spc_class class;
+        struct view_shape shape; /* of what is watched from now on */
         struct view_policy policy;
         bool adopted;
 };

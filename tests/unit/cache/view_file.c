@@ -32,12 +32,19 @@ static void tear_down(void)
 
 TestSuite(view_file, .init = set_up, .fini = tear_down);
 
-static struct view_file *make(int index, const struct vault_object *o)
+static struct view_file *make_part(int index, const char *suffix, const struct vault_object *o)
 {
+        _cleanup_free_ char *path = NULL;
         struct view_file *f;
 
-        cr_assert_eq(view_file_new(&so, index, o, bytes, 42, &f), 0);
+        cr_assert_eq(view_file_path(&so, index, suffix, &path), 0);
+        cr_assert_eq(view_file_new(&so, path, o, bytes, 42, &f), 0);
         return f;
+}
+
+static struct view_file *make(int index, const struct vault_object *o)
+{
+        return make_part(index, "", o);
 }
 
 Test(view_file, tells_all_of_the_object)
@@ -68,6 +75,17 @@ Test(view_file, a_version_of_a_history_is_numbered)
 
         cr_assert_str_eq(f->path, "tls/key/12");
         view_file_unref(f);
+}
+
+Test(view_file, one_of_several_has_its_suffix_behind_the_number)
+{
+        struct vault_object o = object();
+        struct view_file *f = make_part(-1, ".crt", &o), *g = make_part(3, "/tls.crt", &o);
+
+        cr_assert_str_eq(f->path, "tls/key.crt");
+        cr_assert_str_eq(g->path, "tls/key/3/tls.crt");
+        view_file_unref(f);
+        view_file_unref(g);
 }
 
 Test(view_file, time_is_updated_else_created_else_none)

@@ -79,6 +79,18 @@ Test(check, warnings_are_no_failure, .init = capture)
         unlink(path);
 }
 
+Test(check, files_of_certificates_are_named, .init = capture)
+{
+        _cleanup_free_ char *path =
+                class_file(CLASS("web", OBJECT("a", "          certificateFiles: folder\n") OBJECT(
+                                                "b", "          certificateFiles: separate\n")));
+
+        cr_expect_eq(run(path, NULL, NULL), 0);
+        fflush(stderr);
+        cr_expect_stdout_eq_str("web: vault contoso, 2 objects: a/, b, b.crt, b.key\n");
+        unlink(path);
+}
+
 Test(check, errors_are_status_1_and_nothing_is_summed_up, .init = capture)
 {
         _cleanup_free_ char *path = class_file(CLASS("web", OBJECT("a", "") OBJECT("a", "")));

@@ -15,6 +15,7 @@ static struct loop *loop;
 static struct control_server *server;
 static pthread_t thread;
 static char *where;
+static int door;
 static _Atomic int closed;
 static int64_t protocol = CONTROL_PROTOCOL;
 
@@ -65,7 +66,7 @@ static void set_up(void)
 
         cr_assert_not_null(mkdtemp(base));
         cr_assert_eq(rundir_open_at(base, false, &d, NULL), 0);
-        cr_assert_eq(rundir_listen(&d, &fd, &where, NULL), 0);
+        cr_assert_eq(rundir_listen(&d, &fd, &door, &where, NULL), 0);
         cr_assert_eq(loop_new(&loop), 0);
         cr_assert_eq(control_server_new(loop, fd, &handler, NULL, &server), 0);
         cr_assert_eq(pthread_create(&thread, NULL, run, NULL), 0);
@@ -73,10 +74,15 @@ static void set_up(void)
 
 static void tear_down(void)
 {
+        _cleanup_free_ char *door_path = NULL;
+
         loop_exit(loop, 0);
         pthread_join(thread, NULL);
         control_server_free(server);
         loop_free(loop);
+        safe_close(door);
+        if (rundir_door_name(where, &door_path) == 0)
+                (void)unlink(door_path);
         unlink(where);
         free(where);
         rundir_done(&d);
@@ -194,7 +200,7 @@ Test(control_server, dead_sockets_are_removed_under_the_lock_only)
         _cleanup_free_ char *dead = NULL;
         int fd = -EBADF, n = 0;
 
-        cr_assert_eq(rundir_listen(&d, &fd, &dead, &e), 0);
+        cr_assert_eq(rundir_listen(&d, &fd, &door, &dead, &e), 0);
         safe_close(fd);
         cr_assert_eq(control_each(&d, false, count, no_problem, &n, &e), 0);
         cr_assert_eq(n, 1);

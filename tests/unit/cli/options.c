@@ -28,6 +28,8 @@ Test(options, defaults)
         cr_assert_eq(o.allow_other, -1);
         cr_assert_not(o.xattr);
         cr_assert_not(o.audit);
+        cr_assert_not(o.shape.cert_key_files);
+        cr_assert_not(o.shape.keep_chain_order);
         cr_assert_not(o.secret_memory_required);
 }
 
@@ -80,7 +82,7 @@ Test(options, a_list_sets_everything)
 {
         int r = options_parse(&o,
                 "poll_interval=30s,uid=12,gid=34,mode=0440,no_allow_other,xattr,audit,"
-                "secret_memory=require,class=web,"
+                "secret_memory=require,cert_key_files,pem_chain=off,class=web,"
                 "vault_url=https://v/,authority_host=https://a/,imds_endpoint=http://i,"
                 "ca_file=/ca,client_secret_file=/s,env_file=/e,log=syslog,log_level=debug,log_json",
                 false, &e);
@@ -94,6 +96,10 @@ Test(options, a_list_sets_everything)
         cr_assert(o.xattr);
         cr_assert(o.audit);
         cr_assert(o.secret_memory_required);
+        cr_assert(o.shape.cert_key_files);
+        cr_assert(o.shape.keep_chain_order);
+        cr_assert_eq(options_parse(&o, "pem_chain=on", false, &e), 0);
+        cr_assert_not(o.shape.keep_chain_order, "the last one wins");
         cr_assert_str_eq(o.class_name, "web");
         cr_assert_str_eq(o.vault_url, "https://v/");
         cr_assert_str_eq(o.authority_host, "https://a/");
@@ -135,7 +141,8 @@ Test(options, wrong_ones_are_refused)
 {
         static const char *const bad[] = {"mode=999", "mode=07777", "mode=", "mode", "mode=-1",
                 "log_level=loud", "xattr=yes", "audit=1", "secret_memory", "secret_memory=yes",
-                "allow_other=1", "frobnicate", "frobnicate=1", "=x", "rw", "noauto"};
+                "allow_other=1", "cert_key_files=1", "pem_chain", "pem_chain=no", "frobnicate",
+                "frobnicate=1", "=x", "rw", "noauto"};
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
                 cr_assert_eq(options_parse(&o, bad[i], false, &e), -EINVAL, "%s", bad[i]);
@@ -169,6 +176,7 @@ Test(options, each_is_a_long_option_too)
                 const char *value = streq(name, "poll-interval")   ? "1h"
                                     : streq(name, "log-level")     ? "error"
                                     : streq(name, "secret-memory") ? "require"
+                                    : streq(name, "pem-chain")     ? "off"
                                     : startswith(name, "on-")      ? "keep"
                                     : words[i].value               ? "0"
                                                                    : NULL;

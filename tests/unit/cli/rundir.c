@@ -72,14 +72,14 @@ Test(rundir, sockets_are_found_connected_and_removed)
         _cleanup_free_ char *where = NULL;
         char **names = NULL;
         struct stat st;
-        int listening = -EBADF, fd = -EBADF;
+        int listening = -EBADF, door = -EBADF, fd = -EBADF;
 
         cr_assert_eq(rundir_open_at(path, true, &d, &e), 0);
         cr_assert_eq(rundir_sockets(&d, &names), 0);
         cr_assert_null(names[0]);
         rundir_names_free(names);
 
-        cr_assert_eq(rundir_listen(&d, &listening, &where, &e), 0, "%s", err_text(&e));
+        cr_assert_eq(rundir_listen(&d, &listening, &door, &where, &e), 0, "%s", err_text(&e));
         cr_assert_eq(stat(where, &st), 0);
         cr_assert_eq(st.st_mode & 0777, 0600);
         safe_close(openat(d.fd, "w-x", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
@@ -90,11 +90,28 @@ Test(rundir, sockets_are_found_connected_and_removed)
 
         cr_assert_eq(rundir_connect(&d, names[0], &fd), 0);
         safe_close(fd);
+        cr_assert_eq(rundir_knock(&d, names[0], &fd), 0);
+        safe_close(fd);
         safe_close(listening);
+        safe_close(door);
+        cr_assert_eq(rundir_knock(&d, names[0], &fd), -ECONNREFUSED);
         cr_assert_eq(rundir_connect(&d, names[0], &fd), -ECONNREFUSED);
-        rundir_remove(&d, names[0]);
+        rundir_sweep(&d);
         cr_assert_eq(rundir_connect(&d, names[0], &fd), -ENOENT);
+        cr_assert_eq(rundir_knock(&d, names[0], &fd), -ENOENT, "the door goes with it");
         rundir_names_free(names);
+}
+
+Test(rundir, a_door_is_named_after_its_socket)
+{
+        _cleanup_free_ char *name = NULL, *whole = NULL;
+
+        cr_assert_eq(rundir_door_name("w-0123.sock", &name), 0);
+        cr_assert_str_eq(name, "k-0123.sock");
+        cr_assert_eq(rundir_door_name("/run/akvfs/w-0123.sock", &whole), 0);
+        cr_assert_str_eq(whole, "/run/akvfs/k-0123.sock");
+        cr_assert_eq(rundir_door_name("/run/akvfs/lock", &whole), -EINVAL);
+        cr_assert_eq(rundir_door_name("w-x", &whole), -EINVAL);
 }
 
 Test(rundir, only_one_holds_the_lock)

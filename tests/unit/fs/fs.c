@@ -2,6 +2,8 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 
 #include "tests/unit/fs/stage.h"
 
@@ -57,6 +59,29 @@ Test(fs, a_keeper_that_ends_without_a_word_wanted_no_worker)
         cr_assert_eq(keeper_send(stage.keeper, &m, -EBADF), 0);
         stage.keeper = safe_close(stage.keeper);
         cr_assert_eq(stage_start(&stage, worker_end, &e), -EPIPE);
+        loop_free(stage.loop);
+}
+
+/* READY has come, and nobody reads it. */
+static void *end_keeper(void *userdata)
+{
+        struct stage *s = userdata;
+        struct pollfd p = {.fd = s->keeper, .events = POLLIN};
+
+        cr_assert_eq(poll(&p, 1, 20000), 1);
+        s->keeper = safe_close(s->keeper);
+        return NULL;
+}
+
+Test(fs, a_keeper_that_ends_after_it_was_told_that_a_worker_is_ready_wanted_none)
+{
+        _cleanup_err_ struct err e = {0};
+        pthread_t keeper;
+
+        int worker_end = stage_socket(&stage);
+        cr_assert_eq(pthread_create(&keeper, NULL, end_keeper, &stage), 0);
+        cr_assert_eq(stage_start(&stage, worker_end, &e), -ECANCELED);
+        cr_assert_eq(pthread_join(keeper, NULL), 0);
         loop_free(stage.loop);
 }
 

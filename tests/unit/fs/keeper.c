@@ -235,7 +235,7 @@ static void part_rename(const char *path)
         CHECK(m.result == -ENOENT);
         CHECK(m.detail[0]);
         send_rename(9, 102, "", "f", plan.staged);
-        CHECK(hear(KEEPER_RENAMED, 9, NULL).result == -ENOENT);
+        CHECK(hear(KEEPER_RENAMED, 9, NULL).result == -ENODEV);
         say(KEEPER_UNMOUNT, 1, 0, "");
         CHECK(hear(KEEPER_UNMOUNTED, 1, NULL).result == 0);
         _exit(0);

@@ -171,3 +171,129 @@ Test(keeper_bind, one_that_hangs_does_not_keep_the_others)
         keeper_binds_read(&binds);
         cr_assert_eq(binds.fd, -EBADF);
 }
+
+static void look(void)
+{
+        keeper_binds_read(&binds);
+        settle();
+}
+
+static void begin(void)
+{
+        keeper_binds_init(&binds, volume_of, on_told, NULL);
+}
+
+static void bind_path(const char *from, const char *to)
+{
+        char paths[2][96];
+
+        (void)snprintf(paths[0], sizeof paths[0], "%s/%s", at, from);
+        (void)snprintf(paths[1], sizeof paths[1], "%s/%s", at, to);
+        cr_assert_eq(mount(paths[0], paths[1], NULL, MS_BIND, NULL), 0, "%s", strerror(errno));
+}
+
+static void unbind_path(const char *at_name)
+{
+        char path[96];
+
+        (void)snprintf(path, sizeof path, "%s/%s", at, at_name);
+        cr_assert_eq(umount(path), 0);
+}
+
+Test(keeper_bind, each_bind_of_a_file_counts)
+{
+        if (!have_root)
+                return;
+        begin();
+        bind_path("file0", "target0");
+        bind_path("file0", "target1");
+        look();
+        cr_assert_eq(told.bound, 2);
+        unbind_path("target1");
+        look();
+        cr_assert_eq(told.unbound, 1);
+}
+
+/* Linux gives the next mount the number that was last set free. */
+Test(keeper_bind, one_in_the_place_of_another_is_a_new_one)
+{
+        if (!have_root)
+                return;
+        begin();
+        bind_path("file0", "target0");
+        look();
+        unbind_path("target0");
+        bind_path("file1", "target1");
+        look();
+        cr_assert_eq(told.unbound, 1);
+        cr_assert_eq(told.bound, 2);
+        cr_assert_eq(told.ino[1], ino_of(1));
+        unbind_path("target1");
+        bind_path("file2", "target1");
+        look();
+        cr_assert_eq(told.unbound, 2);
+        cr_assert_eq(told.ino[2], ino_of(2));
+}
+
+/* What it shows loses its name with each rotation. */
+Test(keeper_bind, one_whose_file_has_lost_its_name_is_the_same)
+{
+        char path[64];
+
+        if (!have_root)
+                return;
+        begin();
+        bind_path("file0", "target0");
+        look();
+        path_of(path, sizeof path, "file", 0);
+        cr_assert_eq(unlink(path), 0);
+        for (int i = 0; i < 2; i++)
+                look();
+        cr_assert_eq(told.bound, 1);
+        cr_assert_eq(told.unbound, 0);
+}
+
+Test(keeper_bind, what_is_no_file_is_not_told)
+{
+        char path[96];
+
+        if (!have_root)
+                return;
+        for (int i = 0; i < 2; i++) {
+                (void)snprintf(path, sizeof path, "%s/folder%d", at, i);
+                cr_assert_eq(mkdir(path, 0700), 0);
+        }
+        begin();
+        bind_path("folder0", "folder1");
+        look();
+        cr_assert_eq(told.bound, 0);
+        unbind_path("folder1");
+        look();
+        cr_assert_eq(told.unbound, 0, "of what was never told");
+}
+
+/* Its path leads to what is on top, which is another mount. */
+Test(keeper_bind, what_is_covered_is_not_taken_for_what_covers_it)
+{
+        if (!have_root)
+                return;
+        begin();
+        uint64_t top = ino_of(1);
+        bind_path("file0", "target0");
+        bind_path("file1", "target0");
+        look();
+        cr_assert_eq(told.bound, 1);
+        cr_assert_eq(told.ino[0], top);
+}
+
+Test(keeper_bind, other_file_systems_are_not_looked_at)
+{
+        if (!have_root)
+                return;
+        begin();
+        minor_here++;
+        bind_file(0);
+        look();
+        cr_assert_eq(told.bound, 0);
+        cr_assert_eq(binds.n, 0);
+}

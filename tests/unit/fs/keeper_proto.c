@@ -217,9 +217,58 @@ Test(keeper_proto, another_size_magic_or_version_is_refused)
         m.magic--;
         m.version++;
         cr_assert_eq(keeper_send(pair[0], &m, pair[1]), 0);
+        cr_assert_eq(keeper_recv(pair[1], &got, &fd), -EPROTONOSUPPORT);
+        cr_assert_eq(got.version, KEEPER_VERSION + 1, "whose it is can be said");
+        /* Of another version everything behind it may be different, the size too. */
+        cr_assert_eq(send(pair[0], &m, 8, 0), 8);
+        cr_assert_eq(keeper_recv(pair[1], &got, &fd), -EPROTONOSUPPORT);
+        cr_assert_eq(send(pair[0], &m, 7, 0), 7);
         cr_assert_eq(keeper_recv(pair[1], &got, &fd), -EPROTO);
         cr_assert_eq(fd, 99);
         cr_assert_eq(open_descriptors(), before, "what came along was closed");
+}
+
+static int visit(enum keeper_op op, uint32_t flags, const char *path)
+{
+        struct keeper_msg m;
+
+        keeper_msg_init(&m, op, 1);
+        m.flags = flags;
+        cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, path), 0);
+        return keeper_visit_valid(&m);
+}
+
+Test(keeper_proto, what_a_visitor_of_the_keeper_may_say)
+{
+        struct keeper_msg m;
+
+        for (uint32_t op = KEEPER_TAKE; op <= KEEPER_STAY; op++)
+                if (op != KEEPER_GIVE)
+                        cr_assert_eq(visit((enum keeper_op)op, 0, ""), 0, "%u", op);
+        cr_assert_eq(visit(KEEPER_UPGRADE, KEEPER_WORKER_ALONE, ""), 0);
+        cr_assert_eq(visit(KEEPER_UPGRADE, KEEPER_DETACH, ""), -EINVAL);
+        cr_assert_eq(visit(KEEPER_TAKE, KEEPER_PRIVILEGED, ""), -EINVAL);
+        cr_assert_eq(visit(KEEPER_GIVE, KEEPER_PRIVILEGED, "/mnt/x"), 0);
+        cr_assert_eq(visit(KEEPER_GIVE, KEEPER_ALLOW_OTHER, "/mnt/x"), -EINVAL);
+        cr_assert_eq(visit(KEEPER_GIVE, 0, "relative"), -EINVAL);
+        cr_assert_eq(visit(KEEPER_MOUNT, KEEPER_PRIVILEGED, "/mnt/x"), -EINVAL, "a worker's");
+        keeper_msg_init(&m, KEEPER_GIVE, 0);
+        m.path[0] = '/';
+        cr_assert_eq(keeper_visit_valid(&m), -EINVAL, "without a number");
+        keeper_msg_init(&m, KEEPER_READY, 0);
+        memset(m.detail, 'x', sizeof m.detail);
+        cr_assert_eq(keeper_visit_valid(&m), -EINVAL);
+}
+
+Test(keeper_proto, a_worker_may_say_none_of_it)
+{
+        struct keeper_msg m;
+
+        for (uint32_t op = KEEPER_UPGRADE; op <= KEEPER_STAY; op++) {
+                keeper_msg_init(&m, (enum keeper_op)op, 1);
+                m.path[0] = '/';
+                cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "%u", op);
+        }
 }
 
 Test(keeper_proto, more_than_one_descriptor_is_refused_and_none_is_kept)

@@ -1,9 +1,11 @@
 /* A rename through a real mount, served by this process's own threads. */
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -129,7 +131,7 @@ static void begin(uint32_t flags)
         cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, at), 0);
         cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, "akvfs:unit"), 0);
         m.flags = flags;
-        cr_assert_eq(keeper_mount_make(&m, &mount_made, detail), 0, "%s", detail);
+        cr_assert_eq(keeper_mount_make(&m, NULL, &mount_made, detail), 0, "%s", detail);
         struct tree_config cfg = {.epoch = 5, .mode = 0644};
         cr_assert_eq(tree_new(&cfg, &rig.tree), 0);
         put_text(rig.tree, "f", "old");
@@ -152,7 +154,7 @@ static void end(void)
 {
         char detail[KEEPER_NAME_SIZE] = "";
 
-        cr_assert_eq(keeper_mount_unmount(&mount_made, true, detail), 0, "%s", detail);
+        cr_assert_eq(keeper_mount_unmount(&mount_made, NULL, true, detail), 0, "%s", detail);
         keeper_mount_done(&mount_made);
         server_remove(server, rig.session);
         rig.session = session_unref(rig.session);
@@ -327,9 +329,233 @@ Test(keeper_rename, a_hanging_one_holds_no_connection)
         int r = end_rename();
         cr_assert(r == -ENOTCONN || r == -ECONNABORTED, "%d", r);
         char detail[KEEPER_NAME_SIZE];
-        cr_assert_eq(keeper_mount_unmount(&mount_made, true, detail), 0);
+        cr_assert_eq(keeper_mount_unmount(&mount_made, NULL, true, detail), 0);
         keeper_mount_done(&mount_made);
         tree_free(rig.tree);
+}
+
+/* --- what else is done inside a mount --- */
+
+static void send_plan(const struct tree_plan *p, uint32_t flags, int expected)
+{
+        struct keeper_msg m;
+
+        keeper_msg_init(&m, KEEPER_RENAME, 1);
+        m.flags = flags;
+        cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, p->folder), 0);
+        cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, p->name), 0);
+        cr_assert_eq(keeper_msg_set(m.staged, sizeof m.staged, p->staged), 0);
+        cr_assert_eq(keeper_msg_valid(&m), 0);
+        start_rename(&mount_made, &m);
+        int r = end_rename();
+        cr_assert_eq(r, expected, "%d", r);
+}
+
+static bool is_there(const char *name)
+{
+        char path[PATH_MAX + 256];
+        struct stat st;
+
+        (void)snprintf(path, sizeof path, "%s/%s", at, name);
+        return lstat(path, &st) == 0;
+}
+
+static void expect_file(const char *name, const char *text)
+{
+        int fd = open_below(name);
+
+        expect_text(fd, text);
+        safe_close(fd);
+}
+
+Test(keeper_rename, a_file_and_a_folder_are_exchanged)
+{
+        if (!have_root)
+                return;
+        begin(KEEPER_PRIVILEGED);
+        serve();
+        int file = open_below("f");
+        struct tree_plan p = stage(rig.tree, "f/below", "inner");
+        cr_assert(p.exchange);
+        send_plan(&p, 0, -ENOTDIR);
+        send_plan(&p, KEEPER_EXCHANGE, 0);
+        expect_file("f/below", "inner");
+        expect_text(file, "old");
+        cr_assert_not(is_there(p.staged), "the old one is nowhere");
+
+        expect_file("d/g", "old");
+        int folder = open_below("d");
+        p = stage(rig.tree, "d", "a file now");
+        cr_assert(p.exchange);
+        send_plan(&p, KEEPER_EXCHANGE | KEEPER_KEEP_WARM, 0);
+        expect_file("d", "a file now");
+        cr_assert_not(is_there(p.staged));
+        int inside = openat(folder, "g", O_RDONLY | O_CLOEXEC);
+        cr_assert_geq(inside, 0, "who is in the folder stays there: %s", strerror(errno));
+        expect_text(inside, "old");
+        safe_close(inside);
+        safe_close(folder);
+        safe_close(file);
+        cr_assert_eq(rig.refused, 0);
+        end();
+}
+
+Test(keeper_rename, a_removed_name_is_unlinked_and_watchers_see_it)
+{
+        struct tree_plan p;
+        uint64_t parent;
+        char path[PATH_MAX + 256], event[sizeof(struct inotify_event) + 256];
+
+        if (!have_root)
+                return;
+        begin(KEEPER_PRIVILEGED);
+        serve();
+        (void)snprintf(path, sizeof path, "%s/d", at);
+        int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), file = open_below("d/g");
+        cr_assert_geq(inotify_add_watch(watch, path, IN_DELETE), 0);
+        cr_assert_eq(tree_remove(rig.tree, "d/g", &parent), 0);
+        cr_assert(is_there("d/g"), "the kernel knows it still");
+        cr_assert_eq(tree_plan_removal(rig.tree, &p), 0);
+        send_plan(&p, KEEPER_UNLINK, 0);
+        cr_assert_not(is_there("d/g"));
+        cr_assert_gt(read(watch, event, sizeof event), 0);
+        cr_assert_str_eq(((const struct inotify_event *)(const void *)event)->name, "g");
+        expect_text(file, "old");
+        send_plan(&p, KEEPER_UNLINK, -ENOENT);
+        safe_close(file);
+        safe_close(watch);
+        cr_assert_eq(rig.refused, 0);
+
+        memcpy(p.folder, "", 1);
+        memcpy(p.name, "f", 2);
+        expect_file("f", "old");
+        send_plan(&p, KEEPER_UNLINK, -EROFS);
+        cr_assert_eq(rig.refused, 1, "what is there");
+        end();
+}
+
+Test(keeper_rename, a_name_is_forgotten_when_nothing_else_helps)
+{
+        struct view_file *f = make_file("f", "put at once");
+        struct keeper_msg m;
+        uint64_t parent;
+
+        if (!have_root)
+                return;
+        begin(KEEPER_PRIVILEGED);
+        serve();
+        expect_file("f", "old");
+        int held =
+                open_below("f"); /* or it may be dropped from the cache by whoever empties that */
+        cr_assert_eq(tree_replace(rig.tree, f, &parent), 0);
+        expect_file("f", "old");
+        keeper_msg_init(&m, KEEPER_FORGET, 1);
+        m.node = parent;
+        cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, "f"), 0);
+        cr_assert_eq(keeper_msg_valid(&m), 0);
+        start_rename(&mount_made, &m);
+        cr_assert_eq(end_rename(), 0);
+        expect_file("f", "put at once");
+        cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, "never looked at"), 0);
+        start_rename(&mount_made, &m);
+        cr_assert_eq(end_rename(), -ENOENT);
+        safe_close(held);
+        view_file_unref(f);
+        end();
+}
+
+/* Whether that sends no request. Others on this machine may empty the kernel's caches, which are
+ * everybody's: then another time. */
+static void costs_nothing(void (*warm)(void), void (*look)(void))
+{
+        for (int i = 0; i < 50; i++) {
+                warm();
+                uint64_t before = session_requests(rig.session);
+                look();
+                if (session_requests(rig.session) == before)
+                        return;
+        }
+        cr_assert_fail("it was asked for each time");
+}
+
+static void rotate_warm(void)
+{
+        struct tree_plan p = stage(rig.tree, "d/g", "newer");
+
+        expect_file("f", "old"); /* the way there is warm */
+        send_plan(&p, KEEPER_KEEP_WARM, 0);
+}
+
+static void look_at_new(void)
+{
+        struct stat st;
+
+        int fd = open_below("d/g");
+        expect_text(fd, "newer");
+        cr_assert_eq(fstat(fd, &st), 0);
+        safe_close(fd);
+}
+
+Test(keeper_rename, what_was_read_before_is_warm)
+{
+        if (!have_root)
+                return;
+        begin(KEEPER_PRIVILEGED);
+        serve();
+        costs_nothing(rotate_warm, look_at_new);
+        end();
+}
+
+static void warm_all(void)
+{
+        struct keeper_msg m;
+
+        keeper_msg_init(&m, KEEPER_WARM, 1);
+        start_rename(&mount_made, &m);
+        cr_assert_eq(end_rename(), 0);
+}
+
+static void look_at_all(void)
+{
+        char path[PATH_MAX + 256];
+        unsigned n = 0;
+
+        expect_file("f", "old");
+        expect_file("d/g", "old");
+        (void)snprintf(path, sizeof path, "%s/d", at);
+        DIR *d = opendir(path);
+        cr_assert_not_null(d);
+        while (readdir(d))
+                n++;
+        (void)closedir(d);
+        cr_assert_eq(n, 3);
+}
+
+Test(keeper_rename, everything_is_warm)
+{
+        if (!have_root)
+                return;
+        begin(KEEPER_PRIVILEGED);
+        serve();
+        costs_nothing(warm_all, look_at_all);
+        end();
+}
+
+/* An ordinary user's is reached by its path, and not kept warm. */
+Test(keeper_rename, only_what_it_has_a_descriptor_for)
+{
+        struct keeper_mount none = {.mountpoint = at, .fuse_fd = -EBADF, .private_fd = -EBADF};
+        struct keeper_msg m;
+        struct renamer r;
+
+        cr_assert_eq(renamer_start(&r), 0);
+        keeper_msg_init(&m, KEEPER_WARM, 1);
+        cr_assert_eq(renamer_send(&r, &none, &m), -EBADF);
+        m.op = KEEPER_FORGET;
+        cr_assert_eq(renamer_send(&r, &none, &m), -EBADF);
+        cr_assert_not(r.busy);
+        renamer_done(&r);
+        cr_assert_eq(waitpid(r.pid, NULL, 0), r.pid);
 }
 
 /* What a folder is, the worker tells: a symlink there must not lead a root process outside. */

@@ -52,11 +52,11 @@ Test(keeper_standby, becomes_the_worker)
 
         cr_assert_not(keeper_standby_promote(&standby, &worker), "there is none yet");
         cr_assert_eq(keeper_standby_timeout(&standby), 0, "at once");
-        keeper_standby_start(&standby);
+        keeper_standby_start(&standby, -EBADF);
         cr_assert_gt(standby.pid, 0);
         cr_assert_eq(keeper_standby_timeout(&standby), -1, "there is one");
         pid_t first = standby.pid;
-        keeper_standby_start(&standby);
+        keeper_standby_start(&standby, -EBADF);
         cr_assert_eq(standby.pid, first, "one is enough");
 
         worker.starts = 3;
@@ -82,7 +82,7 @@ Test(keeper_standby, becomes_the_worker)
 
 Test(keeper_standby, one_that_is_dead_is_not_taken)
 {
-        keeper_standby_start(&standby);
+        keeper_standby_start(&standby, -EBADF);
         pid_t pid = standby.pid;
         struct pollfd p = {.fd = standby.fd};
         cr_assert_eq(kill(pid, SIGKILL), 0);
@@ -104,13 +104,13 @@ Test(keeper_standby, those_that_keep_dying_are_started_with_growing_pauses)
                 int pause = keeper_standby_timeout(&standby);
                 cr_assert_gt(pause, last / 2);
                 cr_assert_leq(pause, 60000);
-                keeper_standby_start(&standby);
+                keeper_standby_start(&standby, -EBADF);
                 cr_assert_eq(standby.pid, 0, "its time has not come");
                 last = pause;
         }
         cr_assert_gt(last, 30000);
         standby.start_at = 0;
-        keeper_standby_start(&standby);
+        keeper_standby_start(&standby, -EBADF);
         cr_assert_gt(standby.pid, 0);
         pid_t pid = standby.pid;
         cr_assert(keeper_standby_promote(&standby, &worker));
@@ -121,7 +121,7 @@ Test(keeper_standby, those_that_keep_dying_are_started_with_growing_pauses)
 
 Test(keeper_standby, ends_when_it_is_told_to_and_with_its_socket)
 {
-        keeper_standby_start(&standby);
+        keeper_standby_start(&standby, -EBADF);
         pid_t pid = standby.pid;
         keeper_standby_end(&standby);
         cr_assert_eq(standby.pid, 0);
@@ -129,7 +129,7 @@ Test(keeper_standby, ends_when_it_is_told_to_and_with_its_socket)
         cr_assert_eq(errno, ECHILD, "it was waited for");
         keeper_standby_end(&standby);
 
-        keeper_standby_start(&standby);
+        keeper_standby_start(&standby, -EBADF);
         pid = standby.pid;
         cr_assert_gt(pid, 0);
         keeper_standby_forget(&standby);

@@ -36,22 +36,48 @@ static void flush(void)
 {
         _Atomic unsigned n = 0;
 
-        cr_assert_eq(notifier_flush(notifier, flushed, (void *)&n), 0);
+        cr_assert_eq(notifier_flush(notifier, NULL, flushed, (void *)&n), 0);
         wait_for_count(loop, &n, 1);
 }
 
 Test(notifier, sends_in_the_order_queued)
 {
-        cr_assert_eq(notifier_inval_entry(notifier, rig.session, 1, "a"), 0);
+        static const struct {
+                int64_t id, offset;
+        } expected[] = {{5, 0}, {7, -1}, {6, 0}};
+
         cr_assert_eq(notifier_inval_inode(notifier, rig.session, 5), 0);
-        cr_assert_eq(notifier_delete(notifier, rig.session, 1, 7, "b"), 0);
+        cr_assert_eq(notifier_probe(notifier, rig.session, 7), 0);
+        cr_assert_eq(notifier_inval_inode(notifier, rig.session, 6), 0);
         flush();
-        static const int32_t expected[] = {
-                FUSE_NOTIFY_INVAL_ENTRY, FUSE_NOTIFY_INVAL_INODE, FUSE_NOTIFY_DELETE};
         for (size_t i = 0; i < ELEMENTSOF(expected); i++) {
+                const struct fuse_notify_inval_inode_out *out = (const void *)answer.body;
                 cr_assert(get_answer(rig.kernel, &answer));
-                cr_assert_eq(answer.h.error, expected[i]);
+                cr_assert_eq(answer.h.error, FUSE_NOTIFY_INVAL_INODE);
+                cr_assert_eq((int64_t)out->ino, expected[i].id);
+                cr_assert_eq(out->off, expected[i].offset);
         }
+}
+
+static void note_flush(void *userdata)
+{
+        ((struct rig *)userdata)->renamed++;
+}
+
+Test(notifier, a_flush_comes_before_its_session_is_gone)
+{
+        struct rig other;
+
+        rig_start(&other, true, false);
+        cr_assert_eq(notifier_flush(notifier, other.session, note_flush, &other), 0);
+        other.session = session_unref(other.session);
+        /* What an owner posts from `freed` is behind it. */
+        wait_for_count(NULL, &other.freed, 1);
+        cr_assert_eq(other.renamed, 0);
+        cr_assert_geq(loop_turn(loop, USEC_PER_SEC), 0);
+        cr_assert_eq(other.renamed, 1);
+        safe_close(other.kernel);
+        tree_free(other.tree);
 }
 
 Test(notifier, flush_comes_on_the_loop_when_all_before_has_been_sent)

@@ -1,163 +1,12 @@
 #include "fs/rotation.h"
 
 #include <criterion/criterion.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdio.h>
 
-#include "tests/unit/fs/support.h"
-#include "tests/unit/fs/trees.h"
+#include "tests/unit/fs/rotor.h"
 
-static struct rig rig;
-static struct loop *loop;
-static struct notifier *notifier;
-static struct rotation *rotation;
-static struct answer answer;
-
-/* The keeper, as far as a rotation sees it. */
-static struct {
-        unsigned asked, away; /* away: names of generations to be forgotten */
-        uint64_t seq;
-        struct tree_plan plan;
-        char name[256];
-        int fail; /* what asking answers */
-} keeper;
-
-static int ask_rename(void *userdata, uint64_t seq, const struct tree_plan *plan)
-{
-        cr_assert_eq(userdata, &keeper);
-        if (plan->away) {
-                keeper.away++;
-                cr_assert(startswith(plan->name, TREE_GENERATION_PREFIX));
-                return keeper.fail;
-        }
-        keeper.asked++;
-        keeper.seq = seq;
-        keeper.plan = *plan;
-        (void)snprintf(keeper.name, sizeof keeper.name, "%s", plan->name);
-        return keeper.fail;
-}
-
-static void init(void)
-{
-        rig_start(&rig, true, false);
-        cr_assert_eq(loop_new(&loop), 0);
-        loop_simulate(loop, USEC_PER_SEC, 1700000000);
-        cr_assert_eq(notifier_new(loop, &notifier), 0);
-        struct rotation_config cfg = {.loop = loop,
-                .tree = rig.tree,
-                .session = rig.session,
-                .notifier = notifier,
-                .label = "/mnt/test",
-                .rename = ask_rename,
-                .userdata = &keeper};
-        cr_assert_eq(rotation_new(&cfg, &rotation), 0);
-        put_text(rig.tree, "f", "old");
-        put_text(rig.tree, "g", "old");
-        cr_assert_eq(tree_make_generation(rig.tree, NULL, 0), 0);
-        cr_assert_eq(tree_put_data(rig.tree), 0);
-}
-
-static void fini(void)
-{
-        rotation_free(rotation);
-        notifier_free(notifier);
-        rig_done(&rig);
-        loop_free(loop);
-}
-
-TestSuite(rotation, .init = init, .fini = fini, .timeout = 60);
-
-static void add(const char *path, const char *text)
-{
-        struct view_file *f = make_file(path, text);
-
-        rotation_add(rotation, &f, 1);
-        view_file_unref(f);
-}
-
-/* What the kernel does with the child's renameat. */
-static int kernel_renames(void)
-{
-        return tree_rename(
-                rig.tree, keeper.plan.parent, keeper.plan.staged, keeper.plan.parent, keeper.name);
-}
-
-/* The same for `..data`, which must be what was asked for. */
-static void rename_data(void)
-{
-        cr_assert_str_eq(keeper.name, TREE_DATA);
-        cr_assert_str_empty(keeper.plan.folder);
-        cr_assert_eq(kernel_renames(), 0);
-        rotation_applied(rotation);
-}
-
-static bool shows_in(uint64_t folder, const char *name, const char *text)
-{
-        _cleanup_(view_file_unrefp) struct view_file *f = NULL;
-        struct stat st;
-        uint64_t id;
-        bool cacheable;
-
-        if (tree_lookup(rig.tree, folder, name, &id, &st, &cacheable) < 0 ||
-                tree_read(rig.tree, id, &f) < 0)
-                return false;
-        tree_forget(rig.tree, id, 1);
-        return sec_len(f->bytes) == strlen(text) &&
-               memcmp(sec_bytes(f->bytes), text, strlen(text)) == 0;
-}
-
-static bool shows(const char *name, const char *text)
-{
-        return shows_in(TREE_ROOT, name, text);
-}
-
-/* Through `..data`, as a reader walks. */
-static bool data_shows(const char *name, const char *text)
-{
-        char target[TREE_GENERATION_SIZE];
-        struct stat st;
-        uint64_t link, folder;
-        bool cacheable;
-
-        cr_assert_eq(tree_lookup(rig.tree, TREE_ROOT, TREE_DATA, &link, &st, &cacheable), 0);
-        cr_assert_eq(tree_readlink(rig.tree, link, target), 0);
-        tree_forget(rig.tree, link, 1);
-        cr_assert_eq(tree_lookup(rig.tree, TREE_ROOT, target, &folder, &st, &cacheable), 0);
-        bool shown = shows_in(folder, name, text);
-        tree_forget(rig.tree, folder, 1);
-        return shown;
-}
-
-static uint64_t generation(void)
-{
-        struct tree_stats stats;
-
-        tree_get_stats(rig.tree, &stats);
-        return stats.generation;
-}
-
-/* Until the next timer has run. */
-static void next_timer(void)
-{
-        usec_t before = loop_now(loop);
-
-        while (loop_now(loop) == before)
-                cr_assert_geq(loop_turn(loop, USEC_INFINITY), 0);
-}
-
-static bool notified(int32_t code, uint64_t parent, const char *name)
-{
-        cr_assert(get_answer(rig.kernel, &answer));
-        if (answer.h.error != code)
-                return false;
-        if (code == FUSE_NOTIFY_INVAL_INODE)
-                return ((const struct fuse_notify_inval_inode_out *)(const void *)answer.body)
-                               ->ino == parent;
-        const struct fuse_notify_inval_entry_out *e = (const void *)answer.body;
-        return e->parent == parent && streq(answer.body + sizeof *e, name);
-}
+TestSuite(rotation, .init = rotor_init, .fini = rotor_fini, .timeout = 60);
 
 /* --- as it should go --- */
 
@@ -287,21 +136,7 @@ Test(rotation, data_is_moved_without_a_rename_when_none_succeeds)
         }
         cr_assert_eq(generation(), 2);
         cr_assert(data_shows("f", "new"));
-        cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, TREE_ROOT, TREE_DATA));
-        cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, TREE_ROOT, NULL));
-}
-
-Test(rotation, a_removal_makes_a_generation)
-{
-        uint64_t parent, child;
-
-        rotation_cancel(rotation, "g");
-        cr_assert_eq(tree_remove(rig.tree, "g", &parent, &child), 0);
-        rotation_removed(rotation);
-        cr_assert(data_shows("g", "old"));
-        rename_data();
-        cr_assert(data_shows("f", "old"));
-        cr_assert_not(data_shows("g", "old"));
+        forgets(TREE_ROOT, TREE_DATA);
 }
 
 Test(rotation, what_waits_is_overtaken_and_what_runs_is_not)
@@ -374,16 +209,17 @@ Test(rotation, in_the_end_readers_are_served_without_a_rename)
         unsigned tries = 0;
 
         add("f", "new");
-        while (rotation_count(rotation) == 0) {
+        while (keeper.forgotten == 0) {
                 cr_assert_eq(keeper.asked, ++tries);
                 rotation_ended(rotation, keeper.seq, -EPERM, "not permitted");
-                if (rotation_count(rotation) == 0)
+                if (keeper.forgotten == 0)
                         next_timer();
         }
         cr_assert_eq(tries, 5);
         cr_assert(shows("f", "new"));
-        cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, TREE_ROOT, "f"));
-        cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, TREE_ROOT, NULL));
+        cr_assert_eq(rotation_count(rotation), 0, "not as long as readers may see the old one");
+        forgets(TREE_ROOT, "f");
+        cr_assert_eq(rotation_count(rotation), 1);
         rename_data();
         add("g", "next");
         cr_assert_str_eq(keeper.name, "g", "and the next goes the usual way");
@@ -391,7 +227,7 @@ Test(rotation, in_the_end_readers_are_served_without_a_rename)
 
 Test(rotation, a_keeper_that_cannot_be_asked_is_a_failure_too)
 {
-        keeper.fail = -ENOTCONN;
+        keeper.fail = keeper.forget_fails = -ENOTCONN;
         add("f", "new");
         add("g", "new");
         while (rotation_count(rotation) < 2)
@@ -409,8 +245,8 @@ Test(rotation, a_rename_that_does_not_come_is_given_up)
         next_timer();
         cr_assert_eq(loop_now(loop) - start, 10 * USEC_PER_SEC);
         cr_assert(shows("f", "new"));
+        forgets(TREE_ROOT, "f");
         cr_assert_eq(rotation_count(rotation), 1);
-        cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, TREE_ROOT, "f"));
         cr_assert_eq(tree_rename(rig.tree, first.parent, first.staged, first.parent, "f"), -EROFS,
                 "too late");
         rotation_ended(rotation, seq, -EROFS, "late");
@@ -429,127 +265,159 @@ Test(rotation, a_rename_that_came_unreported_is_seen_at_the_deadline)
 
 /* --- folders --- */
 
-Test(rotation, a_new_folder_needs_no_rename)
+Test(rotation, a_new_folder_is_renamed_in_with_what_is_in_it)
 {
         add("d/e/f", "new");
-        cr_assert_eq(keeper.asked, 1);
-        rename_data();
+        cr_assert_str_empty(keeper.plan.folder);
+        cr_assert_str_eq(keeper.name, "d");
+        cr_assert_eq(kernel_renames(), 0);
+        rotation_applied(rotation);
         cr_assert_eq(rotation_count(rotation), 1);
-        cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, TREE_ROOT, "d"));
-        cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, TREE_ROOT, NULL));
+        rename_data();
+        add("d/x/f", "new");
+        cr_assert_str_eq(keeper.plan.folder, "d");
+        cr_assert_str_eq(keeper.name, "x");
+        cr_assert_eq(kernel_renames(), 0);
+        rotation_applied(rotation);
+        rename_data();
+        add("d/e/f", "newer");
+        cr_assert_str_eq(keeper.plan.folder, "d/e");
+}
+
+Test(rotation, a_new_folder_that_cannot_be_renamed_is_forgotten_as_a_whole)
+{
+        for (keeper.fail = -EPERM; keeper.forgotten == 0;)
+                if (keeper.asked == 0)
+                        add("d/e/f", "new");
+                else
+                        next_timer();
+        keeper.fail = 0;
+        forgets(TREE_ROOT, "d");
+        rename_data();
         struct stat st;
         uint64_t d;
         bool cacheable;
         cr_assert_eq(tree_lookup(rig.tree, TREE_ROOT, "d", &d, &st, &cacheable), 0);
-        add("d/x/f", "new");
-        cr_assert(notified(FUSE_NOTIFY_INVAL_ENTRY, d, "x"));
-        cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, d, NULL));
+        keeper.fail = -EPERM;
+        for (add("d/x/f", "new"); keeper.forgotten == 1;)
+                next_timer();
+        keeper.fail = 0;
+        forgets(d, "x");
+}
+
+Test(rotation, a_file_and_a_folder_change_places)
+{
+        put_text(rig.tree, "dir/x", "x");
+        add("dir", "a file where a folder is");
+        cr_assert(keeper.plan.exchange);
+        cr_assert_eq(tree_exchange(rig.tree, keeper.plan.parent, keeper.plan.staged,
+                             keeper.plan.parent, keeper.name),
+                0);
+        rotation_applied(rotation);
+        cr_assert(shows("dir", "a file where a folder is"));
         rename_data();
-        cr_assert_eq(keeper.away, 1);
-        cr_assert(notified(FUSE_NOTIFY_INVAL_INODE, TREE_ROOT, NULL), "the listing lacks ..1");
-        add("d/e/f", "newer");
-        cr_assert_eq(keeper.asked, 3, "it is there now");
-        cr_assert_str_eq(keeper.plan.folder, "d/e");
-}
-
-static void *read_until_last(void *userdata)
-{
-        struct answer *a = malloc(sizeof *a);
-        const char *name = a->body + sizeof(struct fuse_notify_inval_entry_out);
-
-        cr_assert_not_null(a);
-        do
-                cr_assert(get_answer(rig.kernel, a));
-        while (a->h.error != FUSE_NOTIFY_INVAL_ENTRY || !streq(name, userdata));
-        free(a);
-        return NULL;
-}
-
-/* Not a frame of the stack for each of them. */
-Test(rotation, thousands_of_new_folders)
-{
-        enum { N = 5000 };
-        static struct view_file *files[N];
-        pthread_t reader;
-        char path[32];
-
-        cr_assert_eq(fcntl(session_fd(rig.session), F_SETFL, 0), 0);
-        cr_assert_eq(pthread_create(&reader, NULL, read_until_last, (void *)"d4999"), 0);
-        for (int i = 0; i < N; i++) {
-                (void)snprintf(path, sizeof path, "d%d/f", i);
-                files[i] = make_file(path, "x");
-        }
-        rotation_add(rotation, files, N);
-        cr_assert_eq(rotation_count(rotation), N);
-        cr_assert_eq(pthread_join(reader, NULL), 0);
-        for (int i = 0; i < N; i++)
-                view_file_unref(files[i]);
-        cr_assert_eq(keeper.asked, 1, "..data");
+        add("dir/x", "again");
+        cr_assert(keeper.plan.exchange);
+        cr_assert_str_eq(keeper.name, "dir");
 }
 
 Test(rotation, what_cannot_be_shown_is_not_counted_and_blocks_nobody)
 {
-        put_text(rig.tree, "dir/x", "x");
-        add("dir", "a file where a folder is");
+        add("d//x", "what no path is");
         add("f", "new");
         for (int i = 0; i < 10 && keeper.asked == 0; i++)
                 next_timer();
         cr_assert_eq(rotation_count(rotation), 0);
+        cr_assert_eq(keeper.forgotten, 0);
         rename_data();
         cr_assert_str_eq(keeper.name, "f");
 }
 
-/* --- removal --- */
+/* --- being done --- */
 
-Test(rotation, what_is_cancelled_does_not_come_back)
+Test(rotation, idle_when_the_kernel_is_done_too)
 {
-        add("f", "1");
-        add("g", "2");
-        struct tree_plan first = keeper.plan;
+        add("f", "new");
+        cr_assert_eq(kernel_renames(), 0);
         uint64_t seq = keeper.seq;
-        rotation_cancel(rotation, "g");
-        rotation_cancel(rotation, "f");
-        rotation_cancel(rotation, "nothing of that name");
-        cr_assert_eq(tree_rename(rig.tree, first.parent, first.staged, first.parent, "f"), -EROFS);
-        rotation_ended(rotation, seq, -EROFS, "refused");
-        rename_data();
-        cr_assert_eq(loop_turn(loop, 0), 0, "nothing is tried again");
-        cr_assert_eq(keeper.asked, 2);
-        cr_assert_eq(rotation_count(rotation), 0);
-        cr_assert(shows("f", "old") && shows("g", "old"));
-        add("g", "3");
-        cr_assert_eq(keeper.asked, 3);
-}
-
-Test(rotation, cancelling_lets_the_next_one_go)
-{
-        add("f", "1");
-        add("g", "2");
-        rotation_cancel(rotation, "f");
-        rename_data();
-        cr_assert_str_eq(keeper.name, "g");
-        cr_assert_eq(kernel_renames(), 0);
         rotation_applied(rotation);
-        cr_assert(shows("g", "2"));
-}
-
-Test(rotation, cancelled_during_the_pause)
-{
-        add("f", "1");
-        rotation_ended(rotation, keeper.seq, -EIO, "x");
-        rotation_cancel(rotation, "f");
         rename_data();
-        cr_assert_eq(loop_turn(loop, USEC_PER_SEC), 0);
-        cr_assert_eq(keeper.asked, 2);
+        cr_assert_eq(keeper.idle, 0, "both children are on their way");
+        cr_assert(rotation_busy(rotation));
+        rotation_ended(rotation, keeper.seq, 0, "");
+        cr_assert_eq(keeper.idle, 0);
+        rotation_ended(rotation, seq, 0, "");
+        cr_assert_eq(keeper.idle, 1);
+        cr_assert_not(rotation_busy(rotation));
+        rotation_ended(rotation, seq, 0, "");
+        cr_assert_eq(keeper.idle, 1);
 }
 
-Test(rotation, cancelled_when_it_was_applied_already)
+Test(rotation, a_child_that_hangs_is_waited_for_for_a_while)
 {
-        add("f", "1");
-        cr_assert_eq(kernel_renames(), 0);
-        rotation_cancel(rotation, "f");
-        cr_assert_eq(rotation_count(rotation), 1);
-        cr_assert(shows("f", "1"), "the caller removes it");
+        for (int i = 0; i < 2; i++) { /* the second time the first generation goes */
+                add("f", "new");
+                uint64_t file = keeper.seq;
+                cr_assert_eq(kernel_renames(), 0);
+                rotation_applied(rotation);
+                uint64_t data = keeper.seq;
+                rename_data();
+                rotation_ended(rotation, data, 0, "");
+                rotation_ended(rotation, file, 0, "");
+        }
+        cr_assert_eq(keeper.away, 1);
+        cr_assert_eq(keeper.idle, 1);
+        usec_t start = loop_now(loop);
+        next_timer();
+        cr_assert_eq(loop_now(loop) - start, 10 * USEC_PER_SEC);
+        cr_assert_eq(keeper.idle, 2);
+        cr_assert_not(rotation_busy(rotation));
+        rotation_ended(rotation, keeper.away_seq, -EINTR, "late");
+        cr_assert_eq(keeper.idle, 2);
+}
+
+/* --- forgetting --- */
+
+Test(rotation, a_name_that_is_not_forgotten_is_tried_again)
+{
+        keeper.fail = -EPERM;
+        for (add("f", "new"); keeper.forgotten == 0;)
+                next_timer();
+        keeper.fail = 0;
+        for (unsigned i = 1; i < 5; i++) {
+                cr_assert_eq(keeper.forgotten, i);
+                rotation_ended(rotation, keeper.seq, -EAGAIN, "no child is free");
+                cr_assert_eq(rotation_count(rotation), 0);
+                next_timer();
+        }
+        rotation_ended(rotation, keeper.seq, -EAGAIN, "no child is free");
+        cr_assert_eq(rotation_count(rotation), 1, "given up");
+        rename_data();
+}
+
+Test(rotation, forgetting_is_waited_for_for_a_while)
+{
+        keeper.fail = -EPERM;
+        for (add("f", "new"); keeper.forgotten == 0;)
+                next_timer();
+        keeper.fail = 0;
+        for (unsigned i = 1; rotation_count(rotation) == 0; i++)
+                next_timer();
+        cr_assert_eq(keeper.forgotten, 5);
+        rename_data();
+}
+
+Test(rotation, a_dead_keeper_s_heir_is_asked_to_forget)
+{
+        keeper.fail = -EPERM;
+        for (add("f", "new"); keeper.forgotten == 0;)
+                next_timer();
+        keeper.fail = 0;
+        rotation_lost(rotation);
+        next_timer();
+        cr_assert_eq(keeper.forgotten, 2);
+        forgets(TREE_ROOT, "f");
+        rename_data();
 }
 
 Test(rotation, freed_with_all_that_waits)

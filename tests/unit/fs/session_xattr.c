@@ -15,7 +15,7 @@ static void init(void)
         rig_start(&rig, true, true);
         f->content_type = "text/plain";
         f->expires = 1893456000;
-        cr_assert_eq(tree_put(rig.tree, f, NULL), 0);
+        cr_assert_eq(tree_put(rig.tree, f), 0);
         view_file_unref(f);
         id = (uint64_t)lookup(&rig, TREE_ROOT, "f");
 }

@@ -104,6 +104,7 @@ void stage_mount(struct stage *s)
                 .mode = 0644,
                 .allow_other = true,
                 .privileged = true,
+                .warm = s->warm,
                 .xattr = true};
         struct view_file *files[] = {make_file("f", "old"), make_file("d/g", "deep")};
 
@@ -129,7 +130,7 @@ struct keeper_msg stage_take(struct stage *s, enum keeper_op op)
         struct keeper_msg m;
         int fd = -EBADF;
 
-        /* A journal may be handed over at any time. */
+        /* A journal may be handed over at any time, and a worker says that it has started. */
         do {
                 wait_readable(s, s->keeper);
                 cr_assert_eq(keeper_recv(s->keeper, &m, &fd), 1);
@@ -139,7 +140,7 @@ struct keeper_msg stage_take(struct stage *s, enum keeper_op op)
                         s->area = fd;
                         fd = -EBADF;
                 }
-        } while (m.op == KEEPER_AREA);
+        } while (m.op == KEEPER_AREA || m.op == KEEPER_READY);
         cr_assert_eq(m.op, op, "%u instead of %u", m.op, op);
         cr_assert_eq(keeper_msg_valid(&m), 0);
         cr_assert_eq(fd, -EBADF);

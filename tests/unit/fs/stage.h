@@ -19,6 +19,7 @@ struct stage {
         _Atomic unsigned mounted, gone;
         int mounted_code, gone_code; /* of the events' errors, 0 for none */
         char text[512];              /* of the last error, with its hint */
+        bool warm;                   /* mounts are kept warm */
         bool stop_in_event;          /* fs_stop() from within the event */
 };
 

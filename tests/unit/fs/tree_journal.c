@@ -1,6 +1,5 @@
 /* What is written down of a table, and the table that a successor makes of it. */
 #include <criterion/criterion.h>
-#include <fcntl.h>
 #include <stdio.h>
 
 #include "tests/unit/fs/area.h"
@@ -247,14 +246,83 @@ Test(tree_journal, a_plan_that_a_successor_gives_up_leaves_nothing)
         twin_compare(&twin);
 }
 
+Test(tree_journal, a_planned_folder_comes_back_with_its_file)
+{
+        put_text(twin.tree, "a", "one");
+        for (int whole = 0; whole < 2; whole++) {
+                struct tree_plan plan = stage(twin.tree, "d/e/f", "deep");
+                if (whole)
+                        twin_area(&twin);
+                twin_compare(&twin);
+                twin_take_over(&twin);
+                _cleanup_(view_file_unrefp) struct view_file *f = tree_pending(twin.tree);
+                cr_assert_not_null(f);
+                cr_assert_str_eq(f->path, "d/e/f");
+                cr_assert_not(tree_pending_data(twin.tree));
+                if (!whole) {
+                        cr_assert(tree_unstage(twin.tree));
+                        twin_compare(&twin);
+                        continue;
+                }
+                cr_assert_eq(apply(twin.tree, &plan), 0);
+                twin_compare(&twin);
+                _cleanup_(view_file_unrefp) struct view_file *shown =
+                        tree_shown(twin.tree, "d/e/f");
+                cr_assert_not_null(shown);
+        }
+}
+
+Test(tree_journal, an_exchange_is_done_by_the_successor)
+{
+        static const char *const paths[] = {"x/f", "x"};
+
+        put_text(twin.tree, "x", "file");
+        for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+                struct tree_plan plan = stage(twin.tree, paths[i], "next");
+                cr_assert(plan.exchange);
+                twin_take_over(&twin);
+                cr_assert_eq(
+                        tree_rename(twin.tree, plan.parent, plan.staged, plan.parent, plan.name),
+                        -EROFS);
+                cr_assert_eq(apply(twin.tree, &plan), 0);
+                twin_compare(&twin);
+                twin_take_over(&twin);
+                cr_assert_eq(apply(twin.tree, &plan), 0, "and again by the one after it");
+                _cleanup_(view_file_unrefp) struct view_file *f = tree_shown(twin.tree, paths[i]);
+                cr_assert_not_null(f);
+                twin_area(&twin);
+                twin_compare(&twin);
+        }
+}
+
+Test(tree_journal, what_a_bind_mount_adopted_stays_adopted)
+{
+        struct stat st;
+        uint64_t ids[4];
+
+        put_text(twin.tree, "a", "one");
+        uint64_t bound = find(twin.tree, TREE_ROOT, "a");
+        cr_assert_eq(tree_getattr(twin.tree, bound, &st), 0);
+        tree_bind(twin.tree, st.st_ino, true);
+        cr_assert(tree_unstage(twin.tree));
+        struct tree_plan plan = stage(twin.tree, "a", "three");
+        cr_assert_eq(apply(twin.tree, &plan), 0);
+        cr_assert_eq(tree_adopt(twin.tree, ids, ELEMENTSOF(ids)), 1);
+        for (int whole = 0; whole < 2; whole++) {
+                twin_take_over(&twin);
+                cr_assert(holds(twin.tree, bound, "three"), "before anybody tells of the bind");
+                twin_compare(&twin);
+        }
+}
+
 Test(tree_journal, a_removed_name_stays_removed)
 {
-        uint64_t parent, child;
+        uint64_t parent;
 
         put_text(twin.tree, "d/a", "one");
         put_text(twin.tree, "d/b", "two");
-        (void)find(twin.tree, find(twin.tree, TREE_ROOT, "d"), "a");
-        cr_assert_eq(tree_remove(twin.tree, "d/a", &parent, &child), 0);
+        uint64_t child = find(twin.tree, find(twin.tree, TREE_ROOT, "d"), "a");
+        cr_assert_eq(tree_remove(twin.tree, "d/a", &parent), 0);
         twin_compare(&twin);
         _cleanup_(tree_freep) struct tree *t = twin_restore(&twin);
         cr_assert_null(tree_shown(t, "d/a"));
@@ -265,7 +333,7 @@ Test(tree_journal, a_removed_name_stays_removed)
 Test(tree_journal, many_removals_in_a_nearly_full_area)
 {
         enum { N = 1000 };
-        uint64_t parent, child;
+        uint64_t parent;
         char path[32];
 
         for (int i = 0; i < N; i++) {
@@ -276,7 +344,7 @@ Test(tree_journal, many_removals_in_a_nearly_full_area)
         twin_fill(&twin);
         for (int i = 0; i < N; i++) {
                 (void)snprintf(path, sizeof path, "f%d", i);
-                cr_assert_eq(tree_remove(twin.tree, path, &parent, &child), 0);
+                cr_assert_eq(tree_remove(twin.tree, path, &parent), 0);
         }
         put_text(twin.tree, "last", "y");
         struct tree_plan plan = stage(twin.tree, "last", "z");
@@ -352,7 +420,7 @@ Test(tree_journal, cut_at_every_byte_the_table_is_one_that_was)
 {
         char *states[64];
         size_t n = 0;
-        uint64_t parent, child;
+        uint64_t parent;
 
         twin_area(&twin);
         states[n++] = twin_text(twin.tree);
@@ -371,7 +439,7 @@ Test(tree_journal, cut_at_every_byte_the_table_is_one_that_was)
                         cr_assert_eq(apply(twin.tree, &plan), 0);
                 states[n++] = twin_text(twin.tree);
         }
-        cr_assert_eq(tree_remove(twin.tree, "d/b", &parent, &child), 0);
+        cr_assert_eq(tree_remove(twin.tree, "d/b", &parent), 0);
         states[n++] = twin_text(twin.tree);
 
         struct journal *j = twin_journal(&twin);
@@ -399,132 +467,4 @@ Test(tree_journal, cut_at_every_byte_the_table_is_one_that_was)
         journal_free(j);
         while (n > 0)
                 free(states[--n]);
-}
-
-/* --- records that make no sense --- */
-
-static int feed(struct tree *t, enum record_type type, const struct record_node *node)
-{
-        struct journal *j;
-        struct journal_record r;
-        size_t offset = 0;
-
-        cr_assert_eq(journal_new(0, &j), 0);
-        cr_assert_eq(record_put_node(j, type, 1, node), 0);
-        cr_assert(journal_next(j, &offset, &r));
-        int e = tree_restore(t, &r);
-        journal_free(j);
-        return e;
-}
-
-static int feed_event(struct tree *t, enum record_type type, uint64_t id)
-{
-        struct journal_record r = {.type = type, .mount = 1, .data = &id, .len = sizeof id};
-
-        return tree_restore(t, &r);
-}
-
-#define STAGED_NAME ".akvfs-0123456789abcdef0123456789abcdef"
-
-Test(tree_journal, records_that_make_no_sense_are_refused)
-{
-        struct view_file *f = make_file("x", "x");
-        struct record_node
-                file = {.id = 10, .parent = 1, .ino = 10, .linked = true, .name = "x", .file = f},
-                dir = {.id = 11, .parent = 1, .ino = 11, .dir = true, .linked = true, .name = "d"},
-                bad;
-        struct tree *t = make_tree();
-
-        cr_assert_eq(feed(t, RECORD_NODE, &file), 0);
-        cr_assert_eq(feed(t, RECORD_NODE, &dir), 0);
-        cr_assert_eq(feed(t, RECORD_NODE, &file), -EBADMSG, "an id twice");
-        bad = file;
-        bad.id = TREE_ROOT;
-        cr_assert_eq(feed(t, RECORD_NODE, &bad), -EBADMSG, "the root");
-        bad = file;
-        bad.id = 12;
-        bad.parent = 99;
-        cr_assert_eq(feed(t, RECORD_NODE, &bad), -EBADMSG, "a folder that is not there");
-        bad.id = 13;
-        bad.parent = 10;
-        cr_assert_eq(feed(t, RECORD_NODE, &bad), -EBADMSG, "a folder that is a file");
-        bad.id = 14;
-        bad.parent = 1;
-        bad.name[0] = '\0';
-        cr_assert_eq(feed(t, RECORD_NODE, &bad), -EBADMSG, "no name");
-        bad = file;
-        bad.id = 15;
-        (void)snprintf(bad.name, sizeof bad.name, "d");
-        cr_assert_eq(feed(t, RECORD_NODE, &bad), -EBADMSG, "a file over a folder");
-        bad = dir;
-        bad.id = 16;
-        (void)snprintf(bad.name, sizeof bad.name, "x");
-        cr_assert_eq(feed(t, RECORD_NODE, &bad), -EBADMSG, "a folder over a file");
-        tree_free(t);
-
-        t = make_tree();
-        cr_assert_eq(feed(t, RECORD_STAGED, &file), -EBADMSG, "not a staged name");
-        tree_free(t);
-        t = make_tree();
-        bad = file;
-        (void)snprintf(bad.name, sizeof bad.name, STAGED_NAME);
-        cr_assert_eq(feed(t, RECORD_STAGED, &bad), -EBADMSG, "no target");
-        tree_free(t);
-        t = make_tree();
-        bad = dir;
-        (void)snprintf(bad.name, sizeof bad.name, STAGED_NAME);
-        (void)snprintf(bad.target, sizeof bad.target, "x");
-        cr_assert_eq(feed(t, RECORD_STAGED, &bad), -EBADMSG, "a folder");
-        bad = file;
-        (void)snprintf(bad.name, sizeof bad.name, STAGED_NAME);
-        (void)snprintf(bad.target, sizeof bad.target, "x");
-        cr_assert_eq(feed(t, RECORD_STAGED, &bad), 0);
-        bad.id = 20;
-        bad.name[10]++;
-        cr_assert_eq(feed(t, RECORD_STAGED, &bad), -EBADMSG, "two plans");
-        tree_free(t);
-        view_file_unref(f);
-}
-
-Test(tree_journal, events_of_what_is_not_there_are_refused)
-{
-        struct tree *t = make_tree();
-        uint64_t id = 5;
-        struct journal_record odd = {.type = 77, .mount = 1, .data = &id, .len = sizeof id};
-        char plan[1024] = "";
-
-        cr_assert_eq(feed_event(t, RECORD_APPLIED, 5), -EBADMSG);
-        cr_assert_eq(feed_event(t, RECORD_UNSTAGED, 5), -EBADMSG);
-        cr_assert_eq(feed_event(t, RECORD_REMOVED, 5), -EBADMSG);
-        cr_assert_eq(feed_event(t, RECORD_REMOVED, TREE_ROOT), -EBADMSG);
-        cr_assert_eq(feed_event(t, RECORD_FORGOTTEN, 5), 0, "forgotten already");
-        cr_assert_eq(feed_event(t, RECORD_FORGOTTEN, TREE_ROOT), 0);
-        cr_assert_eq(tree_restore(t, &odd), -EBADMSG);
-        odd.len = 3;
-        odd.type = RECORD_APPLIED;
-        cr_assert_eq(tree_restore(t, &odd), -EBADMSG);
-        memset(plan, 'p', sizeof plan);
-        for (size_t len = 0; len <= sizeof plan; len++) {
-                struct journal_record r = {.type = RECORD_PLAN, .data = plan, .len = len};
-                cr_assert_eq(tree_restore(t, &r), -EBADMSG, "%zu", len);
-        }
-        struct stat st;
-        cr_assert_eq(tree_getattr(t, TREE_ROOT, &st), 0);
-        tree_free(t);
-}
-
-/* Folders are walked by recursion: they cannot be nested deeper than a path can name. */
-Test(tree_journal, folders_without_end_are_refused)
-{
-        struct tree *t = make_tree();
-        struct record_node dir = {.id = 1, .dir = true, .linked = true, .name = "d"};
-        int e = 0;
-
-        for (unsigned i = 0; i < 10000 && e == 0; i++) {
-                dir.parent = dir.id++;
-                e = feed(t, RECORD_NODE, &dir);
-        }
-        cr_assert_eq(e, -EBADMSG);
-        cr_assert_lt(dir.id, SPC_PATH_MAX);
-        tree_free(t);
 }

@@ -19,7 +19,7 @@ struct walk {
                 uint64_t id, n;
         } held[HELD];
         struct tree_plan plan;
-        char name[64]; /* the plan's own lives as long as the table's file */
+        char name[KEEPER_NAME_SIZE]; /* the plan's own lives as long as the table's file */
         bool planned;
 };
 
@@ -39,7 +39,7 @@ static void look_up(struct walk *w, const char *path)
         uint64_t id = TREE_ROOT;
         struct stat st;
         bool cacheable;
-        char name[64];
+        char name[KEEPER_NAME_SIZE];
 
         for (;; path += strlen(name) + 1) {
                 size_t n = strcspn(path, "/");
@@ -80,18 +80,18 @@ static void change(struct walk *w)
 {
         struct tree *t = w->twin.tree;
         struct view_file *f;
-        uint64_t parent, child;
+        uint64_t parent;
         char path[64];
 
         path_of(roll(&w->random, NAMES), path, sizeof path);
         switch (roll(&w->random, 8)) {
         case 0:
                 f = version(w, path);
-                cr_assert_eq(tree_put(t, f, NULL), 0);
+                cr_assert_eq(tree_put(t, f), 0);
                 view_file_unref(f);
                 break;
         case 1:
-                (void)tree_remove(t, path, &parent, &child);
+                (void)tree_remove(t, path, &parent);
                 break;
         case 2:
         case 3:

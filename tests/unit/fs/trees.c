@@ -38,7 +38,7 @@ void put_text(struct tree *t, const char *path, const char *text)
 {
         struct view_file *f = make_file(path, text);
 
-        cr_assert_eq(tree_put(t, f, NULL), 0);
+        cr_assert_eq(tree_put(t, f), 0);
         view_file_unref(f);
 }
 
@@ -48,13 +48,14 @@ struct tree_plan stage(struct tree *t, const char *path, const char *text)
         struct tree_plan plan;
 
         cr_assert_eq(tree_stage(t, f, &plan), 0);
-        view_file_unref(f); /* the table holds one, and with it the name */
+        view_file_unref(f);
         return plan;
 }
 
 int apply(struct tree *t, const struct tree_plan *plan)
 {
-        return tree_rename(t, plan->parent, plan->staged, plan->parent, plan->name);
+        return (plan->exchange ? tree_exchange : tree_rename)(
+                t, plan->parent, plan->staged, plan->parent, plan->name);
 }
 
 uint64_t find(struct tree *t, uint64_t parent, const char *name)

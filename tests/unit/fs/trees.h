@@ -15,9 +15,9 @@ void trees_fini(void);
 
 /* Puts a file there and gives the caller's reference up. */
 void put_text(struct tree *t, const char *path, const char *text);
-/* Plans a version; the plan's name lives as long as the table has the file. */
+/* Plans a version. */
 struct tree_plan stage(struct tree *t, const char *path, const char *text);
-/* As the kernel's RENAME would; its error. */
+/* As the kernel's RENAME2 would; its error. */
 int apply(struct tree *t, const struct tree_plan *plan);
 
 /* One LOOKUP, which counts. */

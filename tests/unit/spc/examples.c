@@ -52,6 +52,9 @@ static void check_document(const char *path, size_t at_least)
 Test(examples, classes_in_the_text_are_read_without_a_finding)
 {
         check_document("docs/class.md", 2);
+        check_document("docs/certificates.md", 1);
+        check_document("docs/json-secrets.md", 1);
+        check_document("docs/names.md", 1);
 }
 
 Test(examples, classes_hold_what_the_text_says)
@@ -69,6 +72,17 @@ Test(examples, classes_hold_what_the_text_says)
         cr_expect_eq(c->objects[2].encoding, SPC_ENCODING_BASE64);
         cr_expect_eq(c->objects[2].mode, 0400);
         cr_expect_eq(c->objects[3].type, SPC_CERT);
+
+        _cleanup_free_ char *certificates = NULL;
+        _cleanup_(spc_class_freep) struct spc_class *more = NULL;
+        cr_assert_eq(read_whole_file(
+                             "docs/examples/certificates.yaml", SPC_TEXT_MAX, &certificates, &len),
+                0);
+        free(findings_of(certificates, NULL, &more));
+        cr_assert(more);
+        cr_expect_eq(more->objects[0].files, SPC_FILES_FOLDER);
+        cr_expect_str_eq(more->objects[1].json_path, "$.password");
+        cr_expect_str_eq(more->objects[2].file, "Logging/Level");
 
         cr_assert_eq(
                 read_whole_file("docs/examples/azure-stack.yaml", SPC_TEXT_MAX, &stack, &len), 0);

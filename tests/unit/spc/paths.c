@@ -239,3 +239,62 @@ Test(paths, a_thousand_names_are_compared)
                 free(names[i].file);
         spc_diags_done(&d);
 }
+
+static char *certificate(const char *alias, const char *files, int history)
+{
+        _cleanup_free_ char *plain = object(alias, history);
+        char *o = NULL;
+
+        cr_assert_eq(xasprintf(&o, "%scertificateFiles: %s\n", plain, files), 0);
+        return o;
+}
+
+/* The finding about the second object, whose alias is in line 20. */
+static void expect_beside_files(const char *files, int history, const char *alias, const char *text)
+{
+        _cleanup_free_ char *first = certificate("web", files, history), *second = object(alias, 1),
+                            *class = class_of(first, second, NULL), *want = NULL;
+
+        cr_assert_eq(xasprintf(&want, "20:24: error: objects[1] (n) objectAlias: %s\n", text), 0);
+        EXPECT_FINDINGS(class, text ? want : "");
+}
+
+Test(paths, files_of_a_certificate_are_names_as_well)
+{
+        static const char taken[] =
+                "file name \"web.crt\" is already taken by objects[0] (n), line "
+                "14";
+        static const char folder[] =
+                "(objects[0] (n), line 14) get in each other's way: \"web\" is "
+                "the folder of a certificate";
+        static const char versions[] = "(objects[0] (n), line 14) get in each other's way: \"web\" "
+                                       "is a folder of 3 versions";
+        _cleanup_free_ char *same = NULL, *inside = NULL, *numbered = NULL;
+
+        expect_beside_files("separate", 1, "web.crt", taken);
+        expect_beside_files("separate", 1, "web.pem", NULL);
+        expect_beside_files("combined", 1, "web.crt", NULL);
+        cr_assert_eq(xasprintf(&same, "\"web\" and \"web\" %s", folder), 0);
+        expect_beside_files("folder", 1, "web", same);
+        cr_assert_eq(xasprintf(&inside, "\"web/tls.key\" and \"web\" %s", folder), 0);
+        expect_beside_files("folder", 1, "web/tls.key", inside);
+        expect_beside_files("folder", 1, "web/notes", NULL);
+        expect_beside_files("folder", 1, "web.crt", NULL);
+        cr_assert_eq(xasprintf(&numbered, "\"web/2.key\" and \"web\" %s", versions), 0);
+        expect_beside_files("separate", 3, "web/2.key", numbered);
+        expect_beside_files("separate", 3, "web/3.key", NULL);
+        expect_beside_files("combined", 3, "web/2.key", NULL);
+}
+
+Test(paths, leave_room_for_what_is_put_behind_them)
+{
+        _cleanup_free_ char *part = repeat('a', 252), *o = certificate(part, "separate", 1),
+                            *class = class_of(o, NULL, NULL);
+        _cleanup_free_ char *fits = repeat('a', 251), *p = certificate(fits, "separate", 1),
+                            *good = class_of(p, NULL, NULL);
+
+        EXPECT_FINDINGS(class,
+                "14:24: error: objects[0] (n) objectAlias: invalid path: a part of it "
+                "is longer than 251 bytes\n");
+        EXPECT_FINDINGS(good, "");
+}

@@ -165,3 +165,32 @@ Test(selector, a_request_of_a_cluster_has_it_too)
         cr_expect_str_eq(diags.list[0].object, "objectSelector[0] (a/)");
         spc_diags_done(&diags);
 }
+
+/* What a selector chooses has no alias of its own, so here the two go together. */
+Test(selector, names_are_made_by_rule_and_put_into_the_alias)
+{
+        static const struct {
+                enum spc_preset preset;
+                const char *alias, *name, *path; /* NULL: refused */
+        } cases[] = {
+                {SPC_PRESET_FOLDERS, "app/*", "Database--Password", "app/Database/Password"},
+                {SPC_PRESET_FOLDERS, "", "a--b", "a/b"},
+                {SPC_PRESET_UPPER_SNAKE, "*.env", "db-password", "DB_PASSWORD.env"},
+                {SPC_PRESET_FOLDERS, "", "--etc", NULL},
+                {SPC_PRESET_FOLDERS, "*", "a--", NULL},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                const struct spc_selector s = {
+                        .like = {.alias = (char *)cases[i].alias, .preset = cases[i].preset}};
+                _cleanup_free_ char *path = NULL;
+                int r = spc_selector_path(&s, cases[i].name, &path);
+
+                cr_expect_eq(r, cases[i].path ? 0 : -EINVAL, "%s", cases[i].name);
+                if (r == 0)
+                        cr_expect_str_eq(path, cases[i].path);
+        }
+        expect("      objectType: secret\n      glob: a*\n      objectAlias: app/*\n"
+               "      namePreset: folders\n",
+                "");
+}

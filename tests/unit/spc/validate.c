@@ -346,6 +346,77 @@ Test(validate, type_has_the_name_that_is_written_in_a_class)
         cr_expect_str_eq(spc_type_name(SPC_CERT), "cert");
 }
 
+Test(validate, certificate_files_are_for_pem_of_secrets)
+{
+        static const struct rule rules[] = {
+                {SECRET "certificateFiles: combined\n", OK},
+                {SECRET "certificateFiles: separate\n", OK},
+                {SECRET "certificateFiles: folder\n", OK},
+                {SECRET "certificateFiles: ''\n", OK},
+                {SECRET "certificateFiles: folder\nobjectFormat: pem\n", OK},
+                {SECRET "certificateFiles: combined\nobjectFormat: pfx\nobjectEncoding: base64\n",
+                        OK},
+                {SECRET "certificateFiles: folders\n",
+                        "14:29: error: objects[0] (a) certificateFiles: invalid certificateFiles: "
+                        "folders, should be combined, separate or folder\n"
+                        "    did you mean folder?\n"},
+                {CERT "certificateFiles: folder\n",
+                        "14:29: error: objects[0] (a) certificateFiles: certificateFiles only "
+                        "supported for objectType: secret\n"
+                        "    the key and the chain of a certificate are in the secret of the same "
+                        "name: write objectType: secret\n"},
+                {KEY "certificateFiles: combined\n",
+                        "14:29: error: objects[0] (a) certificateFiles: certificateFiles only "
+                        "supported for objectType: secret\n"},
+                {SECRET "certificateFiles: folder\nobjectFormat: pfx\n",
+                        "14:29: error: objects[0] (a) certificateFiles: certificateFiles: folder "
+                        "gives PEM, objectFormat asks for PFX; the folder has cert.pfx\n"},
+                {SECRET "certificateFiles: separate\nobjectEncoding: base64\n",
+                        "14:29: error: objects[0] (a) certificateFiles: certificateFiles: separate "
+                        "gives PEM, which objectEncoding cannot decode\n"},
+                {SECRET "certificateFile: folder\n",
+                        "14:11: warning: objects[0] (a) certificateFile: unknown field, ignored\n"
+                        "    did you mean certificateFiles?\n"},
+        };
+        check(rules, ELEMENTSOF(rules));
+}
+
+Test(validate, json_path_is_for_secrets_and_has_one_value)
+{
+        static const struct rule rules[] = {
+                {SECRET "jsonPath: $.db.password\n", OK},
+                {SECRET "jsonPath: \"$['a b'][0]\"\n", OK},
+                {SECRET "jsonPath: $\n", OK},
+                {SECRET "jsonPath: ''\n", OK},
+                {SECRET "jsonPath: $.key\nobjectEncoding: base64\n", OK},
+                {SECRET "jsonPath: $.key\ncertificateFiles: combined\n", OK},
+                {SECRET "jsonPath: $..a\n",
+                        "14:21: error: objects[0] (a) jsonPath: \"$..a\", character 3: wildcards "
+                        "and descendants name more than one value\n"},
+                {SECRET "jsonPath: db.password\n",
+                        "14:21: error: objects[0] (a) jsonPath: \"db.password\", character 1: a "
+                        "path begins with $\n"
+                        "    write $.db.password\n"},
+                {SECRET "jsonPath: .a\n",
+                        "14:21: error: objects[0] (a) jsonPath: \".a\", character 1: a path begins "
+                        "with $\n"
+                        "    write $.a\n"},
+                {KEY "jsonPath: $.a\n",
+                        "14:21: error: objects[0] (a) jsonPath: jsonPath only supported for "
+                        "objectType: secret\n"},
+                {SECRET "jsonPath: $.a\nobjectFormat: pfx\n",
+                        "14:21: error: objects[0] (a) jsonPath: jsonPath takes a value out of "
+                        "JSON, objectFormat is about a certificate\n"},
+                {SECRET "jsonPath: $.a\ncertificateFiles: folder\n",
+                        "14:21: error: objects[0] (a) jsonPath: jsonPath takes a value out of "
+                        "JSON, certificateFiles is about a certificate\n"},
+                {SECRET "jsonpath: $.a\n",
+                        "14:11: warning: objects[0] (a) jsonpath: unknown field, ignored\n"
+                        "    did you mean jsonPath?\n"},
+        };
+        check(rules, ELEMENTSOF(rules));
+}
+
 Test(validate, optional_and_a_vault_of_its_own)
 {
         _cleanup_(spc_class_freep) struct spc_class *c = NULL;

@@ -38,14 +38,15 @@ X509 *test_certificate(EVP_PKEY *key, const char *name)
         return x;
 }
 
-static char *text_of(BIO *bio)
+char *test_bio_text(BIO *bio)
 {
         char *data = NULL;
-        long len = BIO_get_mem_data(bio, &data);
-        char *text = strndup(data, (size_t)len);
+        size_t len = (size_t)BIO_get_mem_data(bio, &data);
+        char *text = calloc(1, len + 1);
 
-        BIO_free(bio);
         cr_assert_not_null(text);
+        memcpy(text, data, len);
+        BIO_free(bio);
         return text;
 }
 
@@ -57,7 +58,7 @@ char *test_pem_key(EVP_PKEY *key, const char *password)
         cr_assert_eq(PEM_write_bio_PKCS8PrivateKey(bio, key, cipher, password,
                              password ? (int)strlen(password) : 0, NULL, NULL),
                 1);
-        return text_of(bio);
+        return test_bio_text(bio);
 }
 
 char *test_pem_certificate(X509 *certificate)
@@ -65,7 +66,7 @@ char *test_pem_certificate(X509 *certificate)
         BIO *bio = BIO_new(BIO_s_mem());
 
         cr_assert_eq(PEM_write_bio_X509(bio, certificate), 1);
-        return text_of(bio);
+        return test_bio_text(bio);
 }
 
 unsigned char *test_pfx(

@@ -1,10 +1,13 @@
 /* Keys and self-signed certificates for tests of signing, made at run time. */
 #pragma once
 
+#include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <stddef.h>
 
+/* All that was written to it, which is freed. Caller frees. */
+char *test_bio_text(BIO *bio);
 EVP_PKEY *test_key_rsa(unsigned bits);
 EVP_PKEY *test_key_ec(void);
 X509 *test_certificate(EVP_PKEY *key, const char *name);

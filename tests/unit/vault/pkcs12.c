@@ -279,7 +279,7 @@ static void run(const struct golden *g)
                         .flags = g->flags,
                 },
                 &len);
-        int r = pkcs12_to_pem(der, len, NULL, &out, &incomplete, &e);
+        int r = pkcs12_to_pem(der, len, NULL, false, &out, &incomplete, &e);
         cr_expect(ERR_peek_error() == 0, "%s leaves an error behind", g->what);
         if (g->error) {
                 cr_expect(r == g->code, "%s: %d: %s", g->what, r, err_text(&e));
@@ -308,6 +308,42 @@ Test(pkcs12, goldens)
                 run(&goldens[i]);
 }
 
+/* -o pem_chain=off: what goldens re-order or refuse stays as it is. */
+Test(pkcs12, the_order_of_the_file_can_be_kept)
+{
+        size_t n_kept = 0;
+
+        for (size_t g = 0; g < ELEMENTSOF(goldens); g++) {
+                const struct golden *row = &goldens[g];
+                size_t n_keys = count(row->key), n_certs = count(row->cert), len;
+                _cleanup_sec_ struct sec *out = NULL;
+                _cleanup_err_ struct err e = {0};
+                bool incomplete = true;
+                EVP_PKEY *k[3];
+                X509 *in[MAX_IN];
+
+                if (row->error && !strstr(row->error, "leaf") && !strstr(row->error, "cycle"))
+                        continue;
+                for (size_t i = 0; i < n_keys; i++)
+                        k[i] = keys[row->key[i]];
+                for (size_t i = 0; i < n_certs; i++)
+                        in[i] = certs[row->cert[i]];
+                _cleanup_free_ unsigned char *der = pki_pfx(
+                        &(struct pki_pfx){
+                                .keys = k, .n_keys = n_keys, .certs = in, .n_certs = n_certs},
+                        &len);
+                cr_assert(pkcs12_to_pem(der, len, NULL, true, &out, &incomplete, &e) == 0, "%s: %s",
+                        row->what, err_text(&e));
+                cr_expect_not(incomplete, "%s: nothing was looked for", row->what);
+                _cleanup_free_ char *want = pki_pem(k, n_keys, in, NULL, n_certs);
+                cr_expect(sec_len(out) == strlen(want) &&
+                                  memcmp(sec_bytes(out), want, sec_len(out)) == 0,
+                        "%s", row->what);
+                n_kept++;
+        }
+        cr_expect_geq(n_kept, 40);
+}
+
 static unsigned char *simple(size_t *ret_len)
 {
         return pki_pfx(&(struct pki_pfx){.keys = &keys[P256],
@@ -326,7 +362,7 @@ Test(pkcs12, the_key_is_the_leafs)
         size_t len;
         _cleanup_free_ unsigned char *der = simple(&len);
 
-        cr_assert(pkcs12_to_pem(der, len, NULL, &out, &incomplete, NULL) == 0);
+        cr_assert(pkcs12_to_pem(der, len, NULL, false, &out, &incomplete, NULL) == 0);
         BIO *bio = BIO_new_mem_buf(sec_bytes(out), (int)sec_len(out));
         EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
         X509 *leaf = PEM_read_bio_X509(bio, NULL, NULL, NULL);
@@ -350,7 +386,7 @@ Test(pkcs12, the_process_never_sees_the_legacy_provider)
         size_t len;
         _cleanup_free_ unsigned char *der = simple(&len);
 
-        cr_assert(pkcs12_to_pem(der, len, NULL, &out, &incomplete, NULL) == 0);
+        cr_assert(pkcs12_to_pem(der, len, NULL, false, &out, &incomplete, NULL) == 0);
         cr_expect(!OSSL_PROVIDER_available(NULL, "legacy"));
         cr_expect(OSSL_PROVIDER_available(NULL, "default"));
         cr_expect_null(EVP_CIPHER_fetch(NULL, "RC2-40-CBC", NULL));
@@ -368,7 +404,8 @@ Test(pkcs12, every_cut_and_every_flipped_byte_ends_well)
                 bool incomplete;
                 _cleanup_free_ unsigned char *part = malloc(cut + 1);
                 memcpy(part, der, cut);
-                cr_expect(pkcs12_to_pem(part, cut, NULL, &out, &incomplete, &e) < 0, "%zu", cut);
+                cr_expect(pkcs12_to_pem(part, cut, NULL, false, &out, &incomplete, &e) < 0, "%zu",
+                        cut);
                 cr_expect(!out && e.text);
         }
         for (size_t at = 0; at < len; at += at < 128 ? 1 : 29) {
@@ -376,7 +413,7 @@ Test(pkcs12, every_cut_and_every_flipped_byte_ends_well)
                 _cleanup_sec_ struct sec *out = NULL;
                 bool incomplete;
                 der[at] ^= 0x55;
-                int r = pkcs12_to_pem(der, len, NULL, &out, &incomplete, &e);
+                int r = pkcs12_to_pem(der, len, NULL, false, &out, &incomplete, &e);
                 cr_expect(r == 0 ? out != NULL : out == NULL && e.text, "%zu", at);
                 der[at] ^= 0x55;
         }
@@ -394,10 +431,11 @@ Test(pkcs12, limits_are_the_callers)
         size_t len;
         _cleanup_free_ unsigned char *der = simple(&len);
 
-        cr_expect(pkcs12_to_pem(der, len, &one, &out, &incomplete, &e) == -E2BIG);
-        cr_expect(pkcs12_to_pem(der, len, &all, &out, &incomplete, &e) == -E2BIG);
+        cr_expect(pkcs12_to_pem(der, len, &one, false, &out, &incomplete, &e) == -E2BIG);
+        cr_expect(pkcs12_to_pem(der, len, &all, false, &out, &incomplete, &e) == -E2BIG);
         cr_expect_null(out);
-        cr_expect(pkcs12_to_pem(der, len, &enough, &out, &incomplete, &e) == 0, "%s", err_text(&e));
+        cr_expect(pkcs12_to_pem(der, len, &enough, false, &out, &incomplete, &e) == 0, "%s",
+                err_text(&e));
 }
 
 Test(pkcs12, has_a_size_limit)
@@ -406,7 +444,9 @@ Test(pkcs12, has_a_size_limit)
         bool incomplete;
         unsigned char *big = calloc(1, PKCS12_SIZE_MAX + 1);
 
-        cr_expect(pkcs12_to_pem(big, PKCS12_SIZE_MAX + 1, NULL, &out, &incomplete, NULL) == -E2BIG);
-        cr_expect(pkcs12_to_pem(big, PKCS12_SIZE_MAX, NULL, &out, &incomplete, NULL) == -EBADMSG);
+        cr_expect(pkcs12_to_pem(big, PKCS12_SIZE_MAX + 1, NULL, false, &out, &incomplete, NULL) ==
+                  -E2BIG);
+        cr_expect(pkcs12_to_pem(big, PKCS12_SIZE_MAX, NULL, false, &out, &incomplete, NULL) ==
+                  -EBADMSG);
         free(big);
 }

@@ -51,6 +51,8 @@ X509 *pki_cert(EVP_PKEY *key, const char *name, EVP_PKEY *issuer_key, X509 *issu
         if (!(flags & PKI_NO_AKI))
                 add_extension(
                         cert, issuer ? issuer : cert, NID_authority_key_identifier, "keyid:always");
+        if (flags & PKI_CA)
+                add_extension(cert, cert, NID_basic_constraints, "critical,CA:TRUE");
         EVP_PKEY *signer = issuer_key ? issuer_key : key;
         bool digest = !EVP_PKEY_is_a(signer, "ED25519") && !EVP_PKEY_is_a(signer, "ED448");
         cr_assert(X509_sign(cert, signer, digest ? EVP_sha256() : NULL) > 0);
@@ -179,7 +181,8 @@ char *pki_pem(EVP_PKEY *const *keys, size_t n_keys, X509 *const *certs, const si
         long n = BIO_get_mem_data(bio, &text);
         char *copy = calloc(1, (size_t)n + 1); /* the BIO's text has no end of its own */
         cr_assert_not_null(copy);
-        memcpy(copy, text, (size_t)n);
+        if (n > 0)
+                memcpy(copy, text, (size_t)n);
         BIO_free(bio);
         return copy;
 }

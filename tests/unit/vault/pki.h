@@ -12,6 +12,7 @@ EVP_PKEY *pki_key(const char *type);
 
 #define PKI_NO_SKI 1u
 #define PKI_NO_AKI 2u
+#define PKI_CA 4u /* may sign others, which `openssl verify` asks for */
 /* issuer NULL: self-signed. */
 X509 *pki_cert(EVP_PKEY *key, const char *name, EVP_PKEY *issuer_key, X509 *issuer, unsigned flags);
 

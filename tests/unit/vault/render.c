@@ -186,3 +186,119 @@ Test(render, keys_without_a_public_half_are_an_error)
         expect_error(o, plain, -EOPNOTSUPP, ERR_UNSUPPORTED,
                 "failed to get key. key type 'oct-HSM' currently not supported");
 }
+
+Test(render, one_value_of_json_is_decoded_like_a_whole_one)
+{
+        const char *json = "{\\\"key\\\":\\\"AP8=\\\",\\\"n\\\":1.50}";
+
+        expect(secret_of(json, "", ""), (struct vault_render){.json_path = "$.n"}, "1.50", 4);
+        expect(secret_of(json, "", ""),
+                (struct vault_render){.json_path = "$.key", .encoding = VAULT_ENCODING_BASE64},
+                "\x00\xff", 2);
+        expect(secret_of("x", "", ""), (struct vault_render){.json_path = ""}, "x", 1);
+        expect_error(secret_of(json, "", ""), (struct vault_render){.json_path = "$.password"},
+                -ENOENT, ERR_NOT_FOUND, "jsonPath $.password: there is no such member");
+        expect_error(secret_of("hunter2", "", ""), (struct vault_render){.json_path = "$.a"},
+                -EBADMSG, ERR_USAGE, "jsonPath $.a: the value of the secret is not JSON");
+        expect_error(secret_of(json, "", ""), (struct vault_render){.json_path = "$..a"}, -EINVAL,
+                ERR_USAGE, "jsonPath $..a, character 3: wildcards");
+}
+
+/* --- several files --- */
+
+static const char kid[] = "https://v/keys/s/1";
+#define CRT "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n"
+#define KEY "-----BEGIN PRIVATE KEY-----\nAwQF\n-----END PRIVATE KEY-----\n"
+#define CRT_JSON "-----BEGIN CERTIFICATE-----\\nAAEC\\n-----END CERTIFICATE-----\\n"
+#define KEY_JSON "-----BEGIN PRIVATE KEY-----\\nAwQF\\n-----END PRIVATE KEY-----\\n"
+
+static void expect_files(struct vault_object *o, struct vault_render how,
+        const struct vault_file *want, const char *const *bytes, size_t n)
+{
+        struct vault_file got[VAULT_FILES_MAX];
+        _cleanup_err_ struct err e = {0};
+        size_t n_got = 0;
+
+        cr_assert(vault_render_files(o, &how, got, &n_got, &e) == 0, "%s", err_text(&e));
+        cr_assert_eq(n_got, n, "%zu", n_got);
+        for (size_t i = 0; i < n; i++) {
+                cr_expect_str_eq(got[i].suffix, want[i].suffix);
+                cr_expect(sec_len(got[i].bytes) == strlen(bytes[i]) &&
+                                  !memcmp(sec_bytes(got[i].bytes), bytes[i], strlen(bytes[i])),
+                        "%s: %.*s", got[i].suffix, (int)sec_len(got[i].bytes),
+                        (const char *)sec_bytes(got[i].bytes));
+                sec_unref(got[i].bytes);
+        }
+        vault_object_unref(o);
+}
+
+static const struct vault_file separate_files[] = {{".crt", NULL}, {".key", NULL}, {"", NULL}};
+static const struct vault_render separate = {.files = VAULT_FILES_SEPARATE};
+
+Test(render, separate_files_come_in_the_order_of_the_provider)
+{
+        const char *const bytes[] = {CRT CRT, KEY, CRT KEY CRT};
+
+        expect_files(secret_of(CRT_JSON KEY_JSON CRT_JSON, kid, "application/x-pem-file"), separate,
+                separate_files, bytes, 3);
+}
+
+Test(render, separate_files_of_what_is_no_certificate_are_one)
+{
+        const char *const bytes[] = {CRT KEY};
+
+        expect_files(secret_of(CRT_JSON KEY_JSON, "", "application/x-pem-file"), separate,
+                &separate_files[2], bytes, 1);
+}
+
+/* As there: base64 text has no blocks. */
+Test(render, separate_files_of_a_pfx_are_empty)
+{
+        const char *const bytes[] = {"", "", "MAA="};
+
+        expect_files(secret_of("MAA=", kid, "application/x-pkcs12"),
+                (struct vault_render){.files = VAULT_FILES_SEPARATE, .format = VAULT_FORMAT_PFX},
+                separate_files, bytes, 3);
+}
+
+Test(render, each_of_separate_files_is_decoded)
+{
+        _cleanup_(vault_object_unrefp) struct vault_object *o =
+                secret_of(CRT_JSON, kid, "application/x-pem-file");
+        struct vault_file got[VAULT_FILES_MAX];
+        _cleanup_err_ struct err e = {0};
+        size_t n = 0;
+        const struct vault_render how = {
+                .files = VAULT_FILES_SEPARATE, .encoding = VAULT_ENCODING_BASE64};
+
+        cr_expect_eq(vault_render_files(o, &how, got, &n, &e), -EINVAL);
+        cr_expect_str_eq(err_text(&e), "illegal base64 data at input byte 0");
+        cr_expect_eq(n, 0);
+}
+
+Test(render, a_folder_is_for_certificates)
+{
+        static const struct {
+                const char *value, *kid, *type, *error;
+                int want;
+        } cases[] = {
+                {"hunter2", "", "", "certificateFiles: folder is for the secret of a certificate",
+                        -EINVAL},
+                {"x", kid, "application/x-pem-file", "there is no certificate in it", -EBADMSG},
+                {"MAA=", kid, "application/x-pkcs12", "pkcs12: ", -EBADMSG},
+                {"x", kid, "text/plain", "unknown content type 'text/plain'", -EOPNOTSUPP},
+        };
+        const struct vault_render how = {.files = VAULT_FILES_FOLDER};
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(vault_object_unrefp) struct vault_object *o =
+                        secret_of(cases[i].value, cases[i].kid, cases[i].type);
+                struct vault_file got[VAULT_FILES_MAX];
+                _cleanup_err_ struct err e = {0};
+                size_t n = 0;
+
+                cr_expect_eq(vault_render_files(o, &how, got, &n, &e), cases[i].want);
+                cr_expect(strstr(err_text(&e), cases[i].error), "%s", err_text(&e));
+                cr_expect_eq(n, 0);
+        }
+}

@@ -78,7 +78,7 @@ Test(wiping, private_keys, .disabled = !TEST_MEMORY_SEARCH)
         BN_clear_free(bn);
         EVP_PKEY_free(key);
 
-        cr_assert(pkcs12_to_pem(der, len, NULL, &pem, &incomplete, NULL) == 0);
+        cr_assert(pkcs12_to_pem(der, len, NULL, false, &pem, &incomplete, NULL) == 0);
         cr_expect_eq(test_memory_count(masked_scalar, N), 0, "the DER of the key is gone already");
         /* The key comes first: the middle of its block. */
         sec_truncate(pem, 360);

@@ -76,6 +76,40 @@ static void secret(const struct row *row, const char *file, struct wire *w)
                 "%s", file);
 }
 
+/* The same certificate as two files and as a folder. */
+static void several_files(const char *file, const struct vault_object *o, const struct sec *pem)
+{
+        const struct vault_render separate = {.files = VAULT_FILES_SEPARATE},
+                                  folder = {.files = VAULT_FILES_FOLDER};
+        struct vault_file got[VAULT_FILES_MAX];
+        _cleanup_sec_ struct sec *der = NULL;
+        _cleanup_err_ struct err e = {0};
+        const char *text = sec_bytes(pem);
+        size_t n = 0;
+
+        cr_assert(vault_render_files(o, &separate, got, &n, &e) == 0, "%s: %s", file, err_text(&e));
+        cr_assert_eq(n, 3);
+        size_t key_len = sec_len(got[1].bytes);
+        cr_expect(key_len + sec_len(got[0].bytes) == sec_len(pem) &&
+                          !memcmp(sec_bytes(got[1].bytes), text, key_len) &&
+                          !memcmp(sec_bytes(got[0].bytes), text + key_len, sec_len(pem) - key_len),
+                "%s", file);
+        cr_expect(sec_equal(got[2].bytes, pem), "%s", file);
+        while (n > 0)
+                sec_unref(got[--n].bytes);
+
+        cr_assert(vault_render_files(o, &folder, got, &n, &e) == 0, "%s: %s", file, err_text(&e));
+        cr_assert_eq(n, 6);
+        cr_assert(base64_decode(sec_bytes(o->value), sec_len(o->value), &der, NULL) == 0);
+        for (size_t i = 0; i < n; i++) {
+                if (streq(got[i].suffix, "/combined.pem"))
+                        cr_expect(sec_equal(got[i].bytes, pem), "%s", file);
+                if (streq(got[i].suffix, "/cert.pfx"))
+                        cr_expect(sec_equal(got[i].bytes, der), "%s", file);
+                sec_unref(got[i].bytes);
+        }
+}
+
 static void pfx(const struct row *row, const char *file, struct wire *w)
 {
         _cleanup_(vault_object_unrefp) struct vault_object *o = parse(row, file, w->body);
@@ -99,6 +133,7 @@ static void pfx(const struct row *row, const char *file, struct wire *w)
         X509_free(cert);
         EVP_PKEY_free(key);
         BIO_free(bio);
+        several_files(file, o, pem);
 }
 
 static void expect_number(

@@ -1,0 +1,82 @@
+/* What the worker asks to be done within a mount (RENAME, FORGET, WARM): which renamer does it, and
+ * what becomes of it. */
+#include <poll.h>
+#include <string.h>
+
+#include "fs/keeper_private.h"
+
+static struct renamer *free_renamer(struct keeper *k)
+{
+        for (size_t i = 0; i < k->n_renamers; i++)
+                if (!k->renamers[i].busy)
+                        return &k->renamers[i];
+        if (k->n_renamers == RENAMERS_MAX || renamer_start(&k->renamers[k->n_renamers]) < 0)
+                return NULL;
+        return &k->renamers[k->n_renamers++];
+}
+
+static enum keeper_op answer_to(enum keeper_op op)
+{
+        return op == KEEPER_WARM ? KEEPER_WARMED : KEEPER_RENAMED;
+}
+
+void keeper_on_renamer(struct keeper *k, struct renamer *r)
+{
+        struct keeper_msg m = {.mount = r->mount, .seq = r->seq};
+        enum keeper_op op = answer_to(r->op);
+        int result = -EINTR;
+        bool busy = r->busy;
+
+        int e = renamer_receive(r, &result);
+        if (e == -EAGAIN)
+                return;
+        if (busy)
+                keeper_answer(k, &m, op, result, result < 0 ? strerror(-result) : "", -EBADF);
+        if (e == 0) {
+                renamer_done(r);
+                *r = k->renamers[--k->n_renamers];
+        }
+}
+
+void keeper_on_rename(struct keeper *k, const struct keeper_msg *request)
+{
+        struct volume *v = keeper_find(k, request->mount);
+        enum keeper_op op = answer_to(request->op);
+
+        if (!v) {
+                keeper_answer(k, request, op, -ENODEV, "no such mount", -EBADF);
+                return;
+        }
+        struct renamer *r = free_renamer(k);
+        int e = r ? renamer_send(r, &v->mount, request) : -EAGAIN;
+        if (e < 0)
+                keeper_answer(k, request, op, e, strerror(-e), -EBADF);
+}
+
+void keeper_settle_renames(struct keeper *k, int timeout_ms)
+{
+        int64_t end = keeper_now_ms() + timeout_ms;
+
+        for (;;) {
+                struct pollfd p[RENAMERS_MAX];
+                size_t n = 0;
+
+                for (size_t i = 0; i < k->n_renamers; i++)
+                        if (k->renamers[i].busy)
+                                p[n++] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
+                if (n == 0 || keeper_now_ms() >= end)
+                        break;
+                (void)poll(p, n, (int)(end - keeper_now_ms()));
+                for (size_t i = k->n_renamers; i-- > 0;)
+                        keeper_on_renamer(k, &k->renamers[i]);
+        }
+        for (size_t i = k->n_renamers; i-- > 0;) {
+                struct renamer *r = &k->renamers[i];
+                const struct keeper_msg m = {.mount = r->mount, .seq = r->seq};
+                if (!r->busy)
+                        continue;
+                keeper_answer(k, &m, answer_to(r->op), -EINTR, strerror(EINTR), -EBADF);
+                renamer_done(r);
+                *r = k->renamers[--k->n_renamers];
+        }
+}
