@@ -71,6 +71,7 @@ struct http_response {
         const char *peer; /* address that was connected to, or "" */
         struct err error; /* cause ERR_DNS, ERR_CONNECT, ERR_TIMEOUT, ERR_TLS, ...; text names
                              scheme, host and port, never the query; code is a negative errno */
+        bool cut;         /* status is 0, but the headers of an answer had come */
         usec_t took;      /* from leaving the queue to the last byte, of the last try */
         unsigned tries;   /* how often it was sent: 1 but for http_send_retrying() */
         void *private;

@@ -192,6 +192,7 @@ static void fill_failure(struct transfer *t, CURLcode code, struct http_response
                 .given_up = t->given_up,
         };
 
+        ret->cut = t->headers_complete;
         t->exchange.transient = http_failure_describe(&f, &ret->error);
         t->exchange.headers_len = 0;
 }

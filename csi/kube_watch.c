@@ -229,8 +229,8 @@ static enum end end_of(struct kube_watch *w, struct http_response *resp, struct 
         bool too_much = w->bytes > KUBE_WATCH_BYTES_MAX;
         bool line_too_long = resp->error.code == -EFBIG && !too_much;
         kube_explain(w->kube, resp, e);
-        if (resp->status == 0 && w->bytes > 0 && !line_too_long)
-                return END_EARLY; /* cut in the middle */
+        if (resp->status == 0 && resp->cut && !line_too_long)
+                return END_EARLY; /* cut, as when an API server restarts */
         if (e->code)
                 return END_TROUBLE;
         /* A server that ends each stream at once must not be asked all the time. */

@@ -32,7 +32,8 @@ int service_token_find(const char *tokens, const char *audience, const char *nam
         _cleanup_json_ cJSON *map = NULL;
 
         if (len > SERVICE_TOKENS_MAX)
-                return err_set_cause(e, ERR_USAGE, -EINVAL, "the service account tokens are too long");
+                return err_set_cause(
+                        e, ERR_USAGE, -EINVAL, "the service account tokens are too long");
         int r = json_parse(tokens, len, &map);
         if (r == -ENOMEM)
                 return err_set(e, r, "out of memory");
