@@ -14,6 +14,7 @@
 #include "base/wipe.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/csi_worker.h"
 #include "cli/daemon.h"
 #include "cli/hygiene.h"
 #include "cli/landlock.h"
@@ -36,10 +37,12 @@ struct worker {
         struct cache *cache;
         struct fs *fs;
         struct commands *commands;
+        struct csi_worker *csi; /* NULL: only commands are served */
         struct loop_io *signals;
         struct loop_timer *leave, *patience;
         const char *socket;
         bool ending, making_way;
+        bool bidden; /* csi: told to end once what is mounted is gone */
 };
 
 /* Nothing is taken down, so nothing can be freed in order either: all that is left is in memory
@@ -75,7 +78,8 @@ static void on_leave(void *userdata)
                         make_way(w);
                 return;
         }
-        if (!commands_are_idle(w->commands))
+        if (w->csi ? !w->bidden || volumes_count(csi_worker_volumes(w->csi)) > 0
+                   : !commands_are_idle(w->commands))
                 return;
         /* The name goes first: who comes too late finds nothing rather than a closed door. */
         (void)unlink(w->socket);
@@ -89,6 +93,24 @@ static void on_idle(void *userdata)
         loop_timer_in(w->leave, 0);
 }
 
+/* Pods go on with what they have: kubelet unpublishes it, or the next driver does. The second time
+ * means it. */
+static void end_csi(struct worker *w, unsigned signal)
+{
+        struct volumes *volumes = csi_worker_volumes(w->csi);
+
+        if (signal == SIGTERM && !w->bidden) {
+                log_info("signal %u: no new volumes; %zu are served until they are unpublished",
+                        signal, volumes_count(volumes));
+                volumes_drain(volumes);
+        } else {
+                log_info("signal %u: taking %zu volumes away", signal, volumes_count(volumes));
+                volumes_end(volumes);
+        }
+        w->bidden = true;
+        loop_timer_in(w->leave, 0);
+}
+
 static void on_signal(void *userdata, int fd, uint32_t revents)
 {
         struct worker *w = userdata;
@@ -98,6 +120,10 @@ static void on_signal(void *userdata, int fd, uint32_t revents)
                 if (info.ssi_signo == SIGHUP) {
                         log_info("SIGHUP: polling now");
                         commands_refresh_all(w->commands);
+                        continue;
+                }
+                if (w->csi) {
+                        end_csi(w, info.ssi_signo);
                         continue;
                 }
                 /* twice from a terminal: once by the kernel, once by the keeper */
@@ -132,13 +158,13 @@ static int check_memory(void)
         return sec_new("", 1, &probe);
 }
 
-static int confine(const char *socket, struct err *e)
+static int confine(const struct worker *w, struct err *e)
 {
         if (CLI_SANITIZED) {
                 log_info("a sanitized build: files and system calls are not closed off");
                 return 0;
         }
-        int r = landlock_enter(socket, e);
+        int r = landlock_enter(w->socket, w->csi ? csi_worker_folders(w->csi) : NULL, e);
         if (r == 0)
                 log_info("this kernel has no Landlock: files are guarded by their modes alone");
         return r < 0 ? r : sandbox_enter(e);
@@ -168,9 +194,9 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
                 r = http_client_new(w->loop, &w->http);
         if (r == 0)
                 r = auths_new(w->loop, w->http, &w->auths);
-        if (r == 0)
+        if (r == 0 && !w->csi)
                 r = auth_helper_new(w->loop, WORKER_HELPER_FD, &w->helper);
-        if (r == 0)
+        if (r == 0 && w->helper)
                 auths_set_helper(w->auths, w->helper);
         if (r == 0)
                 r = vaults_new(w->loop, w->http, &w->vaults);
@@ -183,15 +209,20 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
                 return r;
         (void)prctl(PR_SET_NAME, "akvfs-worker");
 
+        const struct class_mount_parts parts = {.loop = w->loop,
+                .auths = w->auths,
+                .vaults = w->vaults,
+                .cache = w->cache,
+                .fs = w->fs,
+                .privileged = words->privileged};
+        r = w->csi ? csi_worker_start(w->csi, &parts, w->http, on_idle, w, e) : 0;
+        if (r < 0)
+                return r;
         const struct commands_config config = {
-                .parts = {.loop = w->loop,
-                        .auths = w->auths,
-                        .vaults = w->vaults,
-                        .cache = w->cache,
-                        .fs = w->fs,
-                        .privileged = words->privileged},
+                .parts = parts,
                 .hello = hello,
                 .own = words->foreground,
+                .volumes = w->csi ? csi_worker_volumes(w->csi) : NULL,
                 .idle = on_idle,
                 .userdata = w,
         };
@@ -206,6 +237,7 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
 static void stop(struct worker *w)
 {
         commands_free(w->commands);
+        csi_worker_free(w->csi);
         if (w->fs)
                 fs_stop(w->fs);
         cache_free(w->cache);
@@ -233,7 +265,9 @@ int cli_worker(int argc, char **argv)
         log_set_level((enum log_level)words.log_level);
         log_set_json(words.log_json);
         bool log_file = log_target_is_file(words.log);
-        r = hygiene_close_from(log_file ? WORKER_LOG_FD + 1 : WORKER_HELPER_FD + 1);
+        r = hygiene_close_from(words.csi  ? WORKER_CA_FD + 1
+                               : log_file ? WORKER_LOG_FD + 1
+                                          : WORKER_HELPER_FD + 1);
         if (r == 0)
                 r = hygiene_protect();
         if (r == 0)
@@ -255,8 +289,10 @@ int cli_worker(int argc, char **argv)
         r = check_memory();
         if (r < 0)
                 err_set(&e, r, "could not start: %s", strerror(-r));
-        else
-                r = confine(words.socket, &e);
+        else if (words.csi)
+                r = csi_worker_new(words.argc, words.argv, &w.csi, &e);
+        if (r == 0)
+                r = confine(&w, &e);
         if (r == 0)
                 r = start(&w, signal_fd, &words, &e);
         if (r == 0) {

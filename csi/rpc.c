@@ -27,6 +27,8 @@ const char *rpc_code_name(enum rpc_code code)
                 return "DeadlineExceeded";
         case RPC_NOT_FOUND:
                 return "NotFound";
+        case RPC_ALREADY_EXISTS:
+                return "AlreadyExists";
         case RPC_PERMISSION_DENIED:
                 return "PermissionDenied";
         case RPC_RESOURCE_EXHAUSTED:

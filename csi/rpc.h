@@ -29,6 +29,7 @@ enum rpc_code {
         RPC_INVALID_ARGUMENT = 3,
         RPC_DEADLINE_EXCEEDED = 4,
         RPC_NOT_FOUND = 5,
+        RPC_ALREADY_EXISTS = 6,
         RPC_PERMISSION_DENIED = 7,
         RPC_RESOURCE_EXHAUSTED = 8,
         RPC_FAILED_PRECONDITION = 9,

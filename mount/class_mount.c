@@ -461,6 +461,17 @@ int class_mount_new(const struct class_mount_parts *parts, struct mount_request 
         return 0;
 }
 
+int class_mount_set_token(struct class_mount *cm, struct sec *token)
+{
+        if (!cm->request.identity.subject)
+                return 0;
+        /* all vaults of the class are asked by one identity */
+        int r = cm->vault ? auth_set_assertion(vault_auth(cm->vault), token) : 0;
+        if (r == 0 && cm->adoption.pending)
+                class_mount_adoption_token(cm, token);
+        return r;
+}
+
 void class_mount_end(struct class_mount *cm)
 {
         cm->end_wanted = true;

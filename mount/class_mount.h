@@ -58,9 +58,21 @@ int class_mount_refresh(struct class_mount *cm, class_refreshed_fn done, void *u
 /* No call of `done` for this userdata any more. */
 void class_mount_forget(struct class_mount *cm, void *userdata);
 
+/* A newer token of the service account that identity.subject names: counts from the next request to
+ * the authority on. Nothing is sent, but what an adopted mount could not fetch with an older one,
+ * which is tried again at once. Nothing happens for other identities. -EINVAL: it is no token. */
+int class_mount_set_token(struct class_mount *cm, struct sec *token);
+
 const char *class_mount_path(const struct class_mount *cm);
 const char *class_mount_name(const struct class_mount *cm);
+const char *class_mount_note(const struct class_mount *cm); /* mount_request.note; may be NULL */
 bool class_mount_is_mounted(const struct class_mount *cm);
+
+/* What is shown: files and their bytes. -ENOMEM. */
+int class_mount_usage(const struct class_mount *cm, size_t *ret_files, uint64_t *ret_bytes);
+/* 1 when everything shown is as the vault had it at the last poll. 0 when not: *ret_trouble says
+ * for which file and why, and is the caller's. -ENOMEM. */
+int class_mount_is_fresh(const struct class_mount *cm, char **ret_trouble);
 
 /* {"mountpoint","class",...,"objects":[...]}: design.md section 6. NULL without memory. */
 cJSON *class_mount_status(const struct class_mount *cm, pid_t worker_pid, int64_t now);

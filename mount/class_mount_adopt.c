@@ -14,6 +14,7 @@ void class_mount_adoption_done(struct class_mount_adoption *a)
         a->reopen = loop_timer_free(a->reopen);
         a->patience = loop_timer_free(a->patience);
         err_done(&a->error);
+        a->token = sec_unref(a->token);
 }
 
 static void answer(struct class_mount *cm, const struct err *error)
@@ -129,6 +130,22 @@ static void on_reopen(void *userdata)
                 return;
         }
         cm->secret = sec_unref(cm->secret);
+}
+
+void class_mount_adoption_token(struct class_mount *cm, struct sec *token)
+{
+        bool waits = cm->adoption.reopen_at > 0;
+
+        if (cm->adoption.token && sec_equal(cm->adoption.token, token))
+                return;
+        sec_unref(cm->adoption.token);
+        cm->adoption.token = sec_ref(token);
+        if (!cm->vault) {
+                sec_unref(cm->secret);
+                cm->secret = sec_ref(token);
+        }
+        if (waits)
+                loop_timer_in(cm->adoption.reopen, 0);
 }
 
 static void on_patience(void *userdata)

@@ -18,9 +18,10 @@ struct class_mount_adoption {
         bool awaited; /* class_mount_adoption_await(): */
         bool joined;  /* a try that was under way already */
         struct loop_timer *reopen, *patience;
-        usec_t pause;     /* before the next try */
-        usec_t reopen_at; /* loop_now() of that; 0 while a try is under way */
-        struct err error; /* why the last try failed */
+        usec_t pause;      /* before the next try */
+        usec_t reopen_at;  /* loop_now() of that; 0 while a try is under way */
+        struct err error;  /* why the last try failed */
+        struct sec *token; /* the last that came */
 };
 
 struct class_mount {
@@ -77,6 +78,8 @@ void class_mount_adoption_ready(struct class_mount *cm, const struct err *errors
 /* Somebody wants fresh objects: tries at once, and ends in class_mount_refreshed(), at the latest
  * when patience ends. */
 void class_mount_adoption_await(struct class_mount *cm);
+/* A newer token has come. */
+void class_mount_adoption_token(struct class_mount *cm, struct sec *token);
 void class_mount_adoption_done(struct class_mount_adoption *a);
 
 /* "akvfs:CLASS", as mountinfo shows it (class_mount_status.c). Caller frees. */

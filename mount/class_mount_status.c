@@ -129,6 +129,54 @@ cJSON *class_mount_status(const struct class_mount *cm, pid_t worker_pid, int64_
         return j;
 }
 
+int class_mount_usage(const struct class_mount *cm, size_t *ret_files, uint64_t *ret_bytes)
+{
+        struct files files = {0};
+        uint64_t bytes = 0;
+
+        int r = list_files(cm, &files);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < files.n; i++)
+                bytes += sec_len(files.list[i].file->bytes);
+        *ret_files = files.n;
+        *ret_bytes = bytes;
+        files_done(&files);
+        return 0;
+}
+
+int class_mount_is_fresh(const struct class_mount *cm, char **ret_trouble)
+{
+        struct files files = {0};
+        char *text = NULL;
+
+        if (cm->adoption.pending) {
+                const struct err *e = &cm->adoption.error;
+                if (!e->code)
+                        return 1; /* just begun */
+                int r = xasprintf(&text, "since the driver was restarted: %s", err_text(e));
+                if (r == 0)
+                        *ret_trouble = text;
+                return r;
+        }
+        int r = list_files(cm, &files);
+        if (r < 0)
+                return r;
+        r = 1;
+        for (size_t i = 0; i < files.n && r == 1; i++)
+                if (files.list[i].state.error)
+                        r = xasprintf(&text, "%s: %s", files.list[i].file->path,
+                                err_text(files.list[i].state.error));
+        for (size_t i = 0; i < files.n_absent && r == 1; i++)
+                if (files.absent[i].taken)
+                        r = xasprintf(&text, "%s was taken away: %s", files.absent[i].object->file,
+                                view_trouble_name(files.absent[i].trouble));
+        files_done(&files);
+        if (r == 0)
+                *ret_trouble = text;
+        return r;
+}
+
 bool class_mount_is(const struct class_mount *cm, const struct mount_request *request)
 {
         const struct sec *now = cm->mount ? fs_mount_state(cm->mount) : NULL;
@@ -141,6 +189,11 @@ bool class_mount_is(const struct class_mount *cm, const struct mount_request *re
 const char *class_mount_path(const struct class_mount *cm)
 {
         return cm->request.mountpoint;
+}
+
+const char *class_mount_note(const struct class_mount *cm)
+{
+        return cm->request.note;
 }
 
 const char *class_mount_name(const struct class_mount *cm)

@@ -17,6 +17,7 @@ void identity_done(struct identity *i)
         free(i->imds_endpoint);
         free(i->source);
         free(i->file);
+        free(i->subject);
         free(i->token_proxy);
         free(i->sni);
         free(i->proxy_ca_pem);
@@ -146,6 +147,7 @@ cJSON *identity_format(const struct identity *i)
                 {"ca_pem", i->ca_pem},
                 {"source", i->source},
                 {"file", i->file},
+                {"subject", i->subject},
                 {"token_proxy", i->token_proxy},
                 {"sni", i->sni},
                 {"proxy_ca_pem", i->proxy_ca_pem},
@@ -220,6 +222,7 @@ int identity_parse(const cJSON *j, struct identity *ret, struct err *e)
                 {"ca_pem", &i.ca_pem, true},
                 {"source", &i.source, true},
                 {"file", &i.file, true},
+                {"subject", &i.subject, true},
                 {"token_proxy", &i.token_proxy, true},
                 {"sni", &i.sni, true},
                 {"proxy_ca_pem", &i.proxy_ca_pem, true},
@@ -274,6 +277,7 @@ int identity_open(const struct identity *i, struct auths *auths, struct vaults *
                 .source = i->source ? source : NULL,
                 .file = i->file,
                 .send_chain = i->send_chain,
+                .subject = i->subject,
                 .token_proxy = i->token_proxy,
                 .sni = i->sni,
                 .proxy_ca_pem = i->proxy_ca_pem,

@@ -19,11 +19,13 @@ struct identity {
         char *tenant;    /* "" for a VM's */
         char *client_id; /* service principal, or a VM's user-assigned identity, or "" */
         enum auth_id_kind id_kind;
-        struct sec *secret;  /* client secret, certificate's password or IDENTITY_HEADER, or NULL */
+        struct sec *secret;  /* client secret, certificate's password, IDENTITY_HEADER or token, or
+                                NULL */
         char *authority;     /* "https://.../" */
         char *imds_endpoint; /* NULL for the default */
         char *source, *file; /* of a credential that is read anew: for the helper, for people */
         bool send_chain;
+        char *subject; /* "NAMESPACE/SERVICEACCOUNT" of a token that is handed over, in `secret` */
         char *token_proxy, *sni, *proxy_ca_pem; /* identity binding */
         char *pod, *pod_namespace;
         char *vault_url; /* without a slash at the end */

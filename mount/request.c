@@ -8,6 +8,7 @@ void mount_request_done(struct mount_request *r)
         spc_class_free(r->class);
         identity_done(&r->identity);
         vault_urls_done(&r->vaults);
+        free(r->note);
         *r = (struct mount_request){0};
 }
 
@@ -311,6 +312,8 @@ cJSON *mount_request_format(const struct mount_request *r)
                 !cJSON_AddBoolToObject(j, "keep_chain_order", r->shape.keep_chain_order) ||
                 !cJSON_AddBoolToObject(j, "secret_memory_required", r->secret_memory_required))
                 return NULL;
+        if (r->note && !cJSON_AddStringToObject(j, "note", r->note))
+                return NULL;
         cJSON *class = format_class(r->class);
         if (!class)
                 return NULL;
@@ -348,6 +351,8 @@ int mount_request_parse(const cJSON *j, struct mount_request *ret, struct err *e
                 r = get_number(j, "mode", 0, 0777, &mode);
         if (r == 0)
                 r = parse_class(json_get(j, "class"), &q.class);
+        if (r == 0 && json_get(j, "note"))
+                r = get_string(j, "note", &q.note);
         if (r == 0)
                 r = vault_urls_parse(json_get(j, "vaults"), &q.vaults);
         if (r < 0)

@@ -32,6 +32,7 @@ struct mount_request {
         struct view_shape shape;
         bool secret_memory_required; /* fail rather than hold values in memory that can be swapped
                                       */
+        char *note; /* whatever its owner wants to find again in a later worker, or NULL */
 };
 
 void mount_request_done(struct mount_request *r);

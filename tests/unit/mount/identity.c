@@ -93,6 +93,7 @@ Test(identity, travels_whole)
         i.mode = AUTH_CLIENT_SECRET;
         i.tenant = strdup("t");
         i.client_id = strdup("c");
+        i.subject = strdup("shop/web");
         cr_assert_eq(sec_new("\0\xffx", 3, &i.secret), 0);
         _cleanup_json_ cJSON *j = identity_format(&i);
         cr_assert_eq(identity_parse(j, &back, &e), 0, "%s", err_text(&e));
@@ -105,6 +106,7 @@ Test(identity, travels_whole)
         cr_assert_str_eq(back.vault_url, i.vault_url);
         cr_assert_str_eq(back.scope, i.scope);
         cr_assert_str_eq(back.ca_file, i.ca_file);
+        cr_assert_str_eq(back.subject, "shop/web");
         identity_done(&back);
 
         cJSON_DeleteItemFromObject(j, "client_secret");

@@ -68,6 +68,7 @@ static void set_up(void)
         in.audit = true;
         in.shape.keep_chain_order = true;
         in.secret_memory_required = true;
+        in.note = strdup("of \"mine\"");
 }
 
 static void tear_down(void)
@@ -96,6 +97,7 @@ Test(request, travels_whole)
         cr_assert_not(out.shape.cert_key_files);
         cr_assert(out.shape.keep_chain_order);
         cr_assert(sec_equal(out.identity.secret, in.identity.secret));
+        cr_assert_str_eq(out.note, in.note);
 
         cr_assert_eq(memcmp(&out.policy, &in.policy, sizeof out.policy), 0);
         cr_assert_eq(out.vaults.n, 1);
