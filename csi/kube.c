@@ -1,6 +1,5 @@
-#include "csi/kube.h"
+#include "csi/kube_private.h"
 
-#include "base/log.h"
 #include "base/wipe.h"
 
 struct kube {
@@ -46,11 +45,12 @@ int kube_class_path(const char *namespace, const char *name, char **ret)
 
         int r = http_escape(namespace, &ns);
         if (r == 0)
-                r = http_escape(name, &n);
+                r = http_escape(name ? name : "", &n);
         if (r == 0)
                 r = xasprintf(ret,
-                        "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/%s/secretproviderclasses/%s",
-                        ns, n);
+                        "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/%s/secretproviderclasses"
+                        "%s%s",
+                        ns, name ? "/" : "", n);
         return r;
 }
 
@@ -139,12 +139,19 @@ static enum err_cause cause_of(int status)
         }
 }
 
-/* A Status object says in `message` what people know from kubectl. */
-static void explain(const struct kube_call *c, const struct http_response *resp, struct err *e)
+void kube_explain(const struct kube *k, struct http_response *resp, struct err *e)
 {
         _cleanup_json_ cJSON *status = NULL;
         const char *message = NULL;
 
+        if (resp->status == 0) {
+                err_move(e, &resp->error);
+                err_wrap(e, e->code, "the API server cannot be asked");
+                return;
+        }
+        if (resp->status >= 200 && resp->status <= 299)
+                return;
+        /* A Status object says in `message` what people know from kubectl. */
         if (json_parse(resp->body, resp->body_len, &status) == 0)
                 message = json_string(status, "message");
         enum err_cause cause = cause_of(resp->status);
@@ -152,12 +159,30 @@ static void explain(const struct kube_call *c, const struct http_response *resp,
                 err_set_cause(e, cause, -EPROTO, "%.2000s", message);
         else
                 err_set_cause(e, cause, -EPROTO, "the API server %s answered %d without a reason",
-                        c->kube->server, resp->status);
+                        k->server, resp->status);
         if (cause == ERR_FORBIDDEN)
-                err_hint(e, "the driver's service account needs the verb get on this resource in "
-                            "this namespace");
+                err_hint(e, "the driver's service account lacks a role for this: compare with the "
+                            "ClusterRole in deploy/kubernetes");
         else if (cause == ERR_AUTH)
-                err_hint(e, "the API server does not take the token in %s", c->kube->token_file);
+                err_hint(e, "the API server does not take the token in %s", k->token_file);
+}
+
+void kube_answer(
+        const struct kube *k, struct http_response *resp, cJSON **ret_object, struct err *e)
+{
+        _cleanup_json_ cJSON *answer = NULL;
+
+        kube_explain(k, resp, e);
+        if (e->code)
+                return;
+        int r = json_parse(resp->body, resp->body_len, &answer);
+        if (r == 0 && !cJSON_IsObject(answer))
+                r = -EINVAL;
+        if (r < 0)
+                err_set_cause(e, ERR_SERVICE, r,
+                        "the API server %s answered what is no JSON object", k->server);
+        else
+                *ret_object = TAKE_PTR(answer);
 }
 
 static void on_answer(void *userdata, struct http_response *resp)
@@ -167,54 +192,113 @@ static void on_answer(void *userdata, struct http_response *resp)
         _cleanup_json_ cJSON *answer = NULL;
 
         c->call = NULL;
-        if (resp->status == 0) {
-                err_move(&e, &resp->error);
-                err_wrap(&e, e.code, "the API server cannot be asked");
-        } else if (resp->status < 200 || resp->status > 299) {
-                explain(c, resp, &e);
-        } else {
-                int r = json_parse(resp->body, resp->body_len, &answer);
-                if (r == 0 && !cJSON_IsObject(answer))
-                        r = -EINVAL;
-                if (r < 0)
-                        err_set_cause(&e, ERR_SERVICE, r,
-                                "the API server %s answered what is no JSON object",
-                                c->kube->server);
-        }
-        c->done(c->userdata, e.code ? NULL : answer, resp->status, e.code ? &e : NULL);
+        kube_answer(c->kube, resp, &answer, &e);
+        c->done(c->userdata, answer, resp->status, e.code ? &e : NULL);
 }
 
-int kube_get(struct kube *k, const char *path, kube_done_fn done, void *userdata,
+int kube_send(struct kube *k, const struct kube_send *what, http_done_fn done, void *userdata,
+        struct http_call **ret, struct err *e)
+{
+        _cleanup_secret_ char *bearer = NULL;
+        _cleanup_free_ char *url = NULL, *type = NULL;
+
+        int r = authorization(k, &bearer, e);
+        if (r < 0)
+                return r;
+        if (xasprintf(&url, "%s%s", k->server, what->path) < 0 ||
+                (what->type && xasprintf(&type, "Content-Type: %s", what->type) < 0))
+                return err_set(e, -ENOMEM, "out of memory");
+        const char *const headers[] = {bearer, "Accept: application/json", type, NULL};
+        const struct http_endpoint endpoint = {
+                .ca_file = k->ca_file,
+                .http2 = true,
+                .total_timeout_ms = what->total_ms,
+                .response_max = KUBE_ANSWER_MAX,
+        };
+        const struct http_request request = {
+                .method = what->method,
+                .url = url,
+                .headers = headers,
+                .body = what->body,
+                .body_len = what->body ? strlen(what->body) : 0,
+                .endpoint = &endpoint,
+                .on_data = what->on_data,
+        };
+        if (what->retry)
+                return http_send_retrying(k->http, &request, what->retry, done, userdata, ret, e);
+        return http_send(k->http, &request, done, userdata, ret, e);
+}
+
+static int call_new(struct kube *k, const struct kube_send *what, kube_done_fn done, void *userdata,
         struct kube_call **ret, struct err *e)
 {
         _cleanup_free_ struct kube_call *c = calloc(1, sizeof *c);
-        _cleanup_secret_ char *bearer = NULL;
-        _cleanup_free_ char *url = NULL;
 
         if (!c)
                 return err_set(e, -ENOMEM, "out of memory");
         *c = (struct kube_call){.kube = k, .done = done, .userdata = userdata};
-        int r = authorization(k, &bearer, e);
-        if (r < 0)
-                return r;
-        if (xasprintf(&url, "%s%s", k->server, path) < 0)
-                return err_set(e, -ENOMEM, "out of memory");
-        const char *const headers[] = {bearer, "Accept: application/json", NULL};
-        const struct http_endpoint endpoint = {
-                .ca_file = k->ca_file,
-                .response_max = KUBE_ANSWER_MAX,
-        };
-        const struct http_request request = {
-                .method = "GET",
-                .url = url,
-                .headers = headers,
-                .endpoint = &endpoint,
-        };
-        r = http_send_retrying(k->http, &request, &http_retry_default, on_answer, c, &c->call, e);
+        int r = kube_send(k, what, on_answer, c, &c->call, e);
         if (r < 0)
                 return r;
         struct kube_call *started = TAKE_PTR(c);
         if (ret)
                 *ret = started;
         return 0;
+}
+
+int kube_get(struct kube *k, const char *path, kube_done_fn done, void *userdata,
+        struct kube_call **ret, struct err *e)
+{
+        return call_new(k,
+                &(struct kube_send){.method = "GET", .path = path, .retry = &http_retry_default},
+                done, userdata, ret, e);
+}
+
+int kube_create(struct kube *k, const char *path, const cJSON *object, kube_done_fn done,
+        void *userdata, struct kube_call **ret, struct err *e)
+{
+        _cleanup_secret_ char *body = cJSON_PrintUnformatted(object);
+
+        if (!body)
+                return err_set(e, -ENOMEM, "out of memory");
+        return call_new(k,
+                &(struct kube_send){.method = "POST",
+                        .path = path,
+                        .type = "application/json",
+                        .body = body,
+                        .retry = &http_retry_default},
+                done, userdata, ret, e);
+}
+
+static bool retry_conflict(int status)
+{
+        return status == 409 || http_retry_status(status);
+}
+
+int kube_patch(struct kube *k, const char *path, const cJSON *patch, kube_done_fn done,
+        void *userdata, struct kube_call **ret, struct err *e)
+{
+        bool of_one_version = json_get(json_get(patch, "metadata"), "resourceVersion") != NULL;
+        struct http_retry retry = http_retry_default;
+        _cleanup_secret_ char *body = cJSON_PrintUnformatted(patch);
+
+        if (!body)
+                return err_set(e, -ENOMEM, "out of memory");
+        if (!of_one_version)
+                retry.retry_status = retry_conflict;
+        return call_new(k,
+                &(struct kube_send){.method = "PATCH",
+                        .path = path,
+                        .type = "application/merge-patch+json",
+                        .body = body,
+                        .retry = &retry},
+                done, userdata, ret, e);
+}
+
+int kube_delete(struct kube *k, const char *path, kube_done_fn done, void *userdata,
+        struct kube_call **ret, struct err *e)
+{
+        return call_new(k,
+                &(struct kube_send){.method = "DELETE", .path = path, .retry = &http_retry_default},
+                done, userdata, ret, e);
 }

@@ -3,11 +3,13 @@
  * One struct kube is one server and one account: in a cluster the address is in the environment,
  * and the account's token and the authority's certificate are files that kubelet keeps fresh
  * ("Accessing the Kubernetes API from a Pod", kubernetes.io). The token is read again for each
- * request: kubelet replaces it before it ends.
+ * request: kubelet replaces it before it ends. The authority is read again for a new connection,
+ * as base/http.h says.
  *
- * Nothing cluster-wide is listed or watched: every path has a namespace and a name in it. Answers
- * are bounded by KUBE_ANSWER_MAX. GET, and what is idempotent, is tried again as base/http.h says,
- * on 429, 5xx and when there was no answer.
+ * Nothing cluster-wide is listed or watched: every path has a namespace in it, and what is watched
+ * a name as well (csi/kube_watch.h). Answers are bounded by KUBE_ANSWER_MAX. Requests are tried
+ * again as base/http.h says, on 429 (when Retry-After says), 5xx and when there was no answer.
+ * HTTP/2 where the server has it, so that many of them share one connection.
  *
  * Loop thread only.
  */
@@ -16,7 +18,7 @@
 #include "base/http.h"
 #include "base/json.h"
 
-#define KUBE_ANSWER_MAX ((size_t)4 << 20)
+#define KUBE_ANSWER_MAX ((size_t)4 << 20) /* an object is at most 1.5 MiB */
 #define KUBE_TOKEN_MAX ((size_t)64 << 10)
 #define KUBE_TOKEN_FILE "/var/run/secrets/kubernetes.io/serviceaccount/token"
 #define KUBE_CA_FILE "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
@@ -49,8 +51,21 @@ typedef void (*kube_done_fn)(
  * is never called from within. */
 int kube_get(struct kube *k, const char *path, kube_done_fn done, void *userdata,
         struct kube_call **ret, struct err *e);
+/* POST of an object to the path of its collection. One that names itself can be sent twice without
+ * harm when the first answer got lost: the second is answered 409, and then the object is there. */
+int kube_create(struct kube *k, const char *path, const cJSON *object, kube_done_fn done,
+        void *userdata, struct kube_call **ret, struct err *e);
+/* PATCH of an object with a JSON merge patch (RFC 7396). One that holds metadata.resourceVersion
+ * changes that version alone, and 409 is the caller's to read the object again; any other is tried
+ * again on 409, which then means that the server was too busy with others' changes. */
+int kube_patch(struct kube *k, const char *path, const cJSON *patch, kube_done_fn done,
+        void *userdata, struct kube_call **ret, struct err *e);
+/* The answer is the object or a Status; 404 when it was gone already. */
+int kube_delete(struct kube *k, const char *path, kube_done_fn done, void *userdata,
+        struct kube_call **ret, struct err *e);
 struct kube_call *kube_cancel(struct kube_call *call); /* no callback after this; returns NULL */
 
-/* "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/NS/secretproviderclasses/NAME"; caller frees.
- * Both are DNS names by now (csi/publish_request.h); anything else is escaped. */
+/* "/apis/secrets-store.csi.x-k8s.io/v1/namespaces/NS/secretproviderclasses/NAME", or without NAME
+ * when that is NULL; caller frees. Both are DNS names by now (csi/publish_request.h); anything else
+ * is escaped. */
 int kube_class_path(const char *namespace, const char *name, char **ret);

@@ -1,15 +1,8 @@
 #include "csi/kube.h"
 
 #include <criterion/criterion.h>
-#include <fcntl.h>
 
-#include "support/server.h"
-
-static struct loop *loop;
-static struct http_client *http;
-static struct test_server *server;
-static struct kube *kube;
-static char token_file[] = "/tmp/akvfs-token-XXXXXX";
+#include "kube_props.h"
 
 static struct {
         bool over;
@@ -18,42 +11,14 @@ static struct {
         struct err error;
 } got;
 
-static void write_token(const char *token)
-{
-        int fd = open(token_file, O_WRONLY | O_TRUNC | O_CLOEXEC);
-
-        cr_assert_eq(write_all(fd, token, strlen(token)), 0);
-        close(fd);
-}
-
-static void set_up(void)
-{
-        test_init();
-        cr_assert_eq(loop_new(&loop), 0);
-        cr_assert_eq(http_client_new(loop, &http), 0);
-        server = test_server_new(NULL);
-        close(mkstemp(token_file));
-        write_token("first\n");
-        const struct kube_config cfg = {
-                .server = test_server_url(server),
-                .token_file = token_file,
-                .ca_file = test_server_ca_file(server),
-        };
-        cr_assert_eq(kube_new(http, &cfg, &kube), 0);
-}
-
 static void tear_down(void)
 {
-        kube_free(kube);
-        http_client_free(http);
-        loop_free(loop);
-        test_server_free(server);
-        unlink(token_file);
+        kube_tear_down();
         free(got.name);
         err_done(&got.error);
 }
 
-TestSuite(kube, .init = set_up, .fini = tear_down, .timeout = 60);
+TestSuite(kube, .init = kube_set_up, .fini = tear_down, .timeout = 60);
 
 static void on_done(void *userdata, const cJSON *answer, int status, const struct err *error)
 {
@@ -103,7 +68,7 @@ Test(kube, a_token_that_was_replaced_is_used)
 
         test_server_say(server, &(struct test_answer){.body = "{}"});
         get("/a");
-        write_token("second");
+        kube_write_token("second");
         get("/b");
         test_server_get(server, 1, &request);
         cr_assert(test_request_header(&request, "Authorization", header, sizeof header));
@@ -155,10 +120,10 @@ Test(kube, a_token_that_cannot_be_sent_is_told)
         _cleanup_err_ struct err e = {0};
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
-                write_token(bad[i]);
+                kube_write_token(bad[i]);
                 cr_expect_eq(kube_get(kube, "/x", on_done, NULL, NULL, &e), -EINVAL);
         }
-        unlink(token_file);
+        kube_remove_token();
         cr_expect_eq(kube_get(kube, "/x", on_done, NULL, NULL, &e), -ENOENT);
         cr_expect_not_null(strstr(e.hint, "automountServiceAccountToken"));
         cr_expect_eq(test_server_requests(server), 0);
@@ -192,4 +157,74 @@ Test(kube, the_server_is_found_in_the_environment)
         cr_expect_str_eq(v6, "https://[fd00::1]:443");
         setenv("KUBERNETES_SERVICE_PORT", "70000", 1);
         cr_expect_eq(kube_server_from_environment(&url, &e), -EINVAL);
+}
+
+typedef int (*sender)(struct kube *, const char *, const cJSON *, kube_done_fn, void *,
+        struct kube_call **, struct err *);
+
+static void say(sender fn, const char *path, const char *json)
+{
+        _cleanup_err_ struct err e = {0};
+        _cleanup_json_ cJSON *body = NULL;
+
+        got.over = false;
+        cr_assert_eq(json_parse(json, strlen(json), &body), 0);
+        cr_assert_eq(fn(kube, path, body, on_done, NULL, NULL, &e), 0, "%s", e.text);
+        while (!got.over)
+                cr_assert_geq(loop_turn(loop, USEC_INFINITY), 0);
+}
+
+static void expect_request(unsigned i, const char *method, const char *type, const char *body)
+{
+        struct test_request request;
+        char header[64] = "";
+
+        test_server_get(server, i, &request);
+        cr_expect_str_eq(request.method, method);
+        (void)test_request_header(&request, "Content-Type", header, sizeof header);
+        cr_expect_str_eq(header, type);
+        cr_expect_eq(request.body_len, strlen(body));
+        cr_expect_eq(memcmp(request.body, body, request.body_len), 0);
+}
+
+Test(kube, objects_are_created_patched_and_deleted)
+{
+        _cleanup_err_ struct err e = {0};
+
+        test_server_say(server,
+                &(struct test_answer){.status = 201, .body = "{\"metadata\":{\"name\":\"n\"}}"});
+        say(kube_create, "/e", "{\"a\":1}");
+        cr_expect_eq(got.status, 201);
+        cr_expect_str_eq(got.name, "n");
+        expect_request(0, "POST", "application/json", "{\"a\":1}");
+
+        say(kube_patch, "/e/n", "{\"b\":null}");
+        expect_request(1, "PATCH", "application/merge-patch+json", "{\"b\":null}");
+
+        got.over = false;
+        cr_assert_eq(kube_delete(kube, "/e/n", on_done, NULL, NULL, &e), 0);
+        while (!got.over)
+                cr_assert_geq(loop_turn(loop, USEC_INFINITY), 0);
+        expect_request(2, "DELETE", "", "");
+}
+
+Test(kube, a_patch_of_any_version_is_tried_again_on_a_conflict)
+{
+        loop_simulate(loop, 1000, 5000);
+        test_server_say(server, &(struct test_answer){.status = 409, .body = "{}"});
+        test_server_say(server, &(struct test_answer){.status = 429, .body = "{}"});
+        test_server_say(server, &(struct test_answer){.body = "{}"});
+        say(kube_patch, "/e/n", "{\"b\":1}");
+        cr_expect_eq(got.status, 200);
+        cr_expect_eq(test_server_requests(server), 3);
+}
+
+Test(kube, a_conflict_that_its_caller_has_to_solve_is_told_at_once)
+{
+        test_server_say(server, &(struct test_answer){.status = 409, .body = "{}"});
+        say(kube_patch, "/e/n", "{\"metadata\":{\"resourceVersion\":\"7\"}}");
+        cr_expect_eq(got.status, 409);
+        say(kube_create, "/e", "{}");
+        cr_expect_eq(got.status, 409);
+        cr_expect_eq(test_server_requests(server), 2);
 }
