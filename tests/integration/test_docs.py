@@ -10,7 +10,7 @@ import pytest
 from machine import BUILD, TOP
 
 PAGES = sorted([TOP / "README.md", *(TOP / "docs").glob("*.md")])
-COMMANDS = {"mount", "unmount", "check", "get", "status", "refresh", "doctor", "upgrade"}
+COMMANDS = {"mount", "unmount", "check", "get", "status", "refresh", "doctor", "upgrade", "csi"}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
 
