@@ -167,6 +167,7 @@ struct start {
         char *socket; /* of commands: akvfs status */
         int fds[4];   /* WORKER_LISTEN_FD and on: commands, driver, registration, CA file */
         size_t n_fds;
+        int door, take; /* -EBADF: none */
         char *registration;
 };
 
@@ -174,34 +175,74 @@ static void start_done(struct start *s)
 {
         for (size_t i = 0; i < s->n_fds; i++)
                 safe_close(s->fds[i]);
+        safe_close(s->door);
+        safe_close(s->take);
         rundir_done(&s->rundir);
         free(s->socket);
         free(s->registration);
 }
 
+static int move_up(int *fd)
+{
+        int high = fcntl(*fd, F_DUPFD_CLOEXEC, 16);
+
+        if (high < 0)
+                return -errno;
+        close(*fd);
+        *fd = high;
+        return 0;
+}
+
+/* Those are for what the worker finds its own at. */
+static int away_from_low_numbers(struct start *s, struct err *e)
+{
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < s->n_fds; i++)
+                r = move_up(&s->fds[i]);
+        if (r == 0 && s->door >= 0)
+                r = move_up(&s->door);
+        if (r == 0 && s->take >= 0)
+                r = move_up(&s->take);
+        return r < 0 ? err_set(e, r, "no descriptors: %s", strerror(-r)) : 0;
+}
+
+/* The sockets, or the door of who has them: then that one hands them over with all that is mounted.
+ */
 static int bind_all(const struct csi_options *o, struct start *s, struct err *e)
 {
-        _cleanup_close_ int lock = -EBADF, door = -EBADF, ca = -EBADF;
-        _cleanup_free_ char *door_path = NULL;
+        _cleanup_close_ int lock = -EBADF, ca = -EBADF;
+        _cleanup_free_ char *name = NULL;
 
         int r = rundir_open(true, &s->rundir, e);
         if (r == 0)
                 r = rundir_lock(&s->rundir, &lock, e);
         if (r < 0)
                 return r;
+        if (xasprintf(&name, "w-%s.sock", o->driver_name) < 0 ||
+                xasprintf(&s->socket, "%s/%s", s->rundir.path, name) < 0 ||
+                registration_socket(o, &s->registration) < 0)
+                return err_set(e, -ENOMEM, "out of memory");
+        r = open_ca(o, &ca, e);
+        if (r < 0)
+                return r;
+        r = rundir_knock(&s->rundir, name, &s->take);
+        if (r == 0) {
+                log_info("another akvfs csi serves %s: taking over from it", o->driver_name);
+                return away_from_low_numbers(s, e);
+        }
+        if (r == -EPERM)
+                return err_set_cause(
+                        e, ERR_LOCAL, r, "who serves %s is neither root nor this user", s->socket);
+        rundir_remove(&s->rundir, name);
         rundir_sweep(&s->rundir);
-        r = rundir_listen(&s->rundir, &s->fds[0], &door, &s->socket, e);
+        free(s->socket);
+        s->socket = NULL;
+        r = rundir_listen_as(&s->rundir, name, &s->fds[0], &s->door, &s->socket, e);
         if (r < 0)
                 return r;
         s->n_fds = 1;
-        /* A keeper of volumes makes way for nobody who knocks. */
-        if (rundir_door_name(s->socket, &door_path) == 0)
-                (void)unlink(door_path);
-        r = open_ca(o, &ca, e);
-        if (r == 0)
-                r = registration_socket(o, &s->registration) < 0
-                            ? err_set(e, -ENOMEM, "out of memory")
-                            : listen_at(o->endpoint, &s->fds[1], e);
+        r = listen_at(o->endpoint, &s->fds[1], e);
         s->n_fds += r == 0;
         /* Last: kubelet calls as soon as it sees it. */
         if (r == 0)
@@ -209,17 +250,7 @@ static int bind_all(const struct csi_options *o, struct start *s, struct err *e)
         s->n_fds += r == 0;
         if (r == 0 && ca >= 0)
                 s->fds[s->n_fds++] = TAKE_FD(ca);
-        /* away from the numbers that they get in the worker */
-        for (size_t i = 0; r == 0 && i < s->n_fds; i++) {
-                int high = fcntl(s->fds[i], F_DUPFD_CLOEXEC, 16);
-                if (high < 0)
-                        r = err_set(e, -errno, "no descriptors: %s", strerror(errno));
-                else {
-                        close(s->fds[i]);
-                        s->fds[i] = high;
-                }
-        }
-        return r;
+        return r < 0 ? r : away_from_low_numbers(s, e);
 }
 
 static int run(const struct csi_options *o, int argc, char **argv, struct start *s, struct err *e)
@@ -258,10 +289,29 @@ static int run(const struct csi_options *o, int argc, char **argv, struct start 
                 .guarded = true,
                 .standby = true,
                 .lasting = true,
-                .below = o->kubelet_dir};
+                .below = o->kubelet_dir,
+                .door_fd = MAX(s->door, 0),
+                .take_fd = MAX(s->take, 0)};
         if (options.drop && worker_user_parse(run_as, &options.worker_uid, &options.worker_gid) < 0)
                 return err_set(e, -EINVAL, "%s is no account for a worker", run_as);
+        /* the keeper's own from now on */
+        s->door = s->take = -EBADF;
         return keeper_run(&options);
+}
+
+/* Everything is another process's. This one ends when it is told to, and not before: whatever
+ * started it would only start it again, and that would take everything back. */
+static void wait_for_the_end(void)
+{
+        sigset_t ends;
+        int which;
+
+        log_info("another akvfs csi has taken over: nothing is left to do here");
+        (void)signal(SIGCHLD, SIG_IGN); /* the last worker */
+        sigemptyset(&ends);
+        sigaddset(&ends, SIGTERM);
+        sigaddset(&ends, SIGINT);
+        (void)sigwait(&ends, &which);
 }
 
 static int check_machine(const struct csi_options *o, struct err *e)
@@ -287,11 +337,23 @@ static int check_machine(const struct csi_options *o, struct err *e)
         return 0;
 }
 
+/* Kubelet forgets a driver whose socket has gone from its registry. */
+static void remove_sockets(const struct csi_options *o, const struct start *s)
+{
+        const char *name = s->socket ? strrchr(s->socket, '/') + 1 : NULL;
+
+        if (s->registration)
+                (void)unlink(s->registration);
+        (void)unlink(o->endpoint);
+        if (name)
+                rundir_remove(&s->rundir, name);
+}
+
 int cli_csi(int argc, char **argv)
 {
         _cleanup_csi_options_ struct csi_options o = {0};
         _cleanup_err_ struct err e = {0};
-        struct start s = {.rundir = {.fd = -EBADF}};
+        struct start s = {.rundir = {.fd = -EBADF}, .door = -EBADF, .take = -EBADF};
 
         int r = csi_options_parse(argc, argv, &o, &e);
         if (r < 0)
@@ -308,18 +370,18 @@ int cli_csi(int argc, char **argv)
                 r = err_set(&e, -EIO, "could not protect memory");
         if (r == 0)
                 r = bind_all(&o, &s, &e);
-        if (r < 0) {
-                if (s.socket)
-                        (void)unlink(s.socket);
-                start_done(&s);
-                return cli_fail("csi", &e);
+        bool bound = s.n_fds > 0;
+        if (r == 0) {
+                (void)prctl(PR_SET_NAME, "akvfs-keeper");
+                r = run(&o, argc, argv, &s, &e);
         }
-        (void)prctl(PR_SET_NAME, "akvfs-keeper");
-        r = run(&o, argc, argv, &s, &e);
-        /* kubelet forgets a driver whose socket has gone from its registry */
-        (void)unlink(s.registration);
-        (void)unlink(o.endpoint);
-        (void)unlink(s.socket);
+        if (r == KEEPER_HANDED_OVER) {
+                wait_for_the_end();
+                r = 0;
+        } else if (bound || r == 0) {
+                /* one that could take nothing over has nothing to remove either */
+                remove_sockets(&o, &s);
+        }
         start_done(&s);
         return r < 0 ? cli_fail("csi", &e) : r;
 }

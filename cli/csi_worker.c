@@ -23,6 +23,11 @@ static int read_ca(struct csi_worker *w, struct err *e)
 
         if (!w->options.common.ca_file)
                 return 0;
+        /* The descriptor is that of the process that bound the sockets, which may be another one by
+         * now; where the account may read the file itself, that counts. */
+        size_t len = 0;
+        if (read_whole_file(w->options.common.ca_file, IDENTITY_CA_MAX, &w->ca_pem, &len) == 0)
+                return 0;
         text = calloc(1, IDENTITY_CA_MAX + 1);
         if (!text)
                 return err_set(e, -ENOMEM, "out of memory");
@@ -128,6 +133,16 @@ int csi_worker_start(struct csi_worker *w, const struct class_mount_parts *parts
                         .userdata = userdata},
         };
         return csi_driver_new(&cfg, &w->driver, e);
+}
+
+void csi_worker_make_way(struct csi_worker *w)
+{
+        csi_driver_make_way(w->driver);
+}
+
+bool csi_worker_is_quiet(const struct csi_worker *w)
+{
+        return csi_driver_is_quiet(w->driver);
 }
 
 struct volumes *csi_worker_volumes(const struct csi_worker *w)

@@ -27,6 +27,8 @@
 
 /* Who waits for an answer while another worker waits for us. Less than the keeper's patience. */
 #define MAKE_WAY_TIMEOUT (10 * USEC_PER_SEC)
+/* Without a call of kubelet's, before the connections are cut. */
+#define QUIET_ENOUGH (40 * USEC_PER_MSEC)
 
 struct worker {
         struct loop *loop;
@@ -42,7 +44,8 @@ struct worker {
         struct loop_timer *leave, *patience;
         const char *socket;
         bool ending, making_way;
-        bool bidden; /* csi: told to end once what is mounted is gone */
+        usec_t quiet_since; /* csi, while making way; 0: it is not quiet */
+        bool bidden;        /* csi: told to end once what is mounted is gone */
 };
 
 /* Nothing is taken down, so nothing can be freed in order either: all that is left is in memory
@@ -66,7 +69,30 @@ static void on_successor(void *userdata)
 
         w->making_way = true;
         loop_timer_in(w->patience, MAKE_WAY_TIMEOUT);
+        if (w->csi)
+                csi_worker_make_way(w->csi);
         commands_make_way(w->commands);
+}
+
+/* Kubelet's calls come on connections that stay: one that has just been answered may bring the
+ * next.
+ */
+static bool is_quiet(struct worker *w)
+{
+        usec_t now = loop_now(w->loop);
+
+        if (!commands_are_quiet(w->commands))
+                return false;
+        if (!w->csi)
+                return true;
+        if (!csi_worker_is_quiet(w->csi))
+                w->quiet_since = 0;
+        else if (!w->quiet_since)
+                w->quiet_since = now;
+        if (w->quiet_since && now - w->quiet_since >= QUIET_ENOUGH)
+                return true;
+        loop_timer_in(w->leave, QUIET_ENOUGH / 4);
+        return false;
 }
 
 static void on_leave(void *userdata)
@@ -74,7 +100,7 @@ static void on_leave(void *userdata)
         struct worker *w = userdata;
 
         if (w->making_way && !w->ending) {
-                if (commands_are_quiet(w->commands))
+                if (is_quiet(w))
                         make_way(w);
                 return;
         }

@@ -109,6 +109,17 @@ void csi_driver_free(struct csi_driver *d)
         free(d);
 }
 
+void csi_driver_make_way(struct csi_driver *d)
+{
+        rpc_server_stop_listening(d->server);
+        volumes_drain(d->volumes);
+}
+
+bool csi_driver_is_quiet(const struct csi_driver *d)
+{
+        return rpc_server_is_quiet(d->server) && volumes_are_quiet(d->volumes);
+}
+
 struct volumes *csi_driver_volumes(const struct csi_driver *d)
 {
         return d->volumes;

@@ -278,12 +278,23 @@ int rpc_server_new(struct loop *l, const struct rpc_method *methods, size_t n, v
         return 0;
 }
 
+void rpc_server_stop_listening(struct rpc_server *s)
+{
+        while (s->listeners)
+                s->listeners = listener_free(s->listeners);
+}
+
+bool rpc_server_is_quiet(const struct rpc_server *s)
+{
+        /* its owner's, and those of calls that nobody has made yet */
+        return s->n_calls == 0 && atomic_load(&s->refs) <= 1 + RPC_ACCEPT_AHEAD;
+}
+
 void rpc_server_free(struct rpc_server *s)
 {
         if (!s)
                 return;
-        while (s->listeners)
-                s->listeners = listener_free(s->listeners);
+        rpc_server_stop_listening(s);
         /* A call that is held keeps its connection, and that the server's end. */
         for (struct rpc_call *c = s->calls; c; c = c->next)
                 rpc_call_release(c);

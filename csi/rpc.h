@@ -64,6 +64,12 @@ DEFINE_CLEANUP(struct rpc_server *, rpc_server_free)
  * this process's own are let in. Any number of sockets, all with the same methods. */
 int rpc_server_listen(struct rpc_server *s, int fd, struct err *e);
 
+/* Who connects from now on waits in the sockets' backlogs, for whoever else serves them. Calls that
+ * are under way go on, and so do connections. */
+void rpc_server_stop_listening(struct rpc_server *s);
+/* No call is under way, and every answer has left. */
+bool rpc_server_is_quiet(const struct rpc_server *s);
+
 /* The request as a message of that type, or NULL when the bytes are none or memory is short; then
  * the call has been answered and is gone. rpc_message_free() wipes what it held. */
 void *rpc_call_message(struct rpc_call *call, const ProtobufCMessageDescriptor *type);

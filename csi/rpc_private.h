@@ -12,6 +12,9 @@
 
 #include "csi/rpc.h"
 
+/* Calls that are asked of libgrpc in advance. */
+#define RPC_ACCEPT_AHEAD 16
+
 enum rpc_step { STEP_ACCEPT, STEP_RECEIVE, STEP_CLOSE, STEP_SEND, STEP_DOWN, N_STEPS };
 
 /* What libgrpc gives back as the tag of a finished operation. */

@@ -1,7 +1,7 @@
 /* The thread of libgrpc's completion queue: calls are accepted, received and handed to the loop.
  *
  * Each operation given to libgrpc holds a reference to its call until it comes back from the queue.
- * ACCEPT_AHEAD calls are asked for in advance, so that a burst is taken without a turn each.
+ * RPC_ACCEPT_AHEAD calls are asked for in advance, so that a burst is taken without a turn each.
  */
 #include <grpc/byte_buffer.h>
 #include <grpc/byte_buffer_reader.h>
@@ -14,8 +14,6 @@
 #include "base/log.h"
 #include "base/wipe.h"
 #include "csi/rpc_private.h"
-
-#define ACCEPT_AHEAD 16
 
 /* --- references --- */
 
@@ -340,7 +338,7 @@ int rpc_queue_start(struct rpc_server *s)
         s->grpc = grpc_server_create(&list, NULL);
         grpc_server_register_completion_queue(s->grpc, s->queue, NULL);
         grpc_server_start(s->grpc);
-        for (unsigned i = 0; i < ACCEPT_AHEAD; i++)
+        for (unsigned i = 0; i < RPC_ACCEPT_AHEAD; i++)
                 accept_next(s);
         int r = -pthread_create(&s->thread, NULL, serve_queue, s);
         s->thread_runs = r == 0;

@@ -498,6 +498,14 @@ size_t volumes_count(const struct volumes *v)
         return v->n;
 }
 
+bool volumes_are_quiet(const struct volumes *v)
+{
+        for (const struct volume *volume = v->list; volume; volume = volume->next)
+                if (volume->state != MOUNTED)
+                        return false;
+        return true;
+}
+
 /* --- all of them --- */
 
 static void adopt_one(struct volumes *v, struct fs_mount *mount)

@@ -53,6 +53,8 @@ struct class_mount *volumes_find(const struct volumes *v, const char *path);
 size_t volumes_mounts(const struct volumes *v, struct class_mount ***ret);
 size_t volumes_count(const struct volumes *v);
 
+bool volumes_are_quiet(const struct volumes *v); /* each is mounted, and none on its way */
+
 /* No volume that is not mounted yet is mounted from now on: UNAVAILABLE. */
 void volumes_drain(struct volumes *v);
 /* Takes everything away; `idle` follows. */

@@ -218,10 +218,16 @@ static void start_spare(struct keeper *k)
         log_error("%u workers died in a row: until one serves, readers get EIO", k->worker.deaths);
 }
 
+/* A worker is. */
+static bool is_wanted(const struct keeper *k)
+{
+        return k->n_volumes > 0 || (k->options.lasting && !k->bidden);
+}
+
 /* It has made way. With its last mount it may have ended for good. */
 static void on_swapped(struct keeper *k, int status)
 {
-        if (k->n_volumes > 0) {
+        if (is_wanted(k)) {
                 keeper_promote(k);
                 return;
         }
@@ -252,8 +258,7 @@ static void on_worker_died(struct keeper *k, int status)
         }
         if (k->upgrade.state == UPGRADE_SWAPPING && !k->leaving && k->worker.serving_at == 0)
                 keeper_revert(k);
-        bool wanted = k->n_volumes > 0 || (k->options.lasting && !k->bidden);
-        keeper_worker_died(&k->worker, status, !asked && !k->leaving && wanted);
+        keeper_worker_died(&k->worker, status, !asked && !k->leaving && is_wanted(k));
         if (k->worker.start_at && k->worker.deaths >= DEATHS_MAX && k->spare == 0)
                 start_spare(k);
 }

@@ -46,6 +46,7 @@ class Driver:
         self.account = account
         self.process = None
         self.log = None
+        self.logs_of = {}
         self.kubelet = Kubelet(self.folder, self.plugins / "csi.sock")
 
     def words(self):
@@ -66,6 +67,7 @@ class Driver:
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        self.logs_of[self.process] = self.log
         self.akvfs.logs.append(self.log)
         self.akvfs.started.append((self.folder, self.process, None))
         self.wait_for_log("is ready")

@@ -238,3 +238,43 @@ def test_a_second_sigterm_takes_everything_away(node):
     node.wait_for_log("1 are served until they are unpublished")
     node.end(signal.SIGTERM)
     assert node.mounts() == [] and not pod.target.exists()
+
+
+def test_another_driver_takes_over_and_no_call_is_lost(node):
+    """As a DaemonSet with maxSurge replaces its pods: the new one is there before the old one goes."""
+    value = serve_one(node)
+    stays = node.kubelet.pod("shop", "stays", account="web")
+    node.kubelet.publish(stays)
+    stop = threading.Event()
+
+    def life(number):
+        done = 0
+        while not stop.is_set():
+            pod = node.kubelet.pod("shop", f"web-{number}-{done}", account="web")
+            node.kubelet.publish(pod)
+            assert (pod.target / "pw").read_text() == value
+            node.kubelet.unpublish(pod)
+            assert not pod.target.exists()
+            done += 1
+        return done
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        lives = [pool.submit(life, number) for number in range(2)]
+        try:
+            for _ in range(3):
+                old = node.process
+                node.start("--poll-interval", "30s")
+                node.wait_for_log("takes over by plan")
+                wait_until(lambda p=old: "nothing is left to do here" in node.logs_of[p].read_text(),
+                           "the old one has nothing left to do")
+                assert "will have to be given again" not in node.logs_of[old].read_text()
+                assert old.poll() is None, "whoever started it would start it again"
+                old.send_signal(signal.SIGTERM)
+                assert old.wait(machine.PATIENCE) == 0
+        finally:
+            stop.set()
+        done = [it.result() for it in lives]
+    assert min(done) > 0
+    assert (stays.target / "pw").read_text() == value
+    assert node.mounts() == [str(stays.target)]
+    node.kubelet.unpublish(stays)

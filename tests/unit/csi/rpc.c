@@ -25,7 +25,8 @@ static void on_echo(void *userdata, struct rpc_call *call)
 
         if (!m)
                 return;
-        _cleanup_free_ char *name = strndup((const char *)m->volume_id.data, m->volume_id.len);
+        const char *id = m->volume_id.len > 0 ? (const char *)m->volume_id.data : "";
+        _cleanup_free_ char *name = strndup(id, m->volume_id.len);
         info.name = name ? name : (char[]){""};
         info.vendor_version = (char[]){"1"};
         rpc_reply(call, &info.base);
