@@ -156,18 +156,29 @@ def test_options_are_those_of_the_program(variant, pod, container):
     assert options["--endpoint"] == "unix:///csi/csi.sock"
     assert options["--kubelet-registration-path"] == host[inside["/csi"]] + "/csi.sock"
     assert host[inside[options["--registration-dir"]]] == options["--kubelet-dir"] + "/plugins_registry"
-    (pods,) = [m for m in container["volumeMounts"] if m.get("mountPropagation")]
-    assert pods["mountPropagation"] == "Bidirectional"
+    (pods,) = [m for m in container["volumeMounts"] if m.get("mountPropagation") == "Bidirectional"]
     assert pods["mountPath"] == host[pods["name"]] == options["--kubelet-dir"] + "/pods"
+
+
+def test_the_next_pod_can_take_over(variant, objects, pod, container):
+    """What csi/test_pods.py shows needs these."""
+    strategy = one(objects, "DaemonSet")["spec"]["updateStrategy"]
+    assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert pod["hostPID"] is True
+    # Both pods are on the host's network at once: a port that is declared would keep one from it.
+    assert "ports" not in container
+    (run,) = [m["name"] for m in container["volumeMounts"] if m["mountPath"] == "/run"]
+    (volume,) = [v for v in pod["volumes"] if v["name"] == run]
+    # Not the other variant's: `akvfs status`, which the probes ask, is about all that is in there.
+    assert volume["hostPath"]["path"] == {"base": "/run/akvfs-csi", "drop-in": "/run/akvfs-csi-drop-in"}[variant]
 
 
 def test_pods_have_no_more_than_they_need(pod, container):
     assert pod["hostNetwork"] is True and pod["dnsPolicy"] == "ClusterFirstWithHostNet"
     assert pod["nodeSelector"] == {"kubernetes.io/os": "linux"}
     assert pod["tolerations"] == [{"operator": "Exists"}]
-    assert not pod.get("hostPID") and not pod.get("hostIPC")
+    assert not pod.get("hostIPC")
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
-    assert "ports" not in container
     assert not any("secret" in volume for volume in pod["volumes"])
 
 
