@@ -33,7 +33,7 @@ static void give_up(struct caller *w, const char *text)
         const struct callers *line = w->line;
 
         rpc_fail(leave(w), RPC_DEADLINE_EXCEEDED, text);
-        if (!line->list)
+        if (!line->list && line->nobody)
                 line->nobody(line->userdata);
 }
 

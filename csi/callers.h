@@ -14,9 +14,9 @@ struct callers {
         struct loop *loop;
         struct caller *list;
         /* What somebody is told whose deadline is near; the caller of it frees the text; NULL
-         * without memory. */
+         * without memory. Needed for bounded ones. */
         char *(*late)(void *userdata);
-        /* The last one gave up, or was told so. */
+        /* Optional: the last one gave up, or was told so. */
         void (*nobody)(void *userdata);
         void *userdata;
 };

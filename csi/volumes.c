@@ -47,11 +47,6 @@ static struct volume *find(const struct volumes *v, const char *path)
 
 /* --- life --- */
 
-static void forget_request(struct volume *volume)
-{
-        publish_request_done(&volume->request);
-}
-
 static void volume_free(struct volume *volume)
 {
         struct volumes *v = volume->all;
@@ -65,7 +60,7 @@ static void volume_free(struct volume *volume)
         callers_answer(&volume->publishers, RPC_ABORTED, "the driver ends");
         callers_answer(&volume->unpublishers, RPC_ABORTED, "the driver ends");
         kube_cancel(volume->asking);
-        forget_request(volume);
+        publish_request_done(&volume->request);
         pod_volume_done(&volume->who);
         loop_timer_free(volume->step);
         free(volume->text);
@@ -166,11 +161,6 @@ static void on_no_publisher(void *userdata)
                 return;
         note_failure(volume, RPC_ABORTED, "nobody waited for it any more");
         end(volume);
-}
-
-/* An unpublish goes on to its end. */
-static void on_no_unpublisher(void *userdata)
-{
 }
 
 static char *say_late(void *userdata)
@@ -309,7 +299,7 @@ static void on_class(void *userdata, const cJSON *object, int status, const stru
                         volume->who.pod_namespace, volume->who.class_name);
         } else if (begin_mount(volume, object, &e) == 0)
                 volume->state = MOUNTING;
-        forget_request(volume);
+        publish_request_done(&volume->request);
         if (volume->state == MOUNTING)
                 return;
         note_error(volume, &e);
