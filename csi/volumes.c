@@ -323,8 +323,8 @@ static int volume_new(struct volumes *v, const char *path, enum state state, str
                 .late = say_late,
                 .nobody = on_no_publisher,
                 .userdata = volume};
-        volume->unpublishers = (struct callers){
-                .loop = v->config.parts.loop, .nobody = on_no_unpublisher, .userdata = volume};
+        /* an unpublish goes on to its end, whoever waits for it */
+        volume->unpublishers = (struct callers){.loop = v->config.parts.loop, .userdata = volume};
         int r = volume->path ? loop_timer_new(v->config.parts.loop, on_step, volume, &volume->step)
                              : -ENOMEM;
         if (r < 0) {
