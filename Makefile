@@ -22,6 +22,7 @@ FUZZ_SECONDS ?= 30
 SBINDIR ?= /sbin
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 deps = @tests/tools/install-deps
 
@@ -86,6 +87,8 @@ fuzz:
 install: all
 	install -D -m 0755 build/akvfs "$(DESTDIR)$(BINDIR)/akvfs"
 	install -D -m 0644 docs/man/akvfs.8 "$(DESTDIR)$(MANDIR)/man8/akvfs.8"
+	sed 's|/usr/bin/akvfs|$(BINDIR)/akvfs|' deploy/systemd/akvfs@.service | \
+		install -D -m 0644 /dev/stdin "$(DESTDIR)$(UNITDIR)/akvfs@.service"
 	install -d "$(DESTDIR)$(SBINDIR)"
 	ln -sf "$(BINDIR)/akvfs" "$(DESTDIR)$(SBINDIR)/mount.akvfs"
 

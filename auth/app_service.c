@@ -34,15 +34,10 @@ static int build(const struct auth_params *p, const struct auth_material *m, con
         struct auth_request *ret, struct err *e)
 {
         static const char *const names[] = {"client_id", "object_id", "mi_res_id"};
-        static const char name[] = "X-IDENTITY-HEADER: ";
-        size_t len = sec_len(p->secret);
+        char *header = wipe_join("X-IDENTITY-HEADER: ", sec_bytes(p->secret), sec_len(p->secret));
 
-        char *header = malloc(sizeof name + len);
         if (!header)
                 return -ENOMEM;
-        memcpy(header, name, sizeof name - 1);
-        memcpy(header + sizeof name - 1, sec_bytes(p->secret), len);
-        header[sizeof name - 1 + len] = '\0';
         return auth_managed_request(p, p->imds_endpoint, "2019-08-01", names, scope, header, ret);
 }
 

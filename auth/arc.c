@@ -37,7 +37,6 @@ static int build(const struct auth_params *p, const struct auth_material *m, con
         struct auth_request *ret, struct err *e)
 {
         static const char *const names[] = {"client_id", "object_id", "msi_res_id"};
-        static const char name[] = "Authorization: Basic ";
         char *header = NULL;
 
         if (m->bytes) {
@@ -50,12 +49,9 @@ static int build(const struct auth_params *p, const struct auth_material *m, con
                 if (len == 0)
                         return err_set_cause(e, ERR_AUTH, -EINVAL,
                                 "Azure Arc's key file is empty or holds what no header can have");
-                header = malloc(sizeof name + len);
+                header = wipe_join("Authorization: Basic ", key, len);
                 if (!header)
                         return -ENOMEM;
-                memcpy(header, name, sizeof name - 1);
-                memcpy(header + sizeof name - 1, key, len);
-                header[sizeof name - 1 + len] = '\0';
         }
         int r = auth_managed_request(p, p->imds_endpoint, "2020-06-01", names, scope, header, ret);
         if (r == 0 && header) {

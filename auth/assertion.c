@@ -138,18 +138,6 @@ int jwt_signer_new(const void *data, size_t len, const char *password, struct jw
         return 0;
 }
 
-void jwt_signer_thumbprint(const struct jwt_signer *s, char out[static 41])
-{
-        unsigned char digest[EVP_MAX_MD_SIZE] = {0};
-        unsigned len = 0;
-
-        (void)X509_digest(s->certificate, EVP_sha1(), digest, &len);
-        hex_encode(digest, 20, out);
-        for (char *p = out; *p; p++)
-                if (*p >= 'a')
-                        *p = (char)(*p - 'a' + 'A');
-}
-
 /* --- signing --- */
 
 static bool add_x5c(cJSON *header, const X509 *x)
@@ -233,7 +221,7 @@ static char *encode(const cJSON *j)
         return text ? jwt_base64url(text, strlen(text)) : NULL;
 }
 
-static char *signature(const struct jwt_signer *s, const char *text, bool adfs)
+static char *signature(const struct jwt_signer *s, const char *text, size_t text_len, bool adfs)
 {
         unsigned char raw[RSA_BITS_MAX / 8];
         size_t len = sizeof raw;
@@ -244,11 +232,12 @@ static char *signature(const struct jwt_signer *s, const char *text, bool adfs)
         if (good && !adfs)
                 good = EVP_PKEY_CTX_set_rsa_padding(key, RSA_PKCS1_PSS_PADDING) == 1 &&
                        EVP_PKEY_CTX_set_rsa_pss_saltlen(key, RSA_PSS_SALTLEN_DIGEST) == 1;
-        good = good &&
-               EVP_DigestSign(ctx, raw, &len, (const unsigned char *)text, strlen(text)) == 1;
+        good = good && EVP_DigestSign(ctx, raw, &len, (const unsigned char *)text, text_len) == 1;
         EVP_MD_CTX_free(ctx);
         ERR_clear_error();
-        return good ? jwt_base64url(raw, len) : NULL;
+        char *out = good ? jwt_base64url(raw, len) : NULL;
+        explicit_bzero(raw, sizeof raw);
+        return out;
 }
 
 int jwt_sign(const struct jwt_signer *s, const struct jwt_request *q, char **ret)
@@ -256,8 +245,12 @@ int jwt_sign(const struct jwt_signer *s, const struct jwt_request *q, char **ret
         _cleanup_json_ cJSON *header = make_header(s, q), *claims = make_claims(q);
         _cleanup_free_ char *head = encode(header), *body = encode(claims), *text = NULL;
 
-        if (!head || !body || xasprintf(&text, "%s.%s", head, body) < 0)
+        if (!head || !body || xasprintf(&text, "%s.%s.", head, body) < 0)
                 return -ENOMEM;
-        _cleanup_free_ char *end = signature(s, text, q->adfs);
-        return end ? xasprintf(ret, "%s.%s", text, end) : -ENOMEM;
+        _cleanup_secret_ char *end = signature(s, text, strlen(text) - 1, q->adfs);
+        char *jwt = end ? wipe_join(text, end, strlen(end)) : NULL;
+        if (!jwt)
+                return -ENOMEM;
+        *ret = jwt;
+        return 0;
 }

@@ -81,32 +81,6 @@ struct auths {
 
 static void slot_step(struct slot *s);
 
-/* --- shared by the modes --- */
-
-void auth_request_done(struct auth_request *q)
-{
-        free(q->url);
-        free(q->host);
-        free(q->connect_to);
-        erase_and_free(q->header);
-        erase_and_free(q->body);
-        *q = (struct auth_request){0};
-}
-
-int auth_resource_of_scope(const char *scope, char **ret)
-{
-        static const char suffix[] = "/.default";
-        size_t len = strlen(scope), suffix_len = sizeof suffix - 1;
-
-        if (len > suffix_len && streq(scope + len - suffix_len, suffix))
-                len -= suffix_len;
-        char *resource = strndup(scope, len);
-        if (!resource)
-                return -ENOMEM;
-        *ret = resource;
-        return 0;
-}
-
 /* --- slots --- */
 
 static void slot_drop_token(struct slot *s)
@@ -307,10 +281,8 @@ static void slot_step(struct slot *s)
                         slot_fetch(s);
                 if (!s->fetch) {
                         struct err error = {0};
-                        const struct err *shown = &error;
-                        if (err_copy(&error, &s->error) < 0)
-                                err_set_cause(&error, ERR_LOCAL, -ENOMEM, "not enough memory");
-                        slot_answer(s, NULL, shown);
+                        (void)err_copy(&error, &s->error);
+                        slot_answer(s, NULL, &error);
                         err_done(&error);
                 }
         }

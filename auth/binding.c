@@ -104,17 +104,24 @@ const char *auth_binding_id(const char *dns_name, size_t *ret_len)
 
 /* --- asking the API server --- */
 
-static int wait_for(int fd, short events)
+static int wait_for(int fd, short events, int64_t deadline)
 {
         struct pollfd p = {.fd = fd, .events = events};
-        int n;
 
-        while ((n = poll(&p, 1, TIMEOUT_MS)) < 0 && errno == EINTR)
-                ;
-        return n < 0 ? -errno : n == 0 ? -ETIMEDOUT : 0;
+        for (;;) {
+                int64_t left = deadline - monotonic_ms();
+                int n = left > 0 ? poll(&p, 1, (int)left) : 0;
+
+                if (n > 0)
+                        return 0;
+                if (n == 0)
+                        return -ETIMEDOUT;
+                if (errno != EINTR)
+                        return -errno;
+        }
 }
 
-static int connect_one(const struct addrinfo *ai)
+static int connect_one(const struct addrinfo *ai, int64_t deadline)
 {
         _cleanup_close_ int fd =
                 socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -126,7 +133,7 @@ static int connect_one(const struct addrinfo *ai)
         if (connect(fd, ai->ai_addr, ai->ai_addrlen) < 0) {
                 if (errno != EINPROGRESS)
                         return -errno;
-                int r = wait_for(fd, POLLOUT);
+                int r = wait_for(fd, POLLOUT, deadline);
                 if (r < 0)
                         return r;
                 if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
@@ -137,7 +144,7 @@ static int connect_one(const struct addrinfo *ai)
         return TAKE_FD(fd);
 }
 
-static int connect_to(const char *host, const char *port, struct err *e)
+static int connect_to(const char *host, const char *port, int64_t deadline, struct err *e)
 {
         const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
         struct addrinfo *list = NULL;
@@ -148,7 +155,7 @@ static int connect_to(const char *host, const char *port, struct err *e)
                 return err_set_cause(e, ERR_DNS, -EHOSTUNREACH, "host name %s does not resolve: %s",
                         host, gai_strerror(gai));
         for (const struct addrinfo *ai = list; ai && fd < 0; ai = ai->ai_next)
-                fd = connect_one(ai);
+                fd = connect_one(ai, deadline);
         freeaddrinfo(list);
         if (fd < 0)
                 return err_set_cause(e, fd == -ETIMEDOUT ? ERR_TIMEOUT : ERR_CONNECT, fd,
@@ -172,7 +179,7 @@ static bool trust(SSL_CTX *ctx, const char *pem)
         return n > 0;
 }
 
-static int shake_hands(SSL *ssl, int fd)
+static int shake_hands(SSL *ssl, int fd, int64_t deadline)
 {
         for (;;) {
                 int n = SSL_connect(ssl);
@@ -181,7 +188,7 @@ static int shake_hands(SSL *ssl, int fd)
                 int why = SSL_get_error(ssl, n);
                 if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE)
                         return -EPROTO;
-                int r = wait_for(fd, why == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT);
+                int r = wait_for(fd, why == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT, deadline);
                 if (r < 0)
                         return r;
         }
@@ -218,21 +225,24 @@ int auth_binding_discover(const char *host, const char *port, const char *ca_pem
 {
         if (!port)
                 port = "443";
-        _cleanup_close_ int fd = connect_to(host, port, e);
+        int64_t deadline = monotonic_ms() + TIMEOUT_MS;
+        _cleanup_close_ int fd = connect_to(host, port, deadline, e);
         if (fd < 0)
                 return err_wrap(e, fd, "proxy transport not available");
 
         SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
         SSL *ssl = NULL;
         int r = -ENOMEM;
-        if (ctx && trust(ctx, ca_pem)) {
+        if (ctx && !trust(ctx, ca_pem))
+                r = -EBADMSG;
+        else if (ctx) {
                 SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
                 SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
                 ssl = SSL_new(ctx);
         }
         if (ssl && SSL_set_fd(ssl, fd) == 1 && SSL_set1_host(ssl, host) == 1 &&
                 SSL_set_tlsext_host_name(ssl, host) == 1)
-                r = shake_hands(ssl, fd);
+                r = shake_hands(ssl, fd, deadline);
         if (r == 0) {
                 X509 *x = SSL_get1_peer_certificate(ssl);
                 r = x ? sni_of_certificate(x, ret) : -EPROTO;
@@ -245,8 +255,10 @@ int auth_binding_discover(const char *host, const char *port, const char *ca_pem
                 err_set_cause(e, r == -ETIMEDOUT ? ERR_TIMEOUT : ERR_TLS, r,
                         "proxy transport not available: the certificate of %s:%s: %s", host, port,
                         r == -ENOENT ? "has no name of the form hcp-kubernetes.ID.svc.cluster.local"
-                        : verify     ? verify
-                                     : strerror(-r));
+                        : r == -EBADMSG
+                                ? "cannot be verified, for the cluster's authority is not PEM"
+                        : verify ? verify
+                                 : strerror(-r));
                 err_hint(e, "identity binding works on AKS clusters that have it switched on; the "
                             "name can be given with --sni-name");
         }

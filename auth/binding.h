@@ -23,7 +23,8 @@ int auth_binding_sni(const char *id, char ret[static BINDING_SNI_MAX]);
 /* The id in such a name, or NULL when it is none; *ret_len its length. */
 const char *auth_binding_id(const char *dns_name, size_t *ret_len);
 
-/* Asks the API server for its certificate and makes the name from it. Blocks, ten seconds at most.
- * port NULL: 443; ca_pem: of the cluster, always verified. */
+/* Asks the API server for its certificate and makes the name from it. Blocks: ten seconds at most,
+ * and as long as the host's name takes to resolve. port NULL: 443; ca_pem: of the cluster, always
+ * verified. */
 int auth_binding_discover(const char *host, const char *port, const char *ca_pem,
         char ret[static BINDING_SNI_MAX], struct err *e);

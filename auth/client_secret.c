@@ -1,7 +1,5 @@
 /* A service principal with a client secret: the OAuth 2.0 client credentials grant (RFC 6749
  * section 4.4). */
-#include <stdio.h>
-
 #include "auth/mode.h"
 #include "base/wipe.h"
 
@@ -33,22 +31,14 @@ static int describe(const struct auth_params *p, char **ret)
 
 static int make_proof(const struct sec *secret, char **ret)
 {
-        static const char name[] = "client_secret=";
-        size_t len = sec_len(secret);
-        _cleanup_secret_ char *plain = malloc(len + 1), *escaped = NULL;
-        if (!plain)
-                return -ENOMEM;
-
-        memcpy(plain, sec_bytes(secret), len);
-        plain[len] = '\0';
-        int r = http_escape(plain, &escaped);
+        _cleanup_secret_ char *plain = wipe_join("", sec_bytes(secret), sec_len(secret)),
+                              *escaped = NULL;
+        int r = plain ? http_escape(plain, &escaped) : -ENOMEM;
         if (r < 0)
                 return r;
-        size_t size = sizeof name + strlen(escaped);
-        char *proof = malloc(size);
+        char *proof = wipe_join("client_secret=", escaped, strlen(escaped));
         if (!proof)
                 return -ENOMEM;
-        (void)snprintf(proof, size, "%s%s", name, escaped);
         *ret = proof;
         return 0;
 }

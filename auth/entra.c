@@ -78,8 +78,7 @@ int auth_entra_token_url(const struct auth_params *p, char **ret)
         return xasprintf(ret, "%s%soauth2/token", p->authority, there ? "" : "adfs/");
 }
 
-/* Into a buffer of the right size from the start: asprintf() would grow one and leave pieces of the
- * secret in what it gives back. Test: auth, nothing_is_left_of_secret_and_token. */
+/* As wipe_join(). Test: auth, nothing_is_left_of_secret_and_token. */
 static char *make_body(const char *client_id, const char *proof, const char *scope, bool adfs)
 {
         static const char format[] = "grant_type=client_credentials&client_id=%s&%s&scope=%s%s";
@@ -115,27 +114,17 @@ int auth_entra_request(
                 auth_request_done(&q);
                 return r;
         }
-        *ret = q;
-        ret->request = (struct http_request){
-                .method = "POST",
-                .url = ret->url,
-                .headers = ret->headers,
-                .body = ret->body,
-                .body_len = strlen(ret->body),
-                .endpoint = &ret->endpoint,
-        };
+        auth_request_finish(&q, ret);
         return 0;
 }
 
 int auth_entra_assertion(const char *jwt, size_t len, char **ret)
 {
-        char *proof = malloc(sizeof ASSERTION_TYPE + len);
+        /* nothing in a token needs to be escaped (jwt_is_well_formed) */
+        char *proof = wipe_join(ASSERTION_TYPE, jwt, len);
+
         if (!proof)
                 return -ENOMEM;
-        /* nothing in a token needs to be escaped (jwt_is_well_formed) */
-        memcpy(proof, ASSERTION_TYPE, sizeof ASSERTION_TYPE - 1);
-        memcpy(proof + sizeof ASSERTION_TYPE - 1, jwt, len);
-        proof[sizeof ASSERTION_TYPE - 1 + len] = '\0';
         *ret = proof;
         return 0;
 }

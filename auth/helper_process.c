@@ -9,7 +9,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "auth/helper.h"
 #include "base/json.h"
@@ -40,7 +39,7 @@ struct helper {
 
 /* --- one request, in a child that ends after it --- */
 
-_Noreturn static void answer(uint64_t id, int r, const void *bytes, size_t len)
+static void send_answer(uint64_t id, int r, const void *bytes, size_t len)
 {
         struct helper_answer a = {.id = id, .result = r, .len = (uint32_t)len};
         struct iovec iov[] = {
@@ -53,6 +52,11 @@ _Noreturn static void answer(uint64_t id, int r, const void *bytes, size_t len)
         while (sendmsg(SOCKET_FD, &message, MSG_NOSIGNAL) < 0)
                 if (errno != EINTR && (errno != EAGAIN || poll(&p, 1, AZ_TIMEOUT_MS) <= 0))
                         break;
+}
+
+_Noreturn static void answer(uint64_t id, int r, const void *bytes, size_t len)
+{
+        send_answer(id, r, bytes, len);
         _exit(0);
 }
 
@@ -117,13 +121,10 @@ static int take_output(struct output *o)
 static int collect(struct output *out, struct output *said)
 {
         struct pollfd p[] = {{.fd = out->fd, .events = POLLIN}, {.fd = said->fd, .events = POLLIN}};
-        struct timespec began, now;
+        int64_t end = monotonic_ms() + AZ_TIMEOUT_MS;
 
-        clock_gettime(CLOCK_MONOTONIC, &began);
         while (p[0].fd >= 0 || p[1].fd >= 0) {
-                clock_gettime(CLOCK_MONOTONIC, &now);
-                int64_t left = AZ_TIMEOUT_MS - (now.tv_sec - began.tv_sec) * 1000 -
-                               (now.tv_nsec - began.tv_nsec) / 1000000;
+                int64_t left = end - monotonic_ms();
                 int n = left > 0 ? poll(p, 2, (int)left) : 0;
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -150,6 +151,7 @@ _Noreturn static void exec_az(const cJSON *source, int out_fd, int said_fd)
                 argv[8] = tenant;
         }
         (void)setpgid(0, 0);
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (setenv("HOME", json_string(source, "home"), 1) < 0 ||
                 (!isempty(config) && setenv("AZURE_CONFIG_DIR", config, 1) < 0) ||
                 dup2(out_fd, STDOUT_FILENO) < 0 || dup2(said_fd, STDERR_FILENO) < 0 ||
@@ -206,6 +208,9 @@ _Noreturn static void serve(const struct helper_query *q, const char *text)
 {
         cJSON *source = NULL; /* the process ends before it is freed */
 
+        /* Nobody waits for longer, and what hangs must not keep its place from others. */
+        (void)signal(SIGALRM, SIG_DFL);
+        (void)alarm(HELPER_TIMEOUT_SECONDS);
         if (json_parse(text, strlen(text), &source) < 0)
                 refuse(q->id, -EBADMSG, "its registration cannot be read");
         const char *kind = json_string(source, "kind"), *path = json_string(source, "path");
@@ -303,6 +308,10 @@ static void handle(struct helper *h, const struct helper_query *q)
         }
         if (pid > 0)
                 h->children++;
+        else {
+                int r = -errno;
+                send_answer(q->id, r, strerror(-r), strlen(strerror(-r)));
+        }
 }
 
 _Noreturn static void run(const char *source, bool has_dir)

@@ -116,6 +116,9 @@ int jwt_read_claims(const char *token, size_t len, struct jwt_claims *ret)
         copy_claim(c.sub, json_string(j, "sub"));
         copy_claim(
                 c.aud, cJSON_GetStringValue(cJSON_IsArray(aud) ? cJSON_GetArrayItem(aud, 0) : aud));
+        copy_claim(c.app, json_string(j, json_get(j, "appid") ? "appid" : "azp"));
+        copy_claim(c.oid, json_string(j, "oid"));
+        copy_claim(c.tid, json_string(j, "tid"));
         (void)json_int64(j, "exp", &c.exp);
         *ret = c;
         return 0;

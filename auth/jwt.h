@@ -1,7 +1,7 @@
-/* JSON Web Tokens (RFC 7519): those we sign, and what a federated token says of itself.
+/* JSON Web Tokens (RFC 7519): those we sign, and what others say of themselves.
  *
- * Nothing here verifies a signature: a token that we were given is for Entra to judge, and its
- * claims are read for messages only.
+ * Nothing here verifies a signature: a federated token is for Entra to judge, an access token for
+ * the vault, and their claims are read for messages only.
  */
 #pragma once
 
@@ -15,10 +15,12 @@ char *jwt_base64url(const void *data, size_t len);
 #define JWT_TEXT_MAX 576
 struct jwt_claims {
         char iss[JWT_TEXT_MAX], sub[JWT_TEXT_MAX], aud[JWT_TEXT_MAX]; /* "" when absent */
-        int64_t exp;                                                  /* 0 when absent */
+        char app[JWT_TEXT_MAX]; /* appid, or what Entra's v2 tokens call it: azp */
+        char oid[JWT_TEXT_MAX], tid[JWT_TEXT_MAX];
+        int64_t exp; /* 0 when absent */
 };
 /* Bounded copies without control characters; of several audiences the first. -EINVAL for what is no
- * token, -ENOMEM. */
+ * token (access tokens may be opaque), -ENOMEM. */
 int jwt_read_claims(const char *token, size_t len, struct jwt_claims *ret);
 /* Three parts of base64url, nothing around them, at most 64 KiB. */
 bool jwt_is_well_formed(const char *token, size_t len);
@@ -48,5 +50,3 @@ struct jwt_request {
 };
 /* A signed assertion, good for ten minutes. Wiped by the caller. */
 int jwt_sign(const struct jwt_signer *s, const struct jwt_request *r, char **ret);
-/* SHA-1 of the certificate as Entra shows it ("thumbprint"): upper-case hex. */
-void jwt_signer_thumbprint(const struct jwt_signer *s, char out[static 41]);

@@ -3,7 +3,6 @@
 #include <stdio.h>
 
 #include "auth/mode.h"
-#include "base/wipe.h"
 
 #define RESOURCE_ID_MAX ((size_t)1024)
 #define CONNECT_TIMEOUT_MS 3000
@@ -88,12 +87,6 @@ int auth_managed_request(const struct auth_params *p, const char *url, const cha
                 auth_request_done(&q);
                 return r;
         }
-        *ret = q;
-        ret->request = (struct http_request){
-                .method = "GET",
-                .url = ret->url,
-                .headers = ret->headers,
-                .endpoint = &ret->endpoint,
-        };
+        auth_request_finish(&q, ret);
         return 0;
 }

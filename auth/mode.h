@@ -40,6 +40,8 @@ bool auth_params_same_endpoint(const struct auth_params *a, const struct auth_pa
 /* Where tokens are asked for, for messages. Never NULL. */
 const char *auth_params_endpoint(const struct auth_params *p);
 
+/* --- auth/request.c --- */
+
 /* A token request. `request` points to what else is in here. */
 struct auth_request {
         struct http_request request;
@@ -52,6 +54,8 @@ struct auth_request {
         struct http_endpoint endpoint;
 };
 void auth_request_done(struct auth_request *q);
+/* Takes q over into ret and makes ret->request of it: a POST where there is a body. */
+void auth_request_finish(struct auth_request *q, struct auth_request *ret);
 
 /* What a request is made of besides the parameters. */
 struct auth_material {

@@ -57,13 +57,7 @@ static int build(const struct auth_params *p, const struct auth_material *m, con
         }
         q.headers[0] = q.header;
         q.headers[1] = q.host;
-        *ret = q;
-        ret->request = (struct http_request){
-                .method = "GET",
-                .url = ret->url,
-                .headers = ret->headers,
-                .endpoint = &ret->endpoint,
-        };
+        auth_request_finish(&q, ret);
         return 0;
 }
 

@@ -25,16 +25,12 @@ static int parse_lifetime(const cJSON *j, int64_t now, int64_t *ret)
         int r = json_int64(j, "expires_in", &v);
         if (r == -ENOENT) {
                 r = json_int64(j, "expires_on", &v);
-                if (r == 0) {
-                        if (v < now || v > now + LIFETIME_MAX)
-                                v = v < now ? 0 : LIFETIME_MAX;
-                        else
-                                v -= now;
-                }
+                if (r == 0)
+                        v = v < now ? 0 : v - now;
         }
         if (r < 0)
                 return r;
-        *ret = MIN(v, LIFETIME_MAX);
+        *ret = v;
         return 0;
 }
 

@@ -6,7 +6,6 @@
 #include <resolv.h>
 #include <stdio.h>
 #include <strings.h>
-#include <time.h>
 
 static void set_port(struct dns_server *s, uint16_t port)
 {
@@ -175,14 +174,6 @@ int dns_parse(const void *packet, size_t len, uint16_t id, const char *host, str
 
 /* --- asking --- */
 
-static int64_t now_ms(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 static int make_question(const char *host, uint16_t id, unsigned char *out, size_t size)
 {
         const HEADER header = {.id = htons(id), .rd = 1, .qdcount = htons(1)};
@@ -202,7 +193,7 @@ int dns_ask(
         const struct dns_server *s, const char *host, unsigned timeout_ms, struct dns_answer *ret)
 {
         unsigned char question[DNS_ANSWER_MAX], answer[DNS_ANSWER_MAX];
-        int64_t end = now_ms() + timeout_ms;
+        int64_t end = monotonic_ms() + timeout_ms;
         uint16_t id;
 
         int r = random_bytes(&id, sizeof id);
@@ -217,7 +208,7 @@ int dns_ask(
                 return -errno;
         for (;;) {
                 struct pollfd p = {.fd = fd, .events = POLLIN};
-                int64_t left = end - now_ms();
+                int64_t left = end - monotonic_ms();
 
                 if (left <= 0)
                         return -ETIMEDOUT;

@@ -108,16 +108,16 @@ int err_copy(struct err *dst, const struct err *src)
                 return 0;
         }
 
-        struct err copy = {.code = src->code, .cause = src->cause};
-        if (src->text && !(copy.text = strdup(src->text)))
-                return -ENOMEM;
-        if (src->hint && !(copy.hint = strdup(src->hint))) {
-                free(copy.text);
-                return -ENOMEM;
-        }
+        const struct err copy = {
+                .code = src->code,
+                .cause = src->cause,
+                .text = src->text ? strdup(src->text) : NULL,
+                .hint = src->hint ? strdup(src->hint) : NULL,
+        };
+        bool whole = !src->text == !copy.text && !src->hint == !copy.hint;
         err_done(dst);
         *dst = copy;
-        return 0;
+        return whole ? 0 : -ENOMEM;
 }
 
 void err_done(struct err *e)

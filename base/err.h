@@ -63,6 +63,8 @@ const char *err_text(const struct err *e);
 
 /* Moves src into dst (which is cleared first) and leaves src empty. Either may be NULL. */
 void err_move(struct err *dst, struct err *src);
+/* Where memory is short (-ENOMEM) code and cause are copied all the same, and texts that there was
+ * no room for are NULL: few callers need to look. */
 int err_copy(struct err *dst, const struct err *src);
 
 void err_done(struct err *e);

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/wipe.h"
 
@@ -66,6 +67,22 @@ int parse_u64(const char *s, uint64_t max, uint64_t *ret)
         if (v > max)
                 return -ERANGE;
         *ret = v;
+        return 0;
+}
+
+int path_make_absolute(char **path)
+{
+        char *full;
+
+        if (!*path || **path == '/')
+                return 0;
+        _cleanup_free_ char *cwd = getcwd(NULL, 0);
+        if (!cwd)
+                return -errno;
+        if (xasprintf(&full, "%s/%s", cwd, *path) < 0)
+                return -ENOMEM;
+        free(*path);
+        *path = full;
         return 0;
 }
 
@@ -154,6 +171,14 @@ int random_bytes(void *p, size_t n)
                 n -= (size_t)got;
         }
         return 0;
+}
+
+int64_t monotonic_ms(void)
+{
+        struct timespec t;
+
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 int signals_fd(const int *signals, size_t n)

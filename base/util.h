@@ -86,6 +86,10 @@ int xasprintf(char **ret, const char *fmt, ...) _printf_(2, 3);
 /* Strict decimal, no sign, no white space. -EINVAL or -ERANGE (above max). */
 int parse_u64(const char *s, uint64_t max, uint64_t *ret);
 
+/* A path of malloc(3), or NULL, which stays: put behind the working directory unless it begins with
+ * a slash. On failure it is as it was. */
+int path_make_absolute(char **path);
+
 /* The whole of a file, at most max bytes (more is -EFBIG), NUL-terminated behind *ret_len bytes.
  * The caller frees; the buffer may hold a secret, so use erase_and_free where it does. */
 int read_whole_file(const char *path, size_t max, char **ret, size_t *ret_len);
@@ -95,6 +99,10 @@ int write_all(int fd, const void *data, size_t len);
 
 /* n cryptographically random bytes (getrandom). 0 or negative errno. */
 int random_bytes(void *p, size_t n);
+
+/* Since some moment in the past; goes on whatever happens to the wall clock. For waits without a
+ * loop (base/loop.h has its own clock). */
+int64_t monotonic_ms(void);
 
 /* Blocks these signals in this thread, and those that it starts later, and returns a descriptor
  * that they are read from (signalfd(2); non-blocking). Negative errno. */

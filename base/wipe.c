@@ -50,6 +50,19 @@ char *wipe_strdup(const char *s)
         return strdup(s);
 }
 
+char *wipe_join(const char *prefix, const void *bytes, size_t len)
+{
+        size_t n = strlen(prefix);
+        char *s = malloc(n + len + 1);
+
+        if (!s)
+                return NULL;
+        memcpy(s, prefix, n);
+        memcpy(s + n, bytes, len);
+        s[n + len] = '\0';
+        return s;
+}
+
 static void *openssl_malloc(size_t n, const char *file, int line)
 {
         return n ? malloc(n) : NULL;

@@ -14,6 +14,9 @@ void *wipe_calloc(size_t n, size_t size);
 /* Always moves when it grows; the old block is wiped. */
 void *wipe_realloc(void *p, size_t n);
 char *wipe_strdup(const char *s);
+/* len bytes behind a prefix, as one string, in a block of the right size from the start: asprintf()
+ * would grow one and leave pieces of a secret in what it gives back. NULL when memory is short. */
+char *wipe_join(const char *prefix, const void *bytes, size_t len);
 
 /* Clears the whole usable block (malloc_usable_size) and frees it. NULL is fine. Works on anything
  * that came from malloc, strdup, asprintf. */

@@ -28,25 +28,19 @@ void entry_close(struct entry *en)
         en->n_members = 0;
 }
 
-void entry_done(struct entry *en)
+struct entry *entry_free(struct entry *en)
 {
+        if (!en)
+                return NULL;
         entry_close(en);
         shown_free(en->shown, en->n_shown);
-        for (size_t i = 0; i < en->n_away; i++)
-                free(en->away[i]);
-        free(en->away);
+        entry_forget_away(en);
         err_done(&en->select_error);
         err_done(&en->show_error);
         err_done(&en->taken_error);
         vault_unref(en->vault);
         free(en->chosen.name);
         free(en->chosen.file);
-}
-
-struct entry *entry_free(struct entry *en)
-{
-        if (en)
-                entry_done(en);
         free(en);
         return NULL;
 }
@@ -129,7 +123,7 @@ static bool is_shown(const struct entry *en)
 static struct vault_render how_to_render(const struct entry *en)
 {
         const struct spc_object *so = en->object;
-        const struct view_shape *shape = view_shape(en->view);
+        const struct view_shape *shape = &en->view->shape;
         enum vault_files files = VAULT_FILES_ONE;
 
         switch (so->files) {
@@ -184,8 +178,8 @@ static int show_file(const struct entry *en, size_t i, const struct vault_file *
                         ret->file = view_file_ref(was->file);
                         ret->dirty = was->dirty;
                 } else {
-                        r = view_file_new(so, path, o, f->bytes,
-                                cache_next_serial(view_cache(en->view)), &ret->file);
+                        r = view_file_new(so, path, o, f->bytes, cache_next_serial(en->view->cache),
+                                &ret->file);
                         ret->dirty = true;
                 }
         }

@@ -205,11 +205,7 @@ static void fail(struct key *k, const struct err *e, bool quiet)
 
         if (!k->failed)
                 k->failing_since = loop_now(c->loop);
-        if (err_copy(&k->error, e) < 0) {
-                err_done(&k->error);
-                k->error.code = e->code;
-                k->error.cause = e->cause;
-        }
+        (void)err_copy(&k->error, e);
         k->failed = true;
         k->failures++;
         c->failures++;
@@ -359,15 +355,15 @@ static int copy_versions(const struct vault_version *list, size_t n, struct cach
         return 0;
 }
 
-static void on_versions(
-        void *userdata, const struct vault_version *list, size_t n, const struct err *error)
+static void on_versions(void *userdata, const struct vault_version *list, size_t n,
+        const struct err *error, unsigned retry_after)
 {
         struct key *k = userdata;
         struct cache_versions copy;
 
         k->call = NULL;
         if (error) {
-                on_failure(k, error, 0);
+                on_failure(k, error, retry_after);
                 return;
         }
         if (copy_versions(list, n, &copy) < 0) {

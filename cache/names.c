@@ -22,11 +22,8 @@ bool shown_has(const struct shown *list, size_t n, const char *path)
 
 static const struct entry *find_other(const struct entry *en, const char *path)
 {
-        struct entry *const *entries;
-        size_t n = view_entries(en->view, &entries);
-
-        for (size_t i = 0; i < n; i++) {
-                const struct entry *other = entries[i];
+        for (size_t i = 0; i < en->view->n_entries; i++) {
+                const struct entry *other = en->view->entries[i];
 
                 for (size_t j = 0; other != en && j < other->n_shown; j++)
                         if (names_clash(path, other->shown[j].file->path))

@@ -41,21 +41,17 @@ static enum view_trouble of_error(const struct err *e)
  * is still the object's. Of a history the newest version speaks for all. */
 enum view_trouble entry_trouble(const struct entry *en)
 {
-        if (en->list && en->list->error.code)
-                return of_error(&en->list->error);
-        if (en->select_error.code)
-                return of_error(&en->select_error);
-        for (size_t i = 0; i < en->n_members; i++)
-                if (en->members[i]->error.code)
-                        return of_error(&en->members[i]->error);
-        if (en->show_error.code)
-                return VIEW_FAILING;
+        const struct err *e = entry_error(en);
 
+        if (e == &en->show_error)
+                return VIEW_FAILING;
+        if (e && e != &en->taken_error)
+                return of_error(e);
         const struct vault_object *o = en->n_members > 0 ? en->members[0]->object : NULL;
         if (o && !o->enabled)
                 return VIEW_DISABLED;
         if (o && o->expires != VAULT_NO_TIME &&
-                o->expires <= loop_wall(cache_loop(view_cache(en->view))))
+                o->expires <= loop_wall(cache_loop(en->view->cache)))
                 return VIEW_EXPIRED;
         return VIEW_FINE;
 }
@@ -101,18 +97,21 @@ static int remember_paths(struct entry *en)
                 if (!paths[have])
                         break;
         }
-        if (have < n) {
-                while (have > 0)
-                        free(paths[--have]);
-                free(paths);
-                return -ENOMEM;
-        }
+        en->away = paths;
+        en->n_away = have;
+        if (have == n)
+                return 0;
+        entry_forget_away(en);
+        return -ENOMEM;
+}
+
+void entry_forget_away(struct entry *en)
+{
         for (size_t i = 0; i < en->n_away; i++)
                 free(en->away[i]);
         free(en->away);
-        en->away = paths;
-        en->n_away = n;
-        return 0;
+        en->away = NULL;
+        en->n_away = 0;
 }
 
 bool entry_is_taken(struct entry *en)
@@ -120,7 +119,7 @@ bool entry_is_taken(struct entry *en)
         enum view_trouble t = entry_trouble(en);
         _cleanup_err_ struct err e = {0};
 
-        if (!removes(view_get_policy(en->view), t)) {
+        if (!removes(&en->view->policy, t)) {
                 /* Once away it stays away until the vault gives it again. */
                 if (en->taken != VIEW_FINE && t != VIEW_FINE &&
                         (entry_error(en) && entry_error(en) != &en->taken_error))
@@ -128,6 +127,7 @@ bool entry_is_taken(struct entry *en)
                 if (en->taken != VIEW_FINE)
                         log_info("object %s: is shown again", en->object->file);
                 en->taken = VIEW_FINE;
+                entry_forget_away(en);
                 err_done(&en->taken_error);
                 return false;
         }
@@ -143,6 +143,8 @@ bool entry_is_taken(struct entry *en)
                 r = view_replace(en, NULL, 0, &e);
         if (r < 0) {
                 en->taken = before;
+                if (before == VIEW_FINE)
+                        entry_forget_away(en);
                 log_error("object %s: is %s but cannot be taken away: %s", en->object->file,
                         view_trouble_name(t), strerror(-r));
                 return false;

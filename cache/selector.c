@@ -16,26 +16,22 @@ static void wanted_free(struct wanted *list, size_t n)
         free(list);
 }
 
-static bool takes(const struct spc_selector *spec, const struct vault_listed *o)
+bool view_selects(const struct spc_selector *s, const struct vault_listed *o)
 {
-        if (!spc_selector_takes(spec, o->name))
-                return false;
-        if (!*spec->tag)
-                return true;
-        for (size_t i = 0; i < o->n_tags; i++)
-                if (spc_selector_takes_tag(spec, o->tags[i].name, o->tags[i].value))
-                        return true;
-        return false;
+        bool tagged = !*s->tag;
+
+        for (size_t i = 0; i < o->n_tags && !tagged; i++)
+                tagged = spc_selector_takes_tag(s, o->tags[i].name, o->tags[i].value);
+        return tagged && spc_selector_takes(s, o->name);
 }
 
 static const char *who_has(const struct selector *s, const char *path)
 {
-        struct entry *const *entries;
-        size_t n = view_entries(s->view, &entries);
+        const struct view *v = s->view;
 
-        for (size_t i = 0; i < n; i++)
-                if (entries[i]->selector != s && names_clash(entries[i]->object->file, path))
-                        return entries[i]->object->name;
+        for (size_t i = 0; i < v->n_entries; i++)
+                if (v->entries[i]->selector != s && names_clash(v->entries[i]->object->file, path))
+                        return v->entries[i]->object->name;
         return NULL;
 }
 
@@ -77,13 +73,13 @@ static int choose(const struct selector *s, const struct vault_names *names,
         struct wanted **ret_list, size_t *ret_n, struct err *e)
 {
         const struct spc_selector *spec = s->spec;
-        struct entry *const *entries;
-        size_t others = view_entries(s->view, &entries), taken = 0, n = 0;
+        const struct view *v = s->view;
+        size_t others = 0, taken = 0, n = 0;
 
-        for (size_t i = 0, all = others; i < all; i++)
-                others -= entries[i]->selector == s;
+        for (size_t i = 0; i < v->n_entries; i++)
+                others += v->entries[i]->selector != s;
         for (size_t i = 0; i < names->n; i++)
-                taken += takes(spec, &names->list[i]);
+                taken += view_selects(spec, &names->list[i]);
         if (taken > spec->max || taken + others > VIEW_OBJECTS_MAX) {
                 err_set_cause(e, ERR_USAGE, -E2BIG,
                         "%zu objects of vault %s are chosen, and at most %zu can be shown", taken,
@@ -96,7 +92,7 @@ static int choose(const struct selector *s, const struct vault_names *names,
         if (!list)
                 return err_set_cause(e, ERR_LOCAL, -ENOMEM, "memory is short");
         for (size_t i = 0; i < names->n; i++) {
-                if (!takes(spec, &names->list[i]))
+                if (!view_selects(spec, &names->list[i]))
                         continue;
                 int r = want(s, &names->list[i], list, n, e);
                 if (r < 0) {
@@ -120,11 +116,10 @@ static bool is_wanted(const struct wanted *list, size_t n, const char *name)
 
 static bool is_there(const struct selector *s, const char *name)
 {
-        struct entry *const *entries;
-        size_t n = view_entries(s->view, &entries);
+        const struct view *v = s->view;
 
-        for (size_t i = 0; i < n; i++)
-                if (entries[i]->selector == s && streq(entries[i]->object->name, name))
+        for (size_t i = 0; i < v->n_entries; i++)
+                if (v->entries[i]->selector == s && streq(v->entries[i]->object->name, name))
                         return true;
         return false;
 }
@@ -152,11 +147,8 @@ static int add(struct selector *s, const struct wanted *w)
 
 static void drop_others(struct selector *s, const struct wanted *list, size_t n)
 {
-        struct entry *const *entries;
-        size_t i = view_entries(s->view, &entries);
-
-        while (i-- > 0) {
-                struct entry *en = entries[i];
+        for (size_t i = s->view->n_entries; i-- > 0;) {
+                struct entry *en = s->view->entries[i];
 
                 if (en->selector != s || is_wanted(list, n, en->object->name))
                         continue;
@@ -195,11 +187,7 @@ static void on_names(void *userdata, const struct cache_state *state)
 
         s->tried = true;
         s->refreshing = false;
-        err_done(&s->error);
-        if (state->error && err_copy(&s->error, state->error) < 0) {
-                s->error.code = state->error->code;
-                s->error.cause = state->error->cause;
-        }
+        (void)err_copy(&s->error, state->error);
         if (state->names && !state->error)
                 select_names(s, state->names);
         view_report_soon(v);
@@ -207,8 +195,8 @@ static void on_names(void *userdata, const struct cache_state *state)
 
 int selector_open(struct selector *s)
 {
-        return cache_subscribe_names(view_cache(s->view), s->vault, view_kind(s->spec->like.type),
-                view_interval(s->view), on_names, s, &s->sub);
+        return cache_subscribe_names(s->view->cache, s->vault, view_kind(s->spec->like.type),
+                s->view->poll_interval, on_names, s, &s->sub);
 }
 
 void selector_done(struct selector *s)

@@ -1,28 +1,5 @@
-#include "cache/view.h"
-
 #include "cache/alarm.h"
 #include "cache/view_priv.h"
-#include <assert.h>
-
-struct cache *view_cache(const struct view *v)
-{
-        return v->cache;
-}
-
-const struct view_policy *view_get_policy(const struct view *v)
-{
-        return &v->policy;
-}
-
-usec_t view_interval(const struct view *v)
-{
-        return v->poll_interval;
-}
-
-const struct view_shape *view_shape(const struct view *v)
-{
-        return &v->shape;
-}
 
 /* What arrives in one turn of the loop is reported together: timers that are due now run before
  * this one, and the answers of the descriptors before all timers. */
@@ -41,11 +18,7 @@ static void on_source(void *userdata, const struct cache_state *state)
 
         s->tried = true;
         s->refreshing = false;
-        err_done(&s->error);
-        if (state->error && err_copy(&s->error, state->error) < 0) {
-                s->error.code = state->error->code;
-                s->error.cause = state->error->cause;
-        }
+        (void)err_copy(&s->error, state->error);
         if (s == en->list) {
                 if (state->versions)
                         history_select(en, state->versions);
@@ -148,11 +121,7 @@ int view_replace(struct entry *en, struct shown *now, size_t n, struct err *e)
         }
 
         /* Room first: nothing below can fail. */
-        /* What the policy takes away is reported by who took it. */
-        bool taken = en->taken != VIEW_FINE;
-        size_t total = v->n_files - old_n + n, vanish = 0;
-        for (size_t i = 0; i < old_n && !taken; i++)
-                vanish += !shown_has(now, n, en->shown[i].file->path);
+        size_t total = v->n_files - old_n + n;
         if (total > v->files_size) {
                 struct view_file **p = realloc(
                         v->files, MAX(total, 2 * v->files_size) * sizeof(struct view_file *));
@@ -161,20 +130,12 @@ int view_replace(struct entry *en, struct shown *now, size_t n, struct err *e)
                 v->files = p;
                 v->files_size = MAX(total, 2 * v->files_size);
         }
-        if (vanish > 0) {
-                struct gone *p = reallocarray(v->gone, v->n_gone + vanish, sizeof *p);
-                if (!p)
+        /* What the policy takes away is reported by who took it; what is still shown when memory
+         * ends here is not reported. */
+        for (size_t i = 0; i < old_n && en->taken == VIEW_FINE; i++)
+                if (!shown_has(now, n, en->shown[i].file->path) &&
+                        view_gone(v, en->shown[i].file->path, false) < 0)
                         return err_set_cause(e, ERR_LOCAL, -ENOMEM, "memory is short");
-                v->gone = p;
-                for (size_t i = 0; i < old_n; i++) {
-                        if (shown_has(now, n, en->shown[i].file->path))
-                                continue;
-                        char *path = strdup(en->shown[i].file->path);
-                        if (!path)
-                                return err_set_cause(e, ERR_LOCAL, -ENOMEM, "memory is short");
-                        v->gone[v->n_gone++] = (struct gone){path, false};
-                }
-        }
 
         v->bytes = others + new_bytes;
         struct shown *old = en->shown;
@@ -199,7 +160,7 @@ size_t view_files(const struct view *v, struct view_file *const **ret)
 /* --- the view --- */
 
 /* Leaves an empty struct: what the caller lent or shares (class, vault, cache) may go at once. */
-void view_empty(struct view *v)
+static void view_empty(struct view *v)
 {
         struct waiter *w;
 
@@ -219,12 +180,6 @@ void view_empty(struct view *v)
         loop_timer_free(v->expiry);
         err_done(&v->failure);
         *v = (struct view){.reporting = v->reporting, .closed = true};
-}
-
-size_t view_entries(const struct view *v, struct entry *const **ret)
-{
-        *ret = v->entries;
-        return v->n_entries;
 }
 
 int view_add(struct view *v, struct entry *en)

@@ -35,6 +35,11 @@ struct view;
 /* The objects of a class, and those chosen by its selectors. */
 #define VIEW_OBJECTS_MAX (2 * (size_t)SPC_OBJECTS_MAX)
 
+/* What an object's type in a class is to the vault. */
+enum vault_kind view_kind(enum spc_type type);
+/* Does the selector choose this one of a vault's list? */
+bool view_selects(const struct spc_selector *s, const struct vault_listed *o);
+
 /* What is the matter with an object, by the vault's last word on it. */
 enum view_trouble {
         VIEW_FINE,

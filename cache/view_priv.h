@@ -11,8 +11,8 @@
  * entry's files move on together: when all its members are there and all of them can be rendered,
  * else not at all.
  *
- * Nothing here calls the view's events but the report in view.c, from a timer of its own: so a
- * callback of the cache never runs a user's code, and a user's code never runs inside one.
+ * Nothing here calls the view's events but view_report.c, from a timer of its own: so a callback of
+ * the cache never runs a user's code, and a user's code never runs inside one.
  */
 #pragma once
 
@@ -65,7 +65,7 @@ struct entry {
 
         enum view_trouble taken; /* why the policy took its files away, or VIEW_FINE */
         struct err taken_error;  /* the same in words, where the vault said nothing */
-        char **away;             /* the paths it took away */
+        char **away;             /* the paths it took away; none while it is VIEW_FINE */
         size_t n_away;
 };
 
@@ -115,23 +115,16 @@ struct view {
 
 /* view_report.c */
 void view_on_report(void *userdata); /* the report timer's */
+/* To be reported as gone, or as refused. */
+int view_gone(struct view *v, const char *path, bool denied);
 void view_forget_gone(struct view *v);
 
 /* view.c */
-void view_empty(struct view *v); /* nothing but the struct itself is left */
-struct cache *view_cache(const struct view *v);
-const struct view_shape *view_shape(const struct view *v);
-const struct view_policy *view_get_policy(const struct view *v);
-usec_t view_interval(const struct view *v);
 void view_report_soon(struct view *v);
 /* One more entry, opened; *en is taken over, also on failure. */
 int view_add(struct view *v, struct entry *en);
 /* Its files are reported as gone. -ENOMEM: nothing has happened. */
 int view_drop(struct view *v, struct entry *en);
-/* All of them; borrowed until one is added or dropped. */
-size_t view_entries(const struct view *v, struct entry *const **ret);
-/* To be reported as gone, or as refused. */
-int view_gone(struct view *v, const char *path, bool denied);
 /* One more subscription: to `version`, or with NULL to the list of versions. */
 int source_new(struct entry *en, const char *version, struct source **ret);
 struct source *source_free(struct source *s);
@@ -147,7 +140,6 @@ bool shown_has(const struct shown *list, size_t n, const char *path);
 int entry_check_names(const struct entry *en, const struct shown *now, size_t n, struct err *e);
 
 /* view_file.c */
-enum vault_kind view_kind(enum spc_type type);
 /* index: of the version in a history, or -1; suffix: of one file among several, or "". */
 int view_file_path(const struct spc_object *so, int index, const char *suffix, char **ret);
 int view_file_new(const struct spc_object *so, const char *path, const struct vault_object *o,
@@ -159,6 +151,7 @@ bool view_file_is(const struct view_file *f, const struct vault_object *o, const
 int policy_open(struct view *v); /* makes v->expiry */
 void policy_watch_expiry(struct view *v);
 enum view_trouble entry_trouble(const struct entry *en);
+void entry_forget_away(struct entry *en);
 /* Takes its files away when the policy says so; true when it has none by that. */
 bool entry_is_taken(struct entry *en);
 /* It may be missing, and is. */
@@ -177,7 +170,6 @@ const struct err *selector_error(const struct selector *s);
 struct entry *entry_free(struct entry *en);
 int entry_open(struct entry *en);
 void entry_close(struct entry *en); /* unsubscribes; what is shown stays */
-void entry_done(struct entry *en);
 /* Shows what the members hold, if all of them are there. */
 void entry_update(struct entry *en);
 /* Everything it subscribes to was answered at least once, and nobody waits for a refresh of it. */

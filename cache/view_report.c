@@ -46,10 +46,7 @@ int view_gone(struct view *v, const char *path, bool denied)
 
 static void copy_error(const struct err *e, const char *what, const char *name, struct err *ret)
 {
-        if (err_copy(ret, e) < 0) {
-                ret->code = e->code;
-                ret->cause = e->cause;
-        }
+        (void)err_copy(ret, e);
         err_wrap(ret, ret->code, "%s %s", what, name);
 }
 
@@ -108,8 +105,8 @@ static void report_failure(struct view *v)
                 else
                         n = 1;
         }
-        if (!errors && err_copy(&one, &v->failure) < 0)
-                one = (struct err){.code = v->failure.code, .cause = v->failure.cause};
+        if (!errors)
+                (void)err_copy(&one, &v->failure);
 
         for (size_t i = 0; i < v->n_entries; i++)
                 entry_close(v->entries[i]);
@@ -243,8 +240,7 @@ static void report_refreshed(struct view *v)
 
         if (SLIST_EMPTY(&v->refreshing))
                 return;
-        if (v->failure.code)
-                (void)err_copy(&first, &v->failure);
+        (void)err_copy(&first, &v->failure);
         for (size_t i = 0; i < v->n_entries; i++) {
                 const struct entry *en = v->entries[i];
 

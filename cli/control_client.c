@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "base/wipe.h"
 
@@ -13,14 +12,6 @@ struct control_client {
         struct control_hello hello;
 };
 
-static int64_t now_ms(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* Waits until fd is ready. deadline -1: for ever. */
 static int wait_for(int fd, short events, int wake_fd, int64_t deadline)
 {
@@ -30,7 +21,7 @@ static int wait_for(int fd, short events, int wake_fd, int64_t deadline)
                 int timeout = -1;
 
                 if (deadline >= 0) {
-                        int64_t left = deadline - now_ms();
+                        int64_t left = deadline - monotonic_ms();
                         timeout = left < 0 ? 0 : (int)MIN(left, INT32_MAX);
                 }
                 int n = poll(p, ELEMENTSOF(p), timeout);
@@ -109,9 +100,9 @@ int control_client_send(struct control_client *c, const cJSON *message, struct e
                 }
                 if (errno == EINTR)
                         continue;
-                r = errno == EAGAIN
-                            ? wait_for(c->fd, POLLOUT, -1, now_ms() + CONTROL_HELLO_TIMEOUT_MS)
-                            : -errno;
+                r = errno == EAGAIN ? wait_for(c->fd, POLLOUT, -1,
+                                              monotonic_ms() + CONTROL_HELLO_TIMEOUT_MS)
+                                    : -errno;
                 if (r < 0)
                         return lost(c, r, e);
         }
@@ -121,7 +112,7 @@ int control_client_send(struct control_client *c, const cJSON *message, struct e
 int control_client_receive(
         struct control_client *c, int timeout_ms, int wake_fd, cJSON **ret, struct err *e)
 {
-        int64_t deadline = timeout_ms < 0 ? -1 : now_ms() + timeout_ms;
+        int64_t deadline = timeout_ms < 0 ? -1 : monotonic_ms() + timeout_ms;
 
         for (;;) {
                 int r = wait_for(c->fd, POLLIN, wake_fd, deadline);

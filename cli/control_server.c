@@ -257,11 +257,3 @@ size_t control_server_connections(const struct control_server *s)
 {
         return s->n_conns;
 }
-
-bool control_server_idle(const struct control_server *s)
-{
-        for (const struct control_conn *c = s->conns; c; c = c->next)
-                if (c->first && !c->dead)
-                        return false;
-        return true;
-}

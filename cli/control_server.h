@@ -33,8 +33,6 @@ void control_server_serve(struct control_server *s, uid_t uid);
 /* No new connections from now on; those that are there go on. */
 void control_server_stop_listening(struct control_server *s);
 size_t control_server_connections(const struct control_server *s);
-/* Bytes that clients have not taken yet. */
-bool control_server_idle(const struct control_server *s);
 
 /* Queues a message. Takes `message` over (NULL, from a lack of memory, closes the connection: the
  * client then knows that something failed). The connection may be gone afterwards only in later

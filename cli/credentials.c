@@ -62,6 +62,19 @@ static int read_file(const char *path, const char *what, char **ret, size_t *ret
         return 0;
 }
 
+/* One that holds nothing else. */
+static int read_secret_file(const char *path, const char *what, credentials_warn_fn warn,
+        char **ret, size_t *ret_len, struct err *e)
+{
+        int r = read_file(path, what, ret, ret_len, e);
+
+        if (r < 0)
+                return r;
+        warn_if_open(path, warn);
+        *ret_len = without_line_end(*ret, *ret_len);
+        return 0;
+}
+
 static int set_secret(
         struct credentials *c, const char *text, size_t len, const char *from, struct err *e)
 {
@@ -85,27 +98,25 @@ static int set_name(char **field, const char *text, size_t len, struct err *e)
 }
 
 /* Variables that are no secrets, and where they go. */
-static int set_variable(
-        struct credentials *c, const char *key, const char *text, size_t len, struct err *e)
-{
-        const struct {
-                const char *key;
-                char **field;
-        } variables[] = {
-                {"AZURE_TENANT_ID", &c->tenant},
-                {"AZURE_CLIENT_ID", &c->client_id},
-                {"AZURE_CLIENT_CERTIFICATE_PATH", &c->certificate},
-                {"AZURE_FEDERATED_TOKEN_FILE", &c->token_file},
-                {"IDENTITY_ENDPOINT", &c->identity_endpoint},
-                {"IMDS_ENDPOINT", &c->imds_endpoint},
-                {"POD_NAME", &c->pod},
-                {"POD_NAMESPACE", &c->pod_namespace},
-        };
+static const struct variable {
+        const char *key;
+        size_t field;
+        bool in_file; /* of --env-file too */
+} variables[] = {
+        {"AZURE_TENANT_ID", offsetof(struct credentials, tenant), true},
+        {"AZURE_CLIENT_ID", offsetof(struct credentials, client_id), true},
+        {"AZURE_CLIENT_CERTIFICATE_PATH", offsetof(struct credentials, certificate), true},
+        {"AZURE_FEDERATED_TOKEN_FILE", offsetof(struct credentials, token_file), true},
+        {"IDENTITY_ENDPOINT", offsetof(struct credentials, identity_endpoint), false},
+        {"IMDS_ENDPOINT", offsetof(struct credentials, imds_endpoint), false},
+        {"POD_NAME", offsetof(struct credentials, pod), false},
+        {"POD_NAMESPACE", offsetof(struct credentials, pod_namespace), false},
+};
 
-        for (size_t i = 0; i < ELEMENTSOF(variables); i++)
-                if (streq(variables[i].key, key))
-                        return set_name(variables[i].field, text, len, e);
-        return 0;
+static int set_variable(struct credentials *c, const struct variable *v, const char *text,
+        size_t len, struct err *e)
+{
+        return set_name((char **)((char *)c + v->field), text, len, e);
 }
 
 static int set_other_secret(
@@ -125,11 +136,8 @@ static int from_secret_file(
         _cleanup_secret_ char *text = NULL;
         size_t len = 0;
 
-        int r = read_file(path, "client secret file", &text, &len, e);
-        if (r < 0)
-                return r;
-        warn_if_open(path, warn);
-        return set_secret(c, text, without_line_end(text, len), "--client-secret-file", e);
+        int r = read_secret_file(path, "client secret file", warn, &text, &len, e);
+        return r < 0 ? r : set_secret(c, text, len, "--client-secret-file", e);
 }
 
 int credentials_env_file_get(
@@ -177,12 +185,10 @@ static int from_env_file(
         int r = read_file(path, "environment file", &text, &len, e);
         if (r < 0)
                 return r;
-        static const char *const keys[] = {"AZURE_TENANT_ID", "AZURE_CLIENT_ID",
-                "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"};
-
-        for (size_t i = 0; r == 0 && i < ELEMENTSOF(keys); i++)
-                if (credentials_env_file_get(text, len, keys[i], &value, &n) == 0)
-                        r = set_variable(c, keys[i], value, n, e);
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(variables); i++)
+                if (variables[i].in_file &&
+                        credentials_env_file_get(text, len, variables[i].key, &value, &n) == 0)
+                        r = set_variable(c, &variables[i], value, n, e);
         if (r == 0 && credentials_env_file_get(
                               text, len, "AZURE_CLIENT_CERTIFICATE_PASSWORD", &value, &n) == 0) {
                 warn_if_open(path, warn);
@@ -211,9 +217,6 @@ static char *take_variable(const char *name, size_t *ret_len)
 
 static int from_environment(struct credentials *c, struct err *e)
 {
-        static const char *const keys[] = {"AZURE_TENANT_ID", "AZURE_CLIENT_ID",
-                "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT",
-                "IMDS_ENDPOINT", "POD_NAME", "POD_NAMESPACE"};
         size_t secret_len = 0, password_len = 0, header_len = 0;
         _cleanup_secret_ char *secret = take_variable("AZURE_CLIENT_SECRET", &secret_len);
         _cleanup_secret_ char *password =
@@ -222,10 +225,10 @@ static int from_environment(struct credentials *c, struct err *e)
         const char *chain = getenv("AZURE_CLIENT_SEND_CERTIFICATE_CHAIN");
         int r = 0;
 
-        for (size_t i = 0; r == 0 && i < ELEMENTSOF(keys); i++) {
-                const char *value = getenv(keys[i]);
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(variables); i++) {
+                const char *value = getenv(variables[i].key);
                 if (!isempty(value))
-                        r = set_variable(c, keys[i], value, strlen(value), e);
+                        r = set_variable(c, &variables[i], value, strlen(value), e);
         }
         if (r == 0 && !isempty(secret))
                 r = set_secret(c, secret, secret_len, "AZURE_CLIENT_SECRET", e);
@@ -246,27 +249,9 @@ static int from_password_file(
         _cleanup_secret_ char *text = NULL;
         size_t len = 0;
 
-        int r = read_file(path, "password file", &text, &len, e);
-        if (r < 0)
-                return r;
-        warn_if_open(path, warn);
-        return set_other_secret(
-                &c->password, "the certificate's password", text, without_line_end(text, len), e);
-}
-
-/* Environment variables may name a file from where the command stands. */
-static int make_absolute(char **path, struct err *e)
-{
-        char *full;
-
-        if (!*path || **path == '/')
-                return 0;
-        _cleanup_free_ char *cwd = getcwd(NULL, 0);
-        if (!cwd || xasprintf(&full, "%s/%s", cwd, *path) < 0)
-                return err_set(e, -ENOMEM, "out of memory");
-        free(*path);
-        *path = full;
-        return 0;
+        int r = read_secret_file(path, "password file", warn, &text, &len, e);
+        return r < 0 ? r
+                     : set_other_secret(&c->password, "the certificate's password", text, len, e);
 }
 
 static int from_directory(struct credentials *c, const char *dir, struct err *e)
@@ -321,12 +306,14 @@ int credentials_find(
                 r = from_environment(&c, e);
         if (r == 0 && !isempty(dir))
                 r = from_directory(&c, dir, e);
-        if (r == 0)
-                r = make_absolute(&c.certificate, e);
-        if (r == 0)
-                r = make_absolute(&c.token_file, e);
         if (r < 0)
                 return r;
+        /* environment variables may name a file from where the command stands */
+        r = path_make_absolute(&c.certificate);
+        if (r == 0)
+                r = path_make_absolute(&c.token_file);
+        if (r < 0)
+                return err_set(e, r, "the working directory is not known: %s", strerror(-r));
         *ret = c;
         c = (struct credentials){0};
         return 0;

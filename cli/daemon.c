@@ -223,8 +223,11 @@ int daemon_start(const struct rundir *d, const struct daemon_options *o, char **
         daemon_words_format(&words, "keeper", level, argv);
         /* One that goes on gets both sockets as any keeper that takes over does. */
         int pair[2] = {-EBADF, -EBADF};
-        if (o->restore && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-                return err_set(e, -errno, "socketpair: %s", strerror(errno));
+        if (o->restore && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+                r = -errno;
+                rundir_remove(d, name);
+                return err_set(e, r, "socketpair: %s", strerror(-r));
+        }
         _cleanup_close_ int ours = pair[0], theirs = pair[1];
         pid_t parent = getpid(), pid = fork();
         if (pid == 0) {

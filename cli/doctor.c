@@ -3,14 +3,13 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "auth/jwt.h"
 #include "base/wipe.h"
 #include "cli/class_file.h"
 #include "cli/cli.h"
 #include "cli/doctor_host.h"
 #include "cli/doctor_objects.h"
-#include "cli/doctor_token.h"
 #include "cli/hygiene.h"
-#include "cli/identity_find.h"
 #include "cli/words.h"
 
 #define RESOLV_CONF "/etc/resolv.conf"
@@ -41,25 +40,14 @@ static const char help_examples[] =
 struct doctor {
         struct doctor_report report;
         struct spc_class *class;
-        struct identity identity;
-        struct vault_urls urls;
         struct dns_server servers[DNS_SERVERS_MAX];
         size_t n_servers;
-        struct doctor_parts parts;
-        struct auths *auths;
-        struct vaults *vaults;
+        struct direct way;
 };
 
 static void doctor_done(struct doctor *d)
 {
-        vault_set_done(&d->parts.others);
-        vault_unref(d->parts.vault);
-        vaults_free(d->vaults);
-        auths_free(d->auths);
-        http_client_free(d->parts.http);
-        loop_free(d->parts.loop);
-        vault_urls_done(&d->urls);
-        identity_done(&d->identity);
+        direct_done(&d->way);
         spc_class_free(d->class);
 }
 
@@ -86,46 +74,21 @@ static bool check_class(struct doctor *d, const char *path, const char *name)
         return true;
 }
 
-static int open_all(struct doctor *d, struct err *e)
-{
-        int r = loop_new(&d->parts.loop);
-        if (r == 0)
-                r = http_client_new(d->parts.loop, &d->parts.http);
-        if (r == 0)
-                r = auths_new(d->parts.loop, d->parts.http, &d->auths);
-        if (r == 0)
-                r = vaults_new(d->parts.loop, d->parts.http, &d->vaults);
-        if (r < 0)
-                return err_set(e, r, "could not start: %s", strerror(-r));
-        r = identity_open(&d->identity, d->auths, d->vaults, &d->parts.vault, e);
-        if (r == 0)
-                r = vault_urls_open(
-                        &d->urls, &d->identity, d->auths, d->vaults, &d->parts.others, e);
-        return r;
-}
-
 static bool check_identity(struct doctor *d, struct options *o)
 {
-        _cleanup_credentials_ struct credentials found = {0};
         _cleanup_err_ struct err e = {0};
 
-        int r = options_resolve_files(o, &e);
+        int r = direct_resolve(d->class, o, warn, &d->way, &e);
         if (r == 0)
-                r = credentials_find(o, warn, &found, &e);
+                r = identity_read_ca(&d->way.identity, &e);
         if (r == 0)
-                r = identity_resolve(d->class, o, &found, warn, &d->identity, &e);
-        if (r == 0)
-                r = identity_read_ca(&d->identity, &e);
-        if (r == 0)
-                r = vault_urls_resolve(d->class, o->vault_url, &d->urls, &e);
-        if (r == 0)
-                r = open_all(d, &e);
+                r = direct_open(&d->way, &e);
         if (r < 0) {
                 doctor_fail(&d->report, DOCTOR_IDENTITY, NULL, &e);
                 return false;
         }
         doctor_say(&d->report, DOCTOR_IDENTITY, DOCTOR_OK, NULL, NULL, "%s",
-                auth_describe(vault_auth(d->parts.vault)));
+                auth_describe(vault_auth(d->way.vault)));
         return true;
 }
 
@@ -133,18 +96,18 @@ static bool check_identity(struct doctor *d, struct options *o)
 
 static bool check_hosts(struct doctor *d, char *ret_tenant, size_t size)
 {
-        const struct vault_set *others = &d->parts.others;
+        const struct vault_set *others = &d->way.others;
         bool all = true;
 
         for (size_t i = 0; i <= others->n; i++) {
-                const struct vault *v = i == 0 ? d->parts.vault : others->list[i - 1].vault;
+                const struct vault *v = i == 0 ? d->way.vault : others->list[i - 1].vault;
                 const struct doctor_host h = {.url = vault_url(v),
-                        .ca_pem = d->identity.ca_pem,
-                        .ca_file = d->identity.ca_file,
+                        .ca_pem = d->way.identity.ca_pem,
+                        .ca_file = d->way.identity.ca_file,
                         .servers = d->servers,
                         .n_servers = d->n_servers,
-                        .loop = d->parts.loop,
-                        .http = d->parts.http};
+                        .loop = d->way.loop,
+                        .http = d->way.http};
                 struct doctor_host_result result;
 
                 doctor_host_check(&h, &d->report, &result);
@@ -163,30 +126,41 @@ struct wait {
         bool done, good;
 };
 
+/* A word of the token's line, if the token has it: none but `aud` is in every issuer's. */
+static void add_claim(char *out, size_t size, const char *what, const char *claim)
+{
+        size_t n = strlen(out);
+
+        if (*claim)
+                snprintf(out + n, size - n, "%s %s, ", what, claim);
+}
+
 static void tell_claims(struct wait *w, const struct auth_token *token)
 {
         struct doctor_report *r = &w->d->report;
-        long long left = (long long)(token->expires_at - loop_wall(w->d->parts.loop)) / 60;
-        struct doctor_claims c;
+        long long left = (long long)(token->expires_at - loop_wall(w->d->way.loop)) / 60;
+        char text[4 * (JWT_TEXT_MAX + 16)] = "";
+        struct jwt_claims c;
 
-        if (doctor_claims_read(token->token, &c) < 0) {
+        if (jwt_read_claims(sec_bytes(token->token), sec_len(token->token), &c) < 0) {
                 doctor_say(r, DOCTOR_TOKEN, DOCTOR_OK, NULL, NULL,
                         "one came, good for %lld minutes; it does not say for whom", left);
                 return;
         }
-        if (*w->tenant && *c.tenant && strcasecmp(w->tenant, c.tenant) != 0) {
+        if (*w->tenant && *c.tid && strcasecmp(w->tenant, c.tid) != 0) {
                 _cleanup_err_ struct err e = {0};
 
                 err_set_cause(&e, ERR_AUTH, -EACCES,
-                        "it is of tenant %s, and the vault belongs to tenant %s", c.tenant,
-                        w->tenant);
+                        "it is of tenant %s, and the vault belongs to tenant %s", c.tid, w->tenant);
                 err_hint(&e, "set tenantID: %s, and use an identity of that tenant", w->tenant);
                 doctor_fail(r, DOCTOR_TOKEN, NULL, &e);
                 return;
         }
-        doctor_say(r, DOCTOR_TOKEN, DOCTOR_OK, NULL, NULL,
-                "audience %s, application %s, object id %s, tenant %s, good for %lld minutes",
-                c.audience, c.application, c.object, c.tenant, left);
+        add_claim(text, sizeof text, "audience", c.aud);
+        add_claim(text, sizeof text, "application", c.app);
+        add_claim(text, sizeof text, "object id", c.oid);
+        add_claim(text, sizeof text, "tenant", c.tid);
+        doctor_say(r, DOCTOR_TOKEN, DOCTOR_OK, NULL, NULL, "%sgood for %lld minutes", text, left);
 }
 
 static void on_token(void *userdata, const struct auth_token *token, const struct err *error)
@@ -204,12 +178,16 @@ static void on_token(void *userdata, const struct auth_token *token, const struc
 static bool check_token(struct doctor *d, const char *tenant)
 {
         struct wait w = {.d = d, .tenant = tenant};
+        struct auth_wait *waiting = NULL;
 
-        int r = auth_get_token(vault_auth(d->parts.vault), d->identity.scope, on_token, &w, NULL);
+        int r = auth_get_token(
+                vault_auth(d->way.vault), d->way.identity.scope, on_token, &w, &waiting);
         while (r >= 0 && !w.done)
-                r = loop_turn(d->parts.loop, USEC_INFINITY);
+                r = loop_turn(d->way.loop, USEC_INFINITY);
         if (r < 0)
                 doctor_say(&d->report, DOCTOR_TOKEN, DOCTOR_FAIL, NULL, NULL, "%s", strerror(-r));
+        if (!w.done)
+                auth_cancel(waiting); /* it points to what ends here */
         return w.good;
 }
 
@@ -224,7 +202,7 @@ static void walk(struct doctor *d, const char *path, struct options *o)
         bool reachable = check_hosts(d, tenant, sizeof tenant);
         bool token = check_token(d, tenant);
         if (reachable && token)
-                doctor_check_objects(&d->parts, d->class, &d->report);
+                doctor_check_objects(&d->way, d->class, &d->report);
         else
                 doctor_say(&d->report, DOCTOR_OBJECT, DOCTOR_SKIP, NULL, NULL,
                         "not looked at, for what failed above");
@@ -252,7 +230,7 @@ static int find_servers(struct doctor *d, const char *resolver, struct err *e)
 
 static int doctor(const char *path, struct options *o, const char *resolver, bool json)
 {
-        _cleanup_(doctor_done) struct doctor d = {0};
+        _cleanup_(doctor_done) struct doctor d = {.way = DIRECT_NONE};
         _cleanup_err_ struct err e = {0};
 
         int r = hygiene_protect();

@@ -44,10 +44,7 @@ static bool is_numeric(const char *host)
 /* Of no DNS server's business. */
 static bool is_local_name(const char *host)
 {
-        size_t n = strlen(host);
-
-        return is_numeric(host) || streq(host, "localhost") ||
-               (n > 10 && streq(host + n - 10, ".localhost"));
+        return is_numeric(host) || doctor_is_localhost(host);
 }
 
 static void format_answer(const struct dns_answer *a, char *out, size_t size)

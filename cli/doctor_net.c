@@ -52,13 +52,22 @@ int doctor_split_url(const char *url, char **ret_host, uint16_t *ret_port)
         return 0;
 }
 
+bool doctor_is_localhost(const char *host)
+{
+        static const char name[] = "localhost";
+        size_t n = strlen(host), len = sizeof name - 1;
+
+        return n >= len && strcasecmp(host + n - len, name) == 0 &&
+               (n == len || host[n - len - 1] == '.');
+}
+
 static int look_up(const char *host, uint16_t port, struct addrinfo **ret, struct err *e)
 {
         const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
         char service[8];
 
         snprintf(service, sizeof service, "%u", port);
-        int r = getaddrinfo(host, service, &hints, ret);
+        int r = getaddrinfo(doctor_is_localhost(host) ? "localhost" : host, service, &hints, ret);
         if (r != 0)
                 return err_set_cause(e, ERR_DNS, -ENOENT, "%s does not resolve: %s", host,
                         r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));

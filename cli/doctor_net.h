@@ -22,7 +22,11 @@ struct doctor_target {
 /* "https://host[:port]/..." to its parts; host without brackets. -EINVAL. Caller frees. */
 int doctor_split_url(const char *url, char **ret_host, uint16_t *ret_port);
 
-/* The addresses of a host as text, by the system's resolver, and whether each is private. */
+/* "localhost" and what is below it: of no DNS server's business (RFC 6761 section 6.3). */
+bool doctor_is_localhost(const char *host);
+
+/* The addresses of a host as text, by the system's resolver, and whether each is private. Names
+ * below localhost are this machine, as libcurl has them since 7.78, whatever the resolver knows. */
 #define DOCTOR_ADDRESSES_MAX 16
 struct doctor_addresses {
         char text[DOCTOR_ADDRESSES_MAX][64];

@@ -20,17 +20,12 @@ struct probe {
         size_t n_versions, n_listed, n_chosen;
 };
 
-static enum vault_kind kind_of(const struct spc_object *o)
+static struct vault *vault_of(const struct direct *way, const struct spc_object *o)
 {
-        return o->type == SPC_SECRET ? VAULT_SECRET : o->type == SPC_KEY ? VAULT_KEY : VAULT_CERT;
-}
-
-static struct vault *vault_of(const struct doctor_parts *parts, const struct spc_object *o)
-{
-        for (size_t i = 0; i < parts->others.n; i++)
-                if (streq(parts->others.list[i].name, o->vault))
-                        return parts->others.list[i].vault;
-        return parts->vault;
+        for (size_t i = 0; i < way->others.n; i++)
+                if (streq(way->others.list[i].name, o->vault))
+                        return way->others.list[i].vault;
+        return way->vault;
 }
 
 static void finish(struct probe *p, const struct err *error)
@@ -38,8 +33,7 @@ static void finish(struct probe *p, const struct err *error)
         p->call = NULL;
         p->done = true;
         --*p->waiting;
-        if (error && err_copy(&p->error, error) < 0)
-                err_set_cause(&p->error, error->cause, error->code, "out of memory");
+        (void)err_copy(&p->error, error);
 }
 
 static void on_object(void *userdata, const struct vault_answer *answer)
@@ -56,8 +50,8 @@ static void on_object(void *userdata, const struct vault_answer *answer)
         finish(p, answer->error);
 }
 
-static void on_versions(
-        void *userdata, const struct vault_version *versions, size_t n, const struct err *error)
+static void on_versions(void *userdata, const struct vault_version *versions, size_t n,
+        const struct err *error, unsigned retry_after)
 {
         struct probe *p = userdata;
 
@@ -70,39 +64,30 @@ static void on_versions(
                         spc_type_name(p->object->type), p->object->name);
 }
 
-static bool takes(const struct spc_selector *s, const struct vault_listed *o)
-{
-        bool tagged = !*s->tag;
-
-        for (size_t i = 0; i < o->n_tags && !tagged; i++)
-                tagged = spc_selector_takes_tag(s, o->tags[i].name, o->tags[i].value);
-        return tagged && spc_selector_takes(s, o->name);
-}
-
 static void on_names(
         void *userdata, struct vault_names *names, const struct err *error, unsigned retry_after)
 {
         struct probe *p = userdata;
 
         for (size_t i = 0; names && i < names->n; i++)
-                p->n_chosen += takes(p->selector, &names->list[i]);
+                p->n_chosen += view_selects(p->selector, &names->list[i]);
         p->n_listed = names ? names->n : 0;
         finish(p, error);
 }
 
-static void start(const struct doctor_parts *parts, struct probe *p, size_t *waiting)
+static void start(const struct direct *way, struct probe *p, size_t *waiting)
 {
         const struct spc_object *o = p->selector ? &p->selector->like : p->object;
-        struct vault *v = vault_of(parts, o);
+        struct vault *v = vault_of(way, o);
         int r;
 
         p->waiting = waiting;
         if (p->selector)
-                r = vault_list_names(v, kind_of(o), on_names, p, &p->call);
+                r = vault_list_names(v, view_kind(o->type), on_names, p, &p->call);
         else if (o->history > 1)
-                r = vault_list_versions(v, kind_of(o), o->name, on_versions, p, &p->call);
+                r = vault_list_versions(v, view_kind(o->type), o->name, on_versions, p, &p->call);
         else
-                r = vault_get(v, kind_of(o), o->name, o->version, on_object, p, &p->call);
+                r = vault_get(v, view_kind(o->type), o->name, o->version, on_object, p, &p->call);
         if (r == 0) {
                 ++*waiting;
                 return;
@@ -176,7 +161,7 @@ static void tell(const struct probe *p, struct doctor_report *r)
 }
 
 void doctor_check_objects(
-        const struct doctor_parts *parts, const struct spc_class *class, struct doctor_report *r)
+        const struct direct *way, const struct spc_class *class, struct doctor_report *r)
 {
         size_t n = class->n_objects + class->n_selectors, waiting = 0;
         struct probe *probes = calloc(n + 1, sizeof *probes);
@@ -187,10 +172,10 @@ void doctor_check_objects(
                         probes[i].object = &class->objects[i];
                 else
                         probes[i].selector = &class->selectors[i - class->n_objects];
-                start(parts, &probes[i], &waiting);
+                start(way, &probes[i], &waiting);
         }
         while (e >= 0 && waiting > 0)
-                e = loop_turn(parts->loop, USEC_INFINITY);
+                e = loop_turn(way->loop, USEC_INFINITY);
         for (size_t i = 0; probes && i < n; i++) {
                 if (probes[i].done)
                         tell(&probes[i], r);

@@ -1,16 +1,14 @@
 /* `akvfs get CLASS.yaml [FILE]`: fetch once, in this process, without a mount. */
 #include <time.h>
 
-#include "auth/helper.h"
 #include "base/wipe.h"
 #include "cache/view.h"
 #include "cli/class_file.h"
 #include "cli/cli.h"
+#include "cli/direct.h"
 #include "cli/hygiene.h"
-#include "cli/identity_find.h"
 #include "cli/words.h"
 #include "mount/status_json.h"
-#include "mount/vault_urls.h"
 
 static const char help[] =
         "akvfs get CLASS.yaml [FILE] [OPTIONS]\n"
@@ -31,15 +29,8 @@ static const char help_examples[] =
         "  akvfs get class.yaml tls/cert.pem | openssl x509 -noout -enddate\n";
 
 struct get {
-        struct loop *loop;
-        struct http_client *http;
-        struct auth_helper *helper; /* with its socket, for credentials that are no plain secret */
-        int helper_fd;
-        struct auths *auths;
-        struct vaults *vaults;
+        struct direct way;
         struct cache *cache;
-        struct vault *vault;
-        struct vault_set others;
         struct view *view;
         bool failed;
 };
@@ -50,7 +41,7 @@ static void on_ready(void *userdata, const struct err *errors, size_t n_errors)
 
         cli_print_errors("get", errors, n_errors);
         g->failed = n_errors > 0;
-        loop_exit(g->loop, 0);
+        loop_exit(g->way.loop, 0);
 }
 
 static void on_changed(void *userdata, struct view_file *const *files, size_t n)
@@ -58,59 +49,35 @@ static void on_changed(void *userdata, struct view_file *const *files, size_t n)
         /* nothing is polled */
 }
 
-static int open_view(struct get *g, const struct spc_class *class, const struct view_shape *shape,
-        const struct identity *identity, const struct vault_urls *urls, struct err *e)
+static int open_view(
+        struct get *g, const struct spc_class *class, const struct view_shape *shape, struct err *e)
 {
         static const struct view_events events = {.ready = on_ready, .changed = on_changed};
 
-        int r = loop_new(&g->loop);
-        if (r == 0)
-                r = http_client_new(g->loop, &g->http);
-        if (r == 0)
-                r = auths_new(g->loop, g->http, &g->auths);
-        if (r == 0 && identity->source) {
-                r = helper_start(-EBADF, identity->source, &g->helper_fd);
-                if (r == 0)
-                        r = auth_helper_new(g->loop, g->helper_fd, &g->helper);
-                if (r == 0)
-                        auths_set_helper(g->auths, g->helper);
-        }
-        if (r == 0)
-                r = vaults_new(g->loop, g->http, &g->vaults);
-        if (r == 0)
-                r = cache_new(g->loop, &g->cache);
-        if (r < 0)
-                return err_set(e, r, "could not start: %s", strerror(-r));
-        r = identity_open(identity, g->auths, g->vaults, &g->vault, e);
-        if (r == 0)
-                r = vault_urls_open(urls, identity, g->auths, g->vaults, &g->others, e);
+        int r = direct_open(&g->way, e);
         if (r < 0)
                 return r;
+        r = cache_new(g->way.loop, &g->cache);
+        if (r < 0)
+                return err_set(e, r, "could not start: %s", strerror(-r));
         const struct view_config config = {.class = class,
                 .shape = *shape,
-                .vault = g->vault,
-                .vaults = g->others.list,
-                .n_vaults = g->others.n,
+                .vault = g->way.vault,
+                .vaults = g->way.others.list,
+                .n_vaults = g->way.others.n,
                 .poll_interval = CACHE_NO_POLL};
         r = view_open(g->cache, &config, &events, g, &g->view, e);
         if (r < 0)
                 return r;
-        r = loop_run(g->loop);
+        r = loop_run(g->way.loop);
         return r < 0 ? err_set(e, r, "the event loop failed: %s", strerror(-r)) : 0;
 }
 
-static void close_view(struct get *g)
+static void get_done(struct get *g)
 {
         view_close(g->view);
-        vault_unref(g->vault);
-        vault_set_done(&g->others);
         cache_free(g->cache);
-        vaults_free(g->vaults);
-        auths_free(g->auths);
-        auth_helper_free(g->helper);
-        g->helper_fd = safe_close(g->helper_fd);
-        http_client_free(g->http);
-        loop_free(g->loop);
+        direct_done(&g->way);
 }
 
 /* Its own name, something in its folder, or what may stand beside it. */
@@ -207,21 +174,10 @@ static void warn(const char *text)
 
 static int get(const struct spc_class *class, struct options *o, const char *file, struct err *e)
 {
-        _cleanup_credentials_ struct credentials found = {0};
-        _cleanup_identity_ struct identity identity = {0};
-        _cleanup_vault_urls_ struct vault_urls urls = {0};
-        struct spc_class one = *class; /* borrows everything */
-        struct get g = {.helper_fd = -EBADF};
+        struct spc_class one = *class; /* borrows everything, and outlives the view */
+        _cleanup_(get_done) struct get g = {.way = DIRECT_NONE};
 
-        int r = options_resolve_files(o, e);
-        if (r == 0)
-                r = credentials_find(o, warn, &found, e);
-        if (r == 0)
-                r = identity_resolve(class, o, &found, warn, &identity, e);
-        if (r == 0)
-                r = vault_urls_resolve(class, o->vault_url, &urls, e);
-        if (r == 0)
-                r = identity_find_sni(&identity, e);
+        int r = direct_resolve(class, o, warn, &g.way, e);
         if (r < 0)
                 return r;
         if (file) {
@@ -240,14 +196,13 @@ static int get(const struct spc_class *class, struct options *o, const char *fil
         r = hygiene_close_from(STDERR_FILENO + 1);
         if (r < 0)
                 return err_set(e, r, "could not close descriptors: %s", strerror(-r));
-        r = open_view(&g, &one, &o->shape, &identity, &urls, e);
+        r = open_view(&g, &one, &o->shape, e);
         if (r == 0 && !g.failed) {
                 if (file)
                         r = put_file(g.view, file, e);
                 else
                         list(g.view);
         }
-        close_view(&g);
         if (r < 0)
                 return r;
         return g.failed ? CLI_FAILED : cli_finish_output("get");

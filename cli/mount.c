@@ -110,9 +110,8 @@ static int prepare(struct options *o, struct mount_request *q, bool restored, st
 
         q->allow_other = o->allow_other < 0 ? geteuid() == 0 : o->allow_other > 0;
         int r = options_resolve_files(o, e);
-        if (r == 0)
-                if (r == 0 && !restored)
-                        r = mountpoint_check(q->mountpoint, e);
+        if (r == 0 && !restored)
+                r = mountpoint_check(q->mountpoint, e);
         if (r == 0)
                 r = mountpoint_check_machine(q->allow_other, e);
         if (r == 0)

@@ -3,9 +3,10 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
+
+#include "cli/log_target.h"
 
 const char options_help_endpoints[] =
         "What a certificate looks like:\n"
@@ -552,21 +553,10 @@ static int resolve(char **field, const char *key, struct err *e)
 
 static int absolute(char **field, const char *key, struct err *e)
 {
-        char cwd[PATH_MAX], *path;
-
         if (!*field)
                 return 0;
-        if (access(*field, R_OK) < 0) {
-                int r = -errno;
-                return err_set_cause(e, ERR_LOCAL, r, "%s %s: %s", key, *field, strerror(-r));
-        }
-        if (*field[0] == '/')
-                return 0;
-        if (!getcwd(cwd, sizeof cwd) || xasprintf(&path, "%s/%s", cwd, *field) < 0)
-                return err_set(e, -errno, "%s %s: %s", key, *field, strerror(errno));
-        free(*field);
-        *field = path;
-        return 0;
+        int r = access(*field, R_OK) < 0 ? -errno : path_make_absolute(field);
+        return r < 0 ? err_set_cause(e, ERR_LOCAL, r, "%s %s: %s", key, *field, strerror(-r)) : 0;
 }
 
 int options_resolve_files(struct options *o, struct err *e)
@@ -586,12 +576,7 @@ int options_resolve_files(struct options *o, struct err *e)
         if (r < 0)
                 return r;
 
-        if (!o->log || o->log[0] == '/' || streq(o->log, "syslog") || streq(o->log, "stderr"))
-                return 0;
-        char cwd[PATH_MAX], *log;
-        if (!getcwd(cwd, sizeof cwd) || xasprintf(&log, "%s/%s", cwd, o->log) < 0)
-                return err_set(e, -errno, "log file %s: %s", o->log, strerror(errno));
-        free(o->log);
-        o->log = log;
-        return 0;
+        if (o->log && log_target_is_file(o->log))
+                r = path_make_absolute(&o->log);
+        return r < 0 ? err_set(e, r, "log file %s: %s", o->log, strerror(-r)) : 0;
 }

@@ -188,6 +188,9 @@ int restore_hand_over(const struct restore *r, int socket, const int *pass_fds, 
         if (k < 0)
                 return err_set(e, k, "the new keeper cannot be given the mounts: %s", strerror(-k));
         k = hear(socket, KEEPER_TAKEN, e);
+        if (k < 0)
+                return k;
         keeper_msg_init(&m, KEEPER_LEAVE, 0);
-        return k < 0 ? k : keeper_send(socket, &m, -EBADF);
+        k = keeper_send(socket, &m, -EBADF);
+        return k < 0 ? err_set(e, k, "the new keeper cannot be told: %s", strerror(-k)) : 0;
 }

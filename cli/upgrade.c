@@ -175,6 +175,24 @@ static void report(const struct rundir *d, const char *socket)
                 (int)h->worker_pid);
 }
 
+static int find_keepers(struct upgrade *u, struct rundir *d, struct err *e)
+{
+        int r = rundir_open(false, d, e);
+
+        if (r == 0)
+                r = control_each(d, false, on_worker, on_problem, u, e);
+        if (r == -ENOMEM)
+                return err_set(e, r, "out of memory");
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (r == 0 && u->n > 0)
+                return 0;
+        err_set_cause(e, ERR_LOCAL, -ENOENT, "nothing is mounted%s%s%s", u->path ? " on " : "",
+                u->path ? u->path : "", u->path ? " by akvfs" : "");
+        err_hint(e, "akvfs status shows what is");
+        return -ENOENT;
+}
+
 static int upgrade(struct upgrade *u)
 {
         _cleanup_rundir_ struct rundir d = {.fd = -EBADF};
@@ -186,17 +204,7 @@ static int upgrade(struct upgrade *u)
         if (r == 0 && u->dir)
                 r = mountpoint_resolve(u->dir, &u->path, &e);
         if (r == 0)
-                r = rundir_open(false, &d, &e);
-        if (r == 0)
-                r = control_each(&d, false, on_worker, on_problem, u, &e);
-        if (r == -ENOMEM)
-                err_set(&e, r, "out of memory");
-        if (r == -ENOENT || (r == 0 && u->n == 0)) {
-                r = u->path ? err_set_cause(&e, ERR_LOCAL, -ENOENT,
-                                      "nothing is mounted on %s by akvfs", u->path)
-                            : err_set_cause(&e, ERR_LOCAL, -ENOENT, "nothing is mounted");
-                err_hint(&e, "akvfs status shows what is");
-        }
+                r = find_keepers(u, &d, &e);
         if (r < 0)
                 return cli_fail("upgrade", &e);
         for (size_t i = 0; i < u->n; i++) {

@@ -6,7 +6,6 @@
 struct vault_call {
         struct vault *vault;
         struct vault_request *request;
-        usec_t started;
 
         enum vault_kind kind;
         char *name, *version;
@@ -59,7 +58,6 @@ static int call_new(struct vault *v, enum vault_kind kind, const char *name, con
         if (!c)
                 return -ENOMEM;
         c->vault = vault_ref(v);
-        c->started = loop_now(v->loop);
         c->kind = kind;
         c->name = strdup(name);
         c->version = strdup(version);
@@ -69,6 +67,32 @@ static int call_new(struct vault *v, enum vault_kind kind, const char *name, con
         }
         *ret = c;
         return 0;
+}
+
+/* Sends the request of a call that is filled in, unless its URL could not be made (r): then, and
+ * when it cannot be sent, the call is freed. url is taken over. */
+static int call_start(
+        struct vault_call *c, int r, char *url, vault_request_fn fn, struct vault_call **ret)
+{
+        _cleanup_free_ char *to = url;
+
+        if (r == 0)
+                r = vault_request_new(c->vault, to, fn, c, &c->request);
+        if (r < 0) {
+                call_free(c);
+                return r;
+        }
+        if (ret)
+                *ret = c;
+        return 0;
+}
+
+/* How long a vault that refuses wants to be left alone. */
+static unsigned retry_after(const struct vault_call *c, const struct http_response *resp)
+{
+        return resp->status == 429 || resp->status == 503
+                       ? http_retry_after(resp, loop_wall(c->vault->loop))
+                       : 0;
 }
 
 /* A part of a path that would be read as another path. */
@@ -98,8 +122,7 @@ static int no_token(const struct vault_call *c, const struct http_response *resp
 {
         struct vault_error_info info = info_of(c);
 
-        if (err_copy(e, &resp->error) < 0)
-                err_set_cause(e, resp->error.cause, resp->error.code, "no token");
+        (void)err_copy(e, &resp->error);
         info.identity = NULL;
         return vault_error_frame(&info, resp->error.code, e);
 }
@@ -124,7 +147,7 @@ static void on_object(void *userdata, struct http_response *resp, bool token_fai
         _cleanup_(vault_object_unrefp) struct vault_object *object = NULL;
         _cleanup_err_ struct err e = {0};
         struct vault_call *c = userdata;
-        struct vault_answer answer = {.took = loop_now(c->vault->loop) - c->started};
+        struct vault_answer answer = {0};
         vault_get_fn got = c->got;
         void *for_caller = c->userdata;
 
@@ -132,8 +155,7 @@ static void on_object(void *userdata, struct http_response *resp, bool token_fai
         int r = read_object(c, resp, token_failed, &object, &e);
         if (r < 0) {
                 answer.error = &e;
-                if (resp->status == 429 || resp->status == 503)
-                        answer.retry_after = http_retry_after(resp, loop_wall(c->vault->loop));
+                answer.retry_after = retry_after(c, resp);
         }
         answer.object = object;
         call_free(c);
@@ -143,8 +165,8 @@ static void on_object(void *userdata, struct http_response *resp, bool token_fai
 int vault_get(struct vault *v, enum vault_kind kind, const char *name, const char *version,
         vault_get_fn done, void *userdata, struct vault_call **ret)
 {
-        _cleanup_free_ char *url = NULL;
         struct vault_call *c;
+        char *url = NULL;
 
         int r = call_new(v, kind, name, version, &c);
         if (r < 0)
@@ -152,15 +174,7 @@ int vault_get(struct vault *v, enum vault_kind kind, const char *name, const cha
         c->got = done;
         c->userdata = userdata;
         r = make_url(c, version, &url);
-        if (r == 0)
-                r = vault_request_new(v, url, on_object, c, &c->request);
-        if (r < 0) {
-                call_free(c);
-                return r;
-        }
-        if (ret)
-                *ret = c;
-        return 0;
+        return call_start(c, r, url, on_object, ret);
 }
 
 /* --- lists ------------------------------------------------------------------------------- */
@@ -215,53 +229,48 @@ static int read_page(
         return r < 0 ? vault_error_frame(&info, r, e) : r;
 }
 
-static void finish_names(
-        struct vault_call *c, int r, const struct http_response *resp, const struct err *e)
+/* What was listed outlives the call, which the callback must not find any more. */
+static void finish_versions(struct vault_call *c, const struct err *error, unsigned after)
 {
-        _cleanup_(name_list_done) struct name_list names = c->names;
-        unsigned retry_after = 0;
+        _cleanup_(version_list_done) struct version_list l = c->versions;
+        vault_versions_fn listed = c->listed;
+        void *for_caller = c->userdata;
+
+        c->versions = (struct version_list){0};
+        call_free(c);
+        version_list_sort(&l);
+        listed(for_caller, error ? NULL : l.items, error ? 0 : l.n, error, after);
+}
+
+static void finish_names(struct vault_call *c, const struct err *error, unsigned after)
+{
+        _cleanup_(name_list_done) struct name_list l = c->names;
         vault_names_fn named = c->named;
         void *for_caller = c->userdata;
 
-        if (resp->status == 429 || resp->status == 503)
-                retry_after = http_retry_after(resp, loop_wall(c->vault->loop));
         c->names = (struct name_list){0};
         call_free(c);
-        named(for_caller, r < 0 ? NULL : names.names, r < 0 ? e : NULL, retry_after);
+        named(for_caller, error ? NULL : l.names, error, after);
 }
 
 static void on_page(void *userdata, struct http_response *resp, bool token_failed)
 {
-        _cleanup_(version_list_done) struct version_list versions = {0};
         _cleanup_err_ struct err e = {0};
         struct vault_call *c = userdata;
-        vault_versions_fn listed = c->listed;
-        void *for_caller = c->userdata;
 
         c->request = NULL;
         int r = read_page(c, resp, token_failed, &e);
         if (r > 0)
                 return;
-        if (c->named) {
-                finish_names(c, r, resp, &e);
-                return;
-        }
-        versions = c->versions;
-        c->versions = (struct version_list){0};
-        call_free(c);
-        if (r < 0) {
-                listed(for_caller, NULL, 0, &e);
-                return;
-        }
-        version_list_sort(&versions);
-        listed(for_caller, versions.items, versions.n, NULL);
+        (c->named ? finish_names : finish_versions)(
+                c, r < 0 ? &e : NULL, r < 0 ? retry_after(c, resp) : 0);
 }
 
 int vault_list_versions(struct vault *v, enum vault_kind kind, const char *name,
         vault_versions_fn done, void *userdata, struct vault_call **ret)
 {
-        _cleanup_free_ char *url = NULL;
         struct vault_call *c;
+        char *url = NULL;
 
         int r = call_new(v, kind, name, "", &c);
         if (r < 0)
@@ -269,22 +278,14 @@ int vault_list_versions(struct vault *v, enum vault_kind kind, const char *name,
         c->listed = done;
         c->userdata = userdata;
         r = make_url(c, "versions", &url);
-        if (r == 0)
-                r = vault_request_new(v, url, on_page, c, &c->request);
-        if (r < 0) {
-                call_free(c);
-                return r;
-        }
-        if (ret)
-                *ret = c;
-        return 0;
+        return call_start(c, r, url, on_page, ret);
 }
 
 int vault_list_names(struct vault *v, enum vault_kind kind, vault_names_fn done, void *userdata,
         struct vault_call **ret)
 {
-        _cleanup_free_ char *url = NULL;
         struct vault_call *c;
+        char *url = NULL;
 
         int r = call_new(v, kind, "", "", &c);
         if (r < 0)
@@ -293,13 +294,5 @@ int vault_list_names(struct vault *v, enum vault_kind kind, vault_names_fn done,
         c->userdata = userdata;
         r = xasprintf(
                 &url, "%s/%s?api-version=" VAULT_API_VERSION, v->url, vault_kind_segment(kind));
-        if (r == 0)
-                r = vault_request_new(v, url, on_page, c, &c->request);
-        if (r < 0) {
-                call_free(c);
-                return r;
-        }
-        if (ret)
-                *ret = c;
-        return 0;
+        return call_start(c, r, url, on_page, ret);
 }

@@ -2,7 +2,6 @@
 
 #include <strings.h>
 
-#include "base/json.h"
 #include "vault/object.h"
 
 void version_list_done(struct version_list *l)
@@ -34,31 +33,38 @@ static int add(struct version_list *l, const char *version, int64_t created)
         return 0;
 }
 
-static int add_item(struct version_list *l, enum vault_kind kind, const cJSON *item, struct err *e)
+static int add_item(void *userdata, const struct list_item *item, struct err *e)
 {
-        const char *id = json_string(item, kind == VAULT_KEY ? "kid" : "id");
-        const cJSON *attributes = json_get(item, "attributes");
-        const char *name, *version;
-        size_t name_len;
+        const cJSON *attributes = json_get(item->json, "attributes");
         int64_t created = 0;
 
-        if (!id || vault_id_split(kind, id, &name, &name_len, &version) < 0)
-                return err_set_cause(
-                        e, ERR_SERVICE, -EBADMSG, "an item of the list has no usable id");
-        if (!attributes || !json_bool(attributes, "enabled", true) || !*version)
+        if (!attributes || !json_bool(attributes, "enabled", true) || !*item->version)
                 return 0;
         int r = json_int64(attributes, "created", &created);
         if (r < 0 && r != -ENOENT)
                 return err_set_cause(e, ERR_SERVICE, -EBADMSG,
                         "an item of the list has no usable time of creation");
-        r = add(l, version, created);
+        r = add(userdata, item->version, created);
         return r < 0 ? err_set_cause(e, ERR_LOCAL, r, "out of memory while reading a list") : 0;
 }
 
-int list_page_parse(const char *body, size_t len, cJSON **ret_root, const cJSON **ret_value,
+static int read_item(enum vault_kind kind, const cJSON *json, struct list_item *ret, struct err *e)
+{
+        const char *id = json_string(json, kind == VAULT_KEY ? "kid" : "id");
+
+        ret->json = json;
+        if (!id || vault_id_split(kind, id, &ret->name, &ret->name_len, &ret->version) < 0)
+                return err_set_cause(
+                        e, ERR_SERVICE, -EBADMSG, "an item of the list has no usable id");
+        return 0;
+}
+
+int list_page_read(enum vault_kind kind, const char *body, size_t len,
+        int (*fn)(void *userdata, const struct list_item *item, struct err *e), void *userdata,
         char **ret_next, struct err *e)
 {
         _cleanup_json_ cJSON *root = NULL;
+        const cJSON *json;
 
         int r = json_parse(body, len, &root);
         const cJSON *value = r < 0 ? NULL : cJSON_GetObjectItemCaseSensitive(root, "value");
@@ -70,32 +76,26 @@ int list_page_parse(const char *body, size_t len, cJSON **ret_root, const cJSON 
         if (!next || strlen(next) > LIST_LINK_MAX)
                 return err_set_cause(
                         e, ERR_SERVICE, -EBADMSG, "the list's nextLink is not a usable string");
+        cJSON_ArrayForEach (json, value) {
+                struct list_item item;
+
+                r = read_item(kind, json, &item, e);
+                if (r == 0)
+                        r = fn(userdata, &item, e);
+                if (r < 0)
+                        return r;
+        }
         char *copy = *next ? strdup(next) : NULL;
         if (*next && !copy)
                 return err_set_cause(e, ERR_LOCAL, -ENOMEM, "out of memory while reading a list");
         *ret_next = copy;
-        *ret_root = TAKE_PTR(root);
-        *ret_value = value;
         return 0;
 }
 
 int version_list_add_page(struct version_list *l, enum vault_kind kind, const char *body,
         size_t len, char **ret_next, struct err *e)
 {
-        _cleanup_json_ cJSON *root = NULL;
-        _cleanup_free_ char *next = NULL;
-        const cJSON *value, *item;
-
-        int r = list_page_parse(body, len, &root, &value, &next, e);
-        if (r < 0)
-                return r;
-        cJSON_ArrayForEach (item, value) {
-                r = add_item(l, kind, item, e);
-                if (r < 0)
-                        return r;
-        }
-        *ret_next = TAKE_PTR(next);
-        return 0;
+        return list_page_read(kind, body, len, add_item, l, ret_next, e);
 }
 
 void version_list_sort(struct version_list *l)

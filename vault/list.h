@@ -16,15 +16,22 @@ struct version_list {
 
 void version_list_done(struct version_list *l);
 
-/* Adds the enabled versions of one page; those without attributes are left out, as upstream.
- * *ret_next is the page's nextLink or NULL. "value" may be null (services before mid 2019), pages
- * may be short or empty anywhere. -EBADMSG with the reason in e. */
+/* Adds the enabled versions of one page; those without attributes are left out, as upstream. Else
+ * as list_page_read(). */
 int version_list_add_page(struct version_list *l, enum vault_kind kind, const char *body,
         size_t len, char **ret_next, struct err *e);
 
-/* One page of any list: *ret_value is its array (or null, as services before mid 2019 send for an
- * empty one) within *ret_root, *ret_next the nextLink or NULL. */
-int list_page_parse(const char *body, size_t len, cJSON **ret_root, const cJSON **ret_value,
+/* An item of any list; name and version ("" for none) are parts of its id. */
+struct list_item {
+        const cJSON *json;
+        const char *name, *version;
+        size_t name_len;
+};
+/* Reads one page of any list, item by item, until fn fails. *ret_next is the page's nextLink or
+ * NULL. "value" may be null (services before mid 2019), pages may be short or empty anywhere.
+ * -EBADMSG with the reason in e. */
+int list_page_read(enum vault_kind kind, const char *body, size_t len,
+        int (*fn)(void *userdata, const struct list_item *item, struct err *e), void *userdata,
         char **ret_next, struct err *e);
 
 /* --- vault/names.c --- */

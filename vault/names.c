@@ -1,6 +1,5 @@
 /* What a vault lists of one kind of object. */
 #include "vault/list.h"
-#include "vault/object.h"
 
 struct vault_names *vault_names_ref(struct vault_names *n)
 {
@@ -96,46 +95,29 @@ static int add_tags(struct name_list *l, struct vault_listed *to, const cJSON *t
         return 0;
 }
 
-static int add_item(struct name_list *l, enum vault_kind kind, const cJSON *item, struct err *e)
+static int add_item(void *userdata, const struct list_item *item, struct err *e)
 {
-        const char *id = json_string(item, kind == VAULT_KEY ? "kid" : "id"), *name, *version;
-        size_t len;
+        struct name_list *l = userdata;
 
-        if (!id || vault_id_split(kind, id, &name, &len, &version) < 0)
-                return err_set_cause(
-                        e, ERR_SERVICE, -EBADMSG, "an item of the list has no usable id");
-        l->bytes += len;
+        l->bytes += item->name_len;
         if (++l->seen > VAULT_NAMES_MAX || l->bytes > VAULT_NAMES_BYTES_MAX)
                 return too_much(e);
-        if (!json_bool(json_get(item, "attributes"), "enabled", true))
+        if (!json_bool(json_get(item->json, "attributes"), "enabled", true))
                 return 0;
         if (make_room(l) < 0)
                 return memory(e);
         struct vault_listed *into = &l->names->list[l->names->n];
-        *into = (struct vault_listed){.name = strndup(name, len)};
+        *into = (struct vault_listed){.name = strndup(item->name, item->name_len)};
         if (!into->name)
                 return memory(e);
         l->names->n++; /* what is half filled is freed as well */
-        return add_tags(l, into, json_get(item, "tags"), e);
+        return add_tags(l, into, json_get(item->json, "tags"), e);
 }
 
 int name_list_add_page(struct name_list *l, enum vault_kind kind, const char *body, size_t len,
         char **ret_next, struct err *e)
 {
-        _cleanup_json_ cJSON *root = NULL;
-        _cleanup_free_ char *next = NULL;
-        const cJSON *value, *item;
-
-        int r = list_page_parse(body, len, &root, &value, &next, e);
-        if (r == 0 && make_room(l) < 0)
-                r = memory(e);
-        if (r < 0)
-                return r;
-        cJSON_ArrayForEach (item, value) {
-                r = add_item(l, kind, item, e);
-                if (r < 0)
-                        return r;
-        }
-        *ret_next = TAKE_PTR(next);
-        return 0;
+        /* a list without names is one, too */
+        return make_room(l) < 0 ? memory(e)
+                                : list_page_read(kind, body, len, add_item, l, ret_next, e);
 }

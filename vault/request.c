@@ -33,9 +33,10 @@ static void finish_failed(
 {
         struct http_response resp = {.body = "", .peer = ""};
 
-        if (!error || err_copy(&resp.error, error) < 0)
-                err_set_cause(&resp.error, error ? error->cause : ERR_LOCAL, r, "%s",
-                        error ? err_text(error) : strerror(-r));
+        if (error)
+                (void)err_copy(&resp.error, error);
+        else
+                err_set_cause(&resp.error, ERR_LOCAL, r, "%s", strerror(-r));
         finish(q, &resp, token_failed);
         err_done(&resp.error);
 }

@@ -139,7 +139,6 @@ struct vault_answer {
         struct vault_object *object;
         const struct err *error;
         unsigned retry_after;
-        usec_t took;
 };
 typedef void (*vault_get_fn)(void *userdata, const struct vault_answer *answer);
 
@@ -155,8 +154,8 @@ struct vault_version {
         const char *version;
         int64_t created;
 };
-typedef void (*vault_versions_fn)(
-        void *userdata, const struct vault_version *versions, size_t n, const struct err *error);
+typedef void (*vault_versions_fn)(void *userdata, const struct vault_version *versions, size_t n,
+        const struct err *error, unsigned retry_after);
 int vault_list_versions(struct vault *v, enum vault_kind kind, const char *name,
         vault_versions_fn done, void *userdata, struct vault_call **ret);
 

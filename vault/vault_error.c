@@ -146,8 +146,7 @@ static int no_answer(
 {
         int r = resp->error.code < 0 ? resp->error.code : -EIO;
 
-        if (e && err_copy(e, &resp->error) < 0)
-                err_set_cause(e, resp->error.cause, r, "no answer");
+        (void)err_copy(e, &resp->error);
         return vault_error_frame(info, r, e);
 }
 

@@ -47,14 +47,6 @@ int64_t now_seconds(void)
         return (int64_t)time(NULL);
 }
 
-int64_t monotonic_ms(void)
-{
-        struct timespec t;
-
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 int set_string(char **to, const char *from)
 {
         char *copy = NULL;

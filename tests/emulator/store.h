@@ -207,6 +207,5 @@ struct version *object_version(struct object *o, const char *version);
 void object_push(struct object *o, struct version *v);
 
 int64_t now_seconds(void);
-int64_t monotonic_ms(void);
 /* Replaces *to; NULL empties it. 0 or -ENOMEM. */
 int set_string(char **to, const char *from);

@@ -10,6 +10,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static bool one_name(const char *s)
+{
+        return *s && !strchr(s, '/') && !streq(s, ".") && !streq(s, "..");
+}
+
+/* From the volume's top downwards, by names alone. */
+static bool stays_inside(const char *path)
+{
+        char *copy = strdup(path), *rest = copy, *name;
+        bool good = copy;
+
+        while (good && *path && (name = strsep(&rest, "/")))
+                good = one_name(name);
+        free(copy);
+        return good;
+}
+
 static void check_valid(const struct keeper_msg *m)
 {
         if (strnlen(m->path, sizeof m->path) == sizeof m->path ||
@@ -21,10 +38,21 @@ static void check_valid(const struct keeper_msg *m)
                 (m->path[0] != '/' || strpbrk(m->name, ",\\\n") || !m->name[0]))
                 abort();
         if (m->op == KEEPER_RENAME &&
-                (m->path[0] == '/' || strchr(m->name, '/') || !m->name[0] ||
-                        strstr(m->path, "//") || streq(m->path, "..") ||
-                        startswith(m->path, "../") || strstr(m->path, "/../") ||
-                        strlen(m->staged) != KEEPER_STAGE_LEN || strchr(m->staged, '/')))
+                (!stays_inside(m->path) || !one_name(m->name) || !one_name(m->staged) ||
+                        strlen(m->staged) != KEEPER_STAGE_LEN))
+                abort();
+        /* One change, and one that puts nothing in place reads nothing first. */
+        const uint32_t change = m->flags & ~(uint32_t)KEEPER_KEEP_WARM;
+        if (m->op == KEEPER_RENAME && (change & (change - 1)) != 0)
+                abort();
+        if (m->op == KEEPER_RENAME && (m->flags & KEEPER_KEEP_WARM) &&
+                (m->flags & (KEEPER_AWAY | KEEPER_UNLINK)))
+                abort();
+        if (m->op == KEEPER_CLEAR && m->path[0] != '/')
+                abort();
+        if (m->op == KEEPER_FORGET && (!one_name(m->name) || m->node == 0))
+                abort();
+        if (m->op == KEEPER_RETURN && (m->path[0] != '/' || m->mount == 0))
                 abort();
 }
 
@@ -47,7 +75,7 @@ static void over_the_socket(const uint8_t *data, size_t size)
         safe_close(pair[1]);
 }
 
-/* Op and flags, then strings separated by 0xff into their fields. */
+/* Op and numbers, flags, then strings separated by 0xff into their fields. */
 static void shaped(const uint8_t *data, size_t size)
 {
         struct keeper_msg m;
@@ -56,7 +84,8 @@ static void shaped(const uint8_t *data, size_t size)
 
         if (size < 2)
                 return;
-        keeper_msg_init(&m, (enum keeper_op)(data[0] % 5), 1);
+        keeper_msg_init(&m, (enum keeper_op)(data[0] % 16), 1);
+        m.node = m.seq = data[0] / 16;
         m.flags = data[1];
         size_t field = 0, at = 0;
         for (size_t i = 2; i < size && field < ELEMENTSOF(fields); i++) {
@@ -70,6 +99,7 @@ static void shaped(const uint8_t *data, size_t size)
                 check_valid(&m);
         struct keeper_msg visit = m;
         visit.op = KEEPER_UPGRADE + data[0] % 20;
+        visit.flags = data[1] & 0x80 ? KEEPER_WORKER_ALONE : data[1];
         if (keeper_visit_valid(&visit) == 0) {
                 check_valid(&visit);
                 if (keeper_msg_valid(&visit) == 0 || visit.op > KEEPER_STAY ||

@@ -24,6 +24,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import classes  # noqa: E402
 import machine  # noqa: E402
+import watchdog  # noqa: E402
 from machine import BUILD, wait_until  # noqa: E402
 from services import CANARY, Services  # noqa: E402
 
@@ -39,6 +40,12 @@ def pytest_configure(config):
     for program in ("akvfs", "akv-emulator"):
         if not os.access(BUILD / program, os.X_OK):
             pytest.exit(f"{BUILD / program} is not built", returncode=1)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_protocol(item):
+    with watchdog.of(item):
+        yield
 
 
 @pytest.fixture(scope="session")

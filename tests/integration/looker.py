@@ -1,16 +1,18 @@
 """Looks at everything in a folder, in the way that asks the kernel for the least.
 
-    looker.py FOLDER
+    looker.py FOLDER [SECONDS]
 
 Lists it and all folders below, looks at each name, reads each file by its path and each link, walks
-through `..data`, and prints what it saw as JSON: {path: text}, for a folder its names, for a link its
-target. A process of its own, since who looks where nobody answers may never return.
+through `..data`, again and again for so many seconds (once without), and prints what it saw last as
+JSON: {path: text}, for a folder its names, for a link its target. A process of its own, since who
+looks where nobody answers may never return.
 """
 
 import json
 import os
 import stat
 import sys
+import time
 
 
 def look(path, seen):
@@ -31,9 +33,13 @@ def look(path, seen):
 
 def main():
     os.chdir(sys.argv[1])
-    seen = {}
-    look(".", seen)
-    look("..data/.", seen)
+    until = time.monotonic() + float(sys.argv[2] if len(sys.argv) > 2 else 0)
+    while True:
+        seen = {}
+        look(".", seen)
+        look("..data/.", seen)
+        if time.monotonic() >= until:
+            break
     print(json.dumps(seen))
 
 

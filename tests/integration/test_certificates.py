@@ -9,7 +9,6 @@ import subprocess
 import pytest
 
 from classes import element
-from machine import wait_until
 from services import secret
 
 FOLDER = ["ca.crt", "cert.pfx", "combined.pem", "fullchain.pem", "tls.crt", "tls.key"]

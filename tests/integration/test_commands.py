@@ -6,8 +6,6 @@ import re
 import subprocess
 import time
 
-import pytest
-
 import machine
 from classes import element
 from machine import plain_names, wait_until
@@ -238,7 +236,7 @@ def test_no_secret_in_the_processes_words_or_environment(akvfs, services, spc):
 def test_help_and_version(akvfs):
     assert re.match(r"akvfs \d+\.\d+\.\d+", akvfs.ok("--version").out)
     out = akvfs.ok("--help").out
-    for command in ("mount", "unmount", "check", "get", "status", "refresh"):
+    for command in ("mount", "unmount", "check", "get", "doctor", "status", "refresh", "upgrade"):
         assert command in out
         assert command in akvfs.ok(command, "--help").out
 

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import termios
 import threading
-import time
 
 import pytest
 
@@ -21,6 +20,8 @@ import machine
 from classes import element
 from machine import wait_until
 from services import numbered, secret
+from test_stress import stress
+from warmth import look_without_worker, undisturbed
 
 KILLS = int(os.environ.get("AKVFS_KILLS", "25"))
 
@@ -72,19 +73,7 @@ def drop_caches():
 
 
 def crash(folder, *words, kills=KILLS):
-    point = folder / "mnt"
-    point.mkdir()
-    program = machine.BUILD / "tests" / "stress-crash"
-    done = subprocess.run(
-        [str(program), "--kills", str(kills), *words, str(point)],
-        capture_output=True,
-        text=True,
-        timeout=100 + 2 * kills,
-    )
-    print(done.stdout)
-    assert not machine.mounts_below(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    seen = json.loads(done.stdout.splitlines()[-1])
+    seen = stress(folder, "crash", "--kills", kills, *words)
     assert seen["kills"] == kills and seen["operations"] > 0, seen
     assert (seen["failed"], seen["wrong"]) == (0, 0), seen
     return seen
@@ -392,27 +381,14 @@ def test_workers_that_keep_dying(akvfs, services, spc):
 def test_warm_reads_need_no_running_worker(akvfs, services, spc):
     value = secret("w" * 4000)
     services.set_secret("a", value)
-    with akvfs.mount(spc(["a", element("a", alias="d/b")]), "poll_interval=1h") as mount:
-        def look():
-            for name in ("a", "d/b"):
-                fd = os.open(mount / name, os.O_RDONLY)  # open() of python would ask with an ioctl
-                assert os.read(fd, 8192) == value.encode()
-                os.close(fd)
-                os.stat(mount / name)
-            assert sorted(os.listdir(mount.point)) == ["..1", "..data", "a", "d"]
-            assert not os.path.exists(mount / "none")
 
-        look()
-        look()
-        worker = mount.status()["worker_pid"]
-        os.kill(worker, signal.SIGSTOP)
-        try:
-            wait_until(lambda: machine.state_of(worker) == "T", "it is stopped")
-            until = time.monotonic() + 5
-            while time.monotonic() < until:
-                look()
-        finally:
-            os.kill(worker, signal.SIGCONT)
+    def scene():
+        with akvfs.mount(spc(["a", element("a", alias="d/b")]), "poll_interval=1h") as mount:
+            return look_without_worker(mount, seconds=5)
+
+    seen = undisturbed(scene)
+    assert seen["./a"] == seen["./d/b"] == value
+    assert seen["."] == ["..1", "..data", "a", "d"]
 
 
 # --- every way to read ---

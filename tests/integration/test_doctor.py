@@ -1,5 +1,6 @@
 """akvfs doctor: each step of the way, green and red, with the status of the first red line."""
 
+import base64
 import json
 import socket
 import socketserver
@@ -11,6 +12,7 @@ import pytest
 
 from classes import element
 from services import secret
+from test_errors import closed_port
 
 STATUS = {
     name: 10 + i
@@ -112,16 +114,11 @@ def test_a_name_that_does_not_resolve(doctor, services, spc):
     assert said.of("token", "ok"), "the token has a way of its own"
 
 
-def closed_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def test_nobody_listens(doctor, services, spc):
     words = services.words()
-    words[1] = f"https://127.0.0.1:{closed_port()}/{{vault}}"
-    assert "refused" in doctor(spc(["pw"]), words=words).fails("tcp")
+    with closed_port() as port:
+        words[1] = f"https://127.0.0.1:{port}/{{vault}}"
+        assert "refused" in doctor(spc(["pw"]), words=words).fails("tcp")
 
 
 def test_a_proxy_that_refuses(doctor, services, spc):
@@ -184,6 +181,14 @@ def test_something_else_answers(doctor, services, spc):
         path="/secrets", status=200, body="<html>sign in</html>", content_type="text/html"
     )
     assert "captive portal" in doctor(spc(["pw"])).fails("vault")
+
+
+def test_a_token_that_says_little(doctor, services, spc):
+    claims = base64.urlsafe_b64encode(b'{"aud":["https://vault.azure.net"]}').decode().rstrip("=")
+    body = {"token_type": "Bearer", "expires_in": 3599, "access_token": f"e30.{claims}.c2ln"}
+    services.fault("*/oauth2/v2.0/token", status=200, body=json.dumps(body), content_type="application/json")
+    text = doctor(spc(["pw"])).of("token", "ok")[0]["text"]
+    assert text == "audience https://vault.azure.net, good for 59 minutes"
 
 
 def test_no_token(doctor, services, spc):

@@ -1,8 +1,6 @@
 """All files of a class together: `..data` and the folders that it points to."""
 
-import json
 import os
-import subprocess
 
 import pytest
 
@@ -10,6 +8,7 @@ import machine
 from classes import element
 from machine import wait_until
 from services import secret
+from test_stress import stress
 
 
 @pytest.fixture
@@ -106,17 +105,7 @@ def test_data_is_warm(pair):
 @pytest.mark.timeout(300)
 def test_certificate_and_key_are_never_of_two_versions(folder):
     """100,000 tries beside a rotation each millisecond."""
-    point = folder / "mnt"
-    point.mkdir()
-    done = subprocess.run(
-        [str(machine.BUILD / "tests" / "stress-pair"), "--tries", "100000", str(point)],
-        capture_output=True,
-        text=True,
-    )
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr
-    seen = json.loads(done.stdout.splitlines()[-1])
+    seen = stress(folder, "pair", "--tries", 100_000)
     assert (seen["mixed"], seen["failed"]) == (0, 0)
     assert seen["tries"] == 100_000 and seen["missed"] < 1000
     assert seen["generations"] > 10
-    assert not machine.mounts_below(folder)

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import time
 import uuid
@@ -14,6 +13,8 @@ import pytest
 
 from machine import wait_until
 from services import CANARY, secret
+from test_crash import kill_worker
+from test_keeper import read
 from test_service import Unit
 
 ISSUER = "https://oidc.example/cluster/"
@@ -34,11 +35,6 @@ def federated_token(audience=AUDIENCE, subject=SUBJECT, lifetime=3600):
 
 def openssl(*words):
     subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
-
-
-def as_seen_by(who, path):
-    """A user's mount shows root nothing."""
-    return subprocess.run(who.words(["cat", str(path)]), capture_output=True, check=True).stdout.decode()
 
 
 @pytest.fixture
@@ -71,6 +67,17 @@ def form_of(row):
     return row["sent"]["form"]
 
 
+def assertion_form(services):
+    """What is sent by who has signed something, or has it signed."""
+    return {
+        "grant_type": "client_credentials",
+        "client_id": services.client_id,
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": "***",
+        "scope": "https://vault.azure.net/.default",
+    }
+
+
 # --- service principals ---
 
 
@@ -97,15 +104,9 @@ def test_a_client_certificate(akvfs, services, spc, sent, certificate, who):
     services.set_secret("pw", secret())
     env = {"AZURE_CLIENT_SECRET": None, "AZURE_CLIENT_CERTIFICATE_PATH": path}
     with akvfs.mount(spc(["pw"]), who=who, env=env) as mount:
-        assert CANARY in as_seen_by(who, mount / "pw")
+        assert CANARY in read(mount, who).decode()
     (row,) = sent()
-    assert form_of(row) == {
-        "grant_type": "client_credentials",
-        "client_id": services.client_id,
-        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        "client_assertion": "***",
-        "scope": "https://vault.azure.net/.default",
-    }
+    assert form_of(row) == assertion_form(services)
     header, claims = (row["sent"]["assertion"][it] for it in ("header", "claims"))
     assert set(header) == {"alg", "typ", "x5t#S256"} and header["alg"] == "PS256"
     assert claims["iss"] == claims["sub"] == services.client_id
@@ -204,16 +205,10 @@ def workload(services, folder):
 def test_workload_identity(akvfs, services, spc, sent, workload, who):
     services.set_secret("pw", secret())
     with akvfs.mount(spc(["pw"]), who=who, env=workload) as mount:
-        assert CANARY in as_seen_by(who, mount / "pw")
+        assert CANARY in read(mount, who).decode()
     (row,) = sent()
     assert row["path"] == f"/{services.tenant}/oauth2/v2.0/token"
-    assert form_of(row) == {
-        "grant_type": "client_credentials",
-        "client_id": services.client_id,
-        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-        "client_assertion": "***",
-        "scope": "https://vault.azure.net/.default",
-    }
+    assert form_of(row) == assertion_form(services)
     assert row["sent"]["assertion"]["claims"]["sub"] == SUBJECT
 
 
@@ -243,19 +238,10 @@ def test_the_token_file_is_read_again(akvfs, services, spc, sent, workload, fold
         mount.wait_for("pw", value)
 
 
-def another(akvfs, mount, before):
-    """Between two workers nobody answers."""
-    done = akvfs.run("status", "--json", mount.point)
-    rows = json.loads(done.out)["mounts"] if done.returncode == 0 else []
-    return rows and rows[0]["worker_pid"] != before
-
-
 def test_a_worker_that_was_killed_reads_it_again(akvfs, services, spc, sent, workload):
     services.set_secret("pw", secret("one"))
     with akvfs.mount(spc(["pw"]), env=workload) as mount:
-        before = mount.status()["worker_pid"]
-        os.kill(before, signal.SIGKILL)
-        wait_until(lambda: another(akvfs, mount, before), "another worker serves")
+        kill_worker(mount)
         value = secret("two")
         services.set_secret("pw", value)
         mount.wait_for("pw", value)
@@ -289,6 +275,15 @@ def test_a_service_that_starts_again_reads_it(akvfs, services, spc, sent, worklo
     finally:
         service.manager.close()
     assert len(sent()) == 2
+
+
+def test_commands_that_mount_nothing_read_it_too(akvfs, services, spc, workload):
+    path = akvfs.class_file(spc(["pw"]))
+    services.set_secret("pw", "what is asked for")
+    assert akvfs.run("get", path, "pw", *services.words(), env=workload).out == "what is asked for"
+    done = akvfs.run("doctor", path, "--json", *services.words(), env=workload)
+    token = [c for c in json.loads(done.out)["checks"] if c["check"] == "token"]
+    assert (done.returncode, token[0]["state"]) == (0, "ok"), done.out
 
 
 def test_a_token_that_nobody_trusts_is_shown_beside_what_is_required(akvfs, services, spc, workload):
@@ -513,7 +508,7 @@ def test_the_login_of_the_azure_cli(akvfs, services, spc, az, who):
     env = az(f"cat <<'E'\n{answer}\nE", who)
     services.set_secret("pw", secret())
     with akvfs.mount(spc(["pw"]), who=who, env=env, words=["--azure-cli"]) as mount:
-        assert CANARY in as_seen_by(who, mount / "pw")
+        assert CANARY in read(mount, who).decode()
     assert az.called.read_text().splitlines() == [
         "account get-access-token --output json --resource https://vault.azure.net "
         f"--tenant {services.tenant}",

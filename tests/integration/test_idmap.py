@@ -4,7 +4,6 @@ What a container runtime does for such a pod: open_tree(2) clones the mount, mou
 its ids by the pod's user namespace. The test does the same in a mount namespace of its own.
 """
 
-import json
 import os
 import subprocess
 import sys
@@ -12,9 +11,9 @@ import textwrap
 
 import pytest
 
-import machine
 from machine import kernel
 from services import secret
+from test_crash import kill_worker
 
 SHIFT = 100000
 
@@ -93,15 +92,7 @@ def test_a_successor_goes_on_with_an_id_mapped_mount(akvfs, services, spc):
     value = secret()
     services.set_secret("one", value)
     with akvfs.mount(spc(["one"])) as mount:
-        before = mount.status()["worker_pid"]
-        os.kill(before, 9)
-
-        def served_by_another():
-            done = akvfs.run("status", "--json", mount.point)
-            mounts = json.loads(done.out)["mounts"] if done.returncode == 0 else []
-            return any(row["worker_pid"] != before for row in mounts)
-
-        machine.wait_until(served_by_another, "another worker serves")
+        kill_worker(mount)
         assert mount.status()["worker_starts"] == 2
         seen = clone(mount.point, "one")
         assert seen.returncode == 0, seen.stderr

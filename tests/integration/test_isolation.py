@@ -14,6 +14,7 @@ import memory
 from classes import element
 from machine import wait_until
 from services import numbered, secret
+from test_crash import kill_worker
 
 CAP_IPC_LOCK = 1 << 14
 
@@ -73,14 +74,8 @@ def test_every_thread_of_the_worker_is_bound(akvfs, services, spc):
 def test_a_worker_that_follows_is_bound_as_well(akvfs, services, spc):
     services.set_secret("pw", secret())
     with akvfs.mount(spc(["pw"])) as mount:
-        first = mount.status()["worker_pid"]
-        before = status_of(first)
-        os.kill(first, 9)
-        wait_until(lambda: akvfs.run("status", "--json", mount.point).returncode == 0, "it answers")
-        second = wait_until(
-            lambda: (pid := mount.status()["worker_pid"]) != first and pid, "another worker serves"
-        )
-        after = status_of(second)
+        before = status_of(mount.status()["worker_pid"])
+        after = status_of(kill_worker(mount))
         for which in ("Uid", "Gid", "Groups", "CapPrm", "CapEff", "CapBnd", "NoNewPrivs", "Seccomp"):
             assert after[which] == before[which], which
 
@@ -139,7 +134,7 @@ def test_a_log_file_that_only_root_can_write(akvfs, services, spc, folder):
     with akvfs.background(spc(["pw"]), words=["--log", log]) as mount:
         akvfs.ok("refresh", mount.point)
     text = log.read_text()
-    assert "worker of uid" in text and f"mounted class" in text
+    assert "worker of uid" in text and "mounted class" in text
 
 
 # --- memory ---
@@ -159,7 +154,7 @@ def forms(text):
     return [text.encode(), text.encode().hex().encode()]
 
 
-def assert_nowhere(pid, texts, patience=10):
+def assert_nowhere(pid, texts):
     """None of {what: text} is in readable memory; what the loop has just done may take a moment."""
     needles = {needle: what for what, text in texts.items() for needle in forms(text)}
     last = {}
@@ -171,7 +166,7 @@ def assert_nowhere(pid, texts, patience=10):
         return not last
 
     try:
-        wait_until(clean, "memory is clean", patience)
+        wait_until(clean, "memory is clean")
     except AssertionError:
         raise AssertionError(f"found in memory: {last}") from None
 
@@ -276,7 +271,7 @@ def test_an_expired_token_is_in_no_memory_at_all(akvfs, services, spc):
         worker = mount.status()["worker_pid"]
         found, _ = memory.scan(worker, [b"eyJ0eXAi"])
         assert found[b"eyJ0eXAi"], "it is not held while it is good"
-        assert_nowhere(worker, {"an expired token": "eyJ0eXAi"}, patience=machine.PATIENCE)
+        assert_nowhere(worker, {"an expired token": "eyJ0eXAi"})
 
 
 def test_nobody_may_look_and_no_core_is_left(akvfs, services, spc):

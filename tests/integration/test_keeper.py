@@ -1,6 +1,5 @@
 """The keeper is killed: its heir takes over, nothing is lost, and rotation goes on."""
 
-import json
 import os
 import pathlib
 import signal
@@ -11,6 +10,8 @@ import pytest
 import machine
 from machine import wait_until
 from services import secret
+from test_crash import crash, kill_worker
+from warmth import Cold, look, settled, undisturbed
 
 KILLS = int(os.environ.get("AKVFS_KEEPER_KILLS", "50"))
 
@@ -28,7 +29,10 @@ def kill_keeper(mount):
 
 def read(mount, who, name="pw"):
     """As the account that mounted: root may not look into an ordinary user's mount."""
-    return subprocess.run(who.words(["cat", str(mount / name)]), check=True, capture_output=True).stdout
+    done = subprocess.run(
+        who.words(["cat", str(mount / name)]), check=True, capture_output=True, timeout=machine.PATIENCE
+    )
+    return done.stdout
 
 
 def test_a_killed_keeper_is_replaced_and_rotation_goes_on(akvfs, services, spc, who):
@@ -79,33 +83,36 @@ def test_keeper_and_worker_killed_in_turn(akvfs, services, spc):
     with akvfs.mount(spc(["pw"])) as mount:
         for _ in range(3):
             kill_keeper(mount)
-            before = mount.status()["worker_pid"]
-            os.kill(before, signal.SIGKILL)
-            wait_until(lambda: (s := mount.status()) and s["worker_pid"] != before, "a new worker")
+            kill_worker(mount)
             assert mount.read("pw") == first.encode()
 
 
 def test_a_stopped_worker_is_waited_for(akvfs, services, spc):
-    """The heir can take nothing over from it yet; names that are warm open and read meanwhile."""
-    services.set_secret("pw", first := secret())
-    with akvfs.mount(spc(["pw"])) as mount:
-        assert mount.read("pw") == first.encode()
-        before = mount.status()
-        guardian = wait_until(lambda: guardian_of(before["keeper_pid"]), "there is a guardian")
-        os.kill(before["worker_pid"], signal.SIGSTOP)
-        try:
-            wait_until(lambda: machine.state_of(before["worker_pid"]) == "T", "it is stopped")
-            os.kill(before["keeper_pid"], signal.SIGKILL)
-            wait_until(lambda: name_of(guardian) == "akvfs", "the heir asks")
-            fd = os.open(mount / "pw", os.O_RDONLY)
-            assert os.read(fd, 100) == first.encode()
-            os.close(fd)
-        finally:
-            os.kill(before["worker_pid"], signal.SIGCONT)
-        wait_until(lambda: mount.status()["keeper_pid"] == guardian, "it has taken over")
-        services.set_secret("pw", second := secret())
-        akvfs.ok("refresh", mount.point)
-        assert mount.read("pw") == second.encode()
+    """The heir can take nothing over from it yet; what is warm is there meanwhile."""
+
+    def scene():
+        services.set_secret("pw", first := secret())
+        with akvfs.mount(spc(["pw"])) as mount:
+            before = settled(mount)
+            guardian = wait_until(lambda: guardian_of(before["keeper_pid"]), "there is a guardian")
+            os.kill(before["worker_pid"], signal.SIGSTOP)
+            try:
+                wait_until(lambda: machine.state_of(before["worker_pid"]) == "T", "it is stopped")
+                os.kill(before["keeper_pid"], signal.SIGKILL)
+                wait_until(lambda: name_of(guardian) == "akvfs", "the heir asks")
+                seen = look(mount.point)
+                assert seen["./pw"] == first
+            except Cold:
+                seen = None
+            finally:
+                os.kill(before["worker_pid"], signal.SIGCONT)
+            wait_until(lambda: mount.status()["keeper_pid"] == guardian, "it has taken over")
+            services.set_secret("pw", second := secret())
+            akvfs.ok("refresh", mount.point)
+            assert mount.read("pw") == second.encode()
+            return seen
+
+    undisturbed(scene)
 
 
 def test_an_heir_that_waits_for_a_stopped_worker_can_be_ended(akvfs, services, spc):
@@ -138,21 +145,9 @@ def test_the_heir_unmounts_when_it_is_told_to(akvfs, services, spc, who):
 @pytest.mark.parametrize("victim", ["keeper", "both"])
 def test_no_operation_fails_while_keepers_are_killed(folder, victim):
     """Eight threads of look-ups, reads and listings of uncached names, with rotation running."""
-    point = folder / "mnt"
-    point.mkdir()
     # A worker's end, not a keeper's, costs the requests in its hands where nothing can be sent again.
     aborts = victim == "both" and not machine.resends()
-    done = subprocess.run(
-        [str(machine.BUILD / "tests" / "stress-crash"), "--victim", victim]
-        + (["--no-resend"] if aborts else [])
-        + ["--kills", str(KILLS), str(point)],
-        capture_output=True,
-        text=True,
-    )
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr
-    seen = json.loads(done.stdout.splitlines()[-1])
-    assert (seen["failed"], seen["wrong"]) == (0, 0)
+    words = ["--no-resend"] if aborts else []
+    seen = crash(folder, "--victim", victim, *words, kills=KILLS)
     assert aborts or seen["aborted"] == 0
-    assert seen["kills"] == KILLS and seen["rotates"] and seen["operations"] > 0
-    assert not machine.mounts_below(folder)
+    assert seen["rotates"]

@@ -2,35 +2,16 @@
 
 import contextlib
 import itertools
-import json
 import os
-import pathlib
 import signal
 import subprocess
-import sys
 
 import machine
 from classes import element
 from machine import wait_until
 from services import secret
 from test_keeper import guardian_of
-
-LOOKER = pathlib.Path(__file__).parent / "looker.py"
-SCENES = 8
-
-
-class Cold(Exception):
-    """Something had to be asked."""
-
-
-def look(point):
-    """Everything there, as looker.py tells it. Fails when something had to be asked."""
-    done = subprocess.run(
-        [sys.executable, str(LOOKER), str(point)], capture_output=True, text=True, timeout=5
-    )
-    if done.returncode != 0:
-        raise Cold(done.stderr)
-    return json.loads(done.stdout)
+from warmth import Cold, look, look_without_worker, settled, undisturbed
 
 
 def shows(seen, top, files):
@@ -83,51 +64,10 @@ def shown(akvfs, services, spc, status=0):
         yield mount, change, files
 
 
-def dropped():
-    """How often somebody on this machine has emptied the kernel's caches, which are everybody's."""
-    return [line for line in pathlib.Path("/proc/vmstat").read_text().splitlines() if line.startswith("drop_")]
-
-
-def settled(mount):
-    """The status, when the kernel has said what else it had to say: it forgets what was dropped later."""
-    seen = []
-
-    def same():
-        seen.append(mount.status())
-        return len({status["fuse_requests"] for status in seen[-10:]}) == 1 and len(seen) > 10
-
-    wait_until(same, "no more requests come")
-    return seen[-1]
-
-
-def look_without_worker(mount, before):
-    """What is there, while the worker stands still: not one request was sent. None when that cannot be
-    told, for what was warm was taken from the kernel; `before` it was warm, so much was dropped()."""
-    status = settled(mount)
-    worker = status["worker_pid"]
-    os.kill(worker, signal.SIGSTOP)
-    try:
-        wait_until(lambda: machine.state_of(worker) == "T", "it is stopped")
-        seen = look(mount.point)
-    except subprocess.TimeoutExpired:
-        return None
-    finally:
-        os.kill(worker, signal.SIGCONT)
-    after = mount.status()["fuse_requests"]
-    return seen if after == status["fuse_requests"] or dropped() == before else None
-
-
-def undisturbed(scene):
-    """scene() again, when it was cold. The kernel may forget anything at any time, so one that was is
-    no failure; that it is the rule would be."""
-    assert any(scene() for _ in range(SCENES)), f"something was cold in each of {SCENES} scenes"
-
-
 def test_from_the_first_moment(akvfs, services, spc):
     def scene():
-        before = dropped()
         with shown(akvfs, services, spc) as (mount, _, files):
-            seen = look_without_worker(mount, before)
+            seen = look_without_worker(mount)
             return seen and shows_both_ways(seen, files)
 
     undisturbed(scene)
@@ -138,10 +78,9 @@ def test_after_each_rotation(akvfs, services, spc):
     with shown(akvfs, services, spc) as (mount, change, _):
 
         def scene():
-            before = dropped()
             files = change(next(numbers))
             akvfs.ok("refresh", mount.point)
-            seen = look_without_worker(mount, before)
+            seen = look_without_worker(mount)
             return seen and shows_both_ways(seen, files)
 
         for _ in range(3):
@@ -153,14 +92,13 @@ def test_after_a_change_of_worker(akvfs, services, spc):
     with shown(akvfs, services, spc) as (mount, change, _):
 
         def scene():
-            before = dropped()
             worker = mount.status()["worker_pid"]
             os.kill(worker, signal.SIGKILL)
             wait_until(lambda: mount.status()["worker_pid"] != worker, "another worker has taken over")
             wait_until(lambda: akvfs.run("refresh", mount.point).returncode == 0, "all was fetched")
             files = change(next(numbers))
             akvfs.ok("refresh", mount.point)
-            seen = look_without_worker(mount, before)
+            seen = look_without_worker(mount)
             return seen and shows_both_ways(seen, files)
 
         undisturbed(scene)
@@ -182,7 +120,6 @@ def test_with_no_process_at_all(akvfs, services, spc):
     """The connection is over with them; what the kernel knows it goes on showing."""
 
     def scene():
-        before = dropped()
         with shown(akvfs, services, spc, status=1) as (mount, change, _):
             files = change(1)
             akvfs.ok("refresh", mount.point)

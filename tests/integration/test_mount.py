@@ -11,6 +11,7 @@ import machine
 from classes import element
 from machine import wait_until
 from services import secret
+from test_keeper import read
 
 
 def test_reads_what_the_vault_holds(akvfs, services, spc, who):
@@ -18,10 +19,7 @@ def test_reads_what_the_vault_holds(akvfs, services, spc, who):
     services.set_secret("db-password", value)
     services.set_secret("empty-looking", " " + secret())
     with akvfs.mount(spc(["db-password", "empty-looking"]), who=who) as mount:
-        read = subprocess.run(
-            who.words(["cat", str(mount / "db-password")]), capture_output=True, check=True
-        )
-        assert read.stdout == value.encode()
+        assert read(mount, who, "db-password") == value.encode()
 
 
 def test_lists_names_and_folders(akvfs, services, spc):
@@ -173,8 +171,7 @@ def test_nothing_can_be_changed(akvfs, services, spc, who):
         }
         assert not wrong
         # And nothing stays of the attempt, in any reader's eyes.
-        done = subprocess.run(who.words(["cat", str(mount / "one")]), capture_output=True)
-        assert done.stdout == value.encode()
+        assert read(mount, who, "one") == value.encode()
         listed = subprocess.run(who.words(["ls", str(mount.point)]), capture_output=True)
         assert listed.stdout.split() == [b"folder", b"one"]
 
@@ -197,8 +194,7 @@ def test_in_the_background_it_returns_when_all_can_be_read(akvfs, services, spc,
     akvfs.ok(*akvfs.words(path, point, "poll_interval=1h"), who=who)
     assert machine.is_mounted(point)
     for name, value in values.items():
-        done = subprocess.run(who.words(["cat", str(point / name)]), capture_output=True, check=True)
-        assert done.stdout == value.encode()
+        assert read(point, who, name) == value.encode()
     akvfs.ok("unmount", point, who=who)
     wait_until(lambda: not machine.is_mounted(point), "it is unmounted")
 

@@ -1,5 +1,6 @@
 """Who asks the vault how often, and what happens when it does not answer."""
 
+import datetime
 import json
 import time
 
@@ -7,7 +8,7 @@ import pytest
 
 from classes import element
 from machine import plain_names, wait_until
-from services import secret
+from services import CANARY, secret
 
 
 def test_two_mounts_of_a_class_ask_once(akvfs, services, spc):
@@ -81,7 +82,7 @@ def test_polls_keep_to_the_interval(akvfs, services, spc):
 @pytest.mark.slow
 def test_an_outage_is_not_noticed(akvfs, services, spc, readers):
     """The vault away for three intervals: readers notice nothing, and it is said once, with the next
-    try. Back again, the new value is there within an interval (and the jitter of the clock)."""
+    try. That is never further away than an interval, so that the new value is soon there."""
     interval = 4
     value = secret("before")
     services.set_secret("pw", value)
@@ -95,13 +96,14 @@ def test_an_outage_is_not_noticed(akvfs, services, spc, readers):
             "three intervals have passed",
         )
         wait_until(lambda: mount.status()["objects"][0]["error"], "status says why")
+        # There is none while one is under way.
+        next_try = wait_until(lambda: mount.status()["objects"][0]["next_poll"], "another try is planned")
+        assert datetime.datetime.fromisoformat(next_try).timestamp() <= time.time() + interval
         assert mount.read("pw") == value.encode()
         after = secret("after")
         services.set_secret("pw", after)
         services.recover()
-        back = time.monotonic()
         mount.wait_for("pw", after)
-        took = time.monotonic() - back
         wait_until(lambda: mount.status()["objects"][0]["error"] is None, "the error is forgotten")
         sums = group.stop()
         assert (sums["torn"], sums["errors"]) == (0, 0)
@@ -109,7 +111,6 @@ def test_an_outage_is_not_noticed(akvfs, services, spc, readers):
         complaints = [line for line in lines if line[:1] in "EW" and "objectName:pw" in line]
         assert len(complaints) == 1 and "next try in" in complaints[0], complaints
         assert any("recovered" in line and "pw" in line for line in lines)
-        assert took <= 1.25 * interval, f"the new value took {took / interval:.1f} intervals"
 
 
 def test_throttling_slows_the_whole_vault(akvfs, services, spc):
@@ -164,7 +165,9 @@ def test_status_counts_time_from_the_last_answer(akvfs, services, spc):
     services.set_secret("pw", secret())
     with akvfs.mount(spc(["pw"]), "poll_interval=off") as mount:
         wait_until(lambda: mount.status()["objects"][0]["age_seconds"] >= 1, "a second has passed")
+        before = time.time()
         akvfs.ok("refresh", mount.point)
-        assert mount.status()["objects"][0]["age_seconds"] <= 30
-        assert json.dumps(mount.status()).count("CANARY") == 0
+        status = mount.status()
+        assert status["objects"][0]["age_seconds"] <= time.time() - before + 1
+        assert CANARY in mount.read("pw").decode() and CANARY not in json.dumps(status)
         assert plain_names(mount.point) == ["pw"]

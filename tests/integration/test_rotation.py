@@ -9,6 +9,7 @@ import pytest
 from classes import element
 from machine import plain_names, wait_until
 from services import numbered, secret
+from test_keeper import read
 
 
 def test_the_next_open_sees_the_new_version(akvfs, services, spc, who):
@@ -22,15 +23,7 @@ def test_the_next_open_sees_the_new_version(akvfs, services, spc, who):
                 assert os.stat(mount / "pw").st_size == len(value)
                 assert os.stat(mount / "pw").st_mtime == services.updated("pw")
             else:
-                import subprocess
-
-                wait_until(
-                    lambda: subprocess.run(
-                        who.words(["cat", str(mount / "pw")]), capture_output=True
-                    ).stdout
-                    == value.encode(),
-                    "the user reads the new value",
-                )
+                wait_until(lambda: read(mount, who) == value.encode(), "the user reads the new value")
 
 
 def test_an_open_descriptor_keeps_its_version(akvfs, services, spc):

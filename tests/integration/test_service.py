@@ -2,7 +2,6 @@
 take no mount away. Here the manager is this test, which does what systemd.service(5) and
 sd_notify(3) say; a machine with systemd is another test's (make test-vm)."""
 
-import array
 import contextlib
 import os
 import pathlib
@@ -19,7 +18,7 @@ import machine
 from machine import wait_until
 from services import numbered, secret
 from test_crash import children, drop_caches
-from test_keeper import kill_keeper, name_of
+from test_keeper import kill_keeper
 
 
 class Manager:
@@ -193,11 +192,22 @@ def unit(akvfs, folder):
         it.manager.close()
 
 
-def test_what_is_stored_and_that_nothing_is_after_a_stop(services, spc, unit):
+@pytest.fixture
+def running(unit):
+    """running(text, ...) -> a unit that has started, and of which everything is stored"""
+
+    def make(text, options="poll_interval=1s", who=None, **env):
+        service = unit(text, options, who)
+        service.start(**env)
+        wait_until(service.stored, "everything is stored")
+        return service
+
+    return make
+
+
+def test_what_is_stored_and_that_nothing_is_after_a_stop(services, spc, running):
     services.set_secret("pw", secret())
-    service = unit(spc(["pw"]))
-    service.start()
-    wait_until(service.stored, "everything is stored")
+    service = running(spc(["pw"]))
     service.stop()
     wait_until(lambda: service.manager.names() == [], "nothing is kept")
 
@@ -229,12 +239,10 @@ def test_everything_is_killed_at_once(services, spc, unit, who):
     service.stop()
 
 
-def test_what_the_manager_holds_is_not_dead(services, spc, unit):
+def test_what_the_manager_holds_is_not_dead(services, spc, running):
     """A mount that nobody serves is in the way of nobody else, but this one has an owner."""
     services.set_secret("pw", value := secret())
-    service = unit(spc(["pw"]))
-    service.start()
-    wait_until(service.stored, "everything is stored")
+    service = running(spc(["pw"]))
     service.kill_everything()
     done = service.akvfs.run("mount", service.class_path, service.point)
     assert done.returncode == 1 and "removing that mount" not in done.err, done.err
@@ -250,11 +258,9 @@ def test_what_the_manager_holds_is_not_dead(services, spc, unit):
     service.stop()
 
 
-def test_open_files_and_the_vault_s_absence(services, spc, unit, watch):
+def test_open_files_and_the_vault_s_absence(services, spc, running, watch):
     services.set_secret("pw", first := numbered(1))
-    service = unit(spc(["pw"]), "poll_interval=1h")
-    service.start()
-    wait_until(service.stored, "everything is stored")
+    service = running(spc(["pw"]), "poll_interval=1h")
     watching = watch(service.point, "moved_to")
     # The first close of a mount asks with FLUSH. This process must not be the one that waits for it
     # while it starts the service.
@@ -275,12 +281,10 @@ def test_open_files_and_the_vault_s_absence(services, spc, unit, watch):
     service.stop()
 
 
-def test_a_killed_keeper_an_upgrade_and_then_everything(services, spc, unit):
+def test_a_killed_keeper_an_upgrade_and_then_everything(services, spc, running):
     """Whoever is the keeper at the moment, what is stored is of now."""
     services.set_secret("pw", value := secret())
-    service = unit(spc(["pw"]))
-    service.start()
-    wait_until(service.stored, "everything is stored")
+    service = running(spc(["pw"]))
     kill_keeper(service)
     wait_until(service.stored, "everything is stored again, and once")
     service.akvfs.ok("upgrade", service.point)
@@ -294,12 +298,10 @@ def test_a_killed_keeper_an_upgrade_and_then_everything(services, spc, unit):
     service.stop()
 
 
-def test_another_class_is_mounted_anew(services, spc, unit):
+def test_another_class_is_mounted_anew(services, spc, running):
     services.set_secret("pw", one := secret())
     services.set_secret("more", two := secret())
-    service = unit(spc(["pw"]))
-    service.start()
-    wait_until(service.stored, "everything is stored")
+    service = running(spc(["pw"]))
     service.kill_everything()
     service.write(spc(["pw", "more"]))
     service.start()
@@ -309,11 +311,9 @@ def test_another_class_is_mounted_anew(services, spc, unit):
     service.stop()
 
 
-def test_a_class_that_is_broken_leaves_no_dead_mount(services, spc, unit):
+def test_a_class_that_is_broken_leaves_no_dead_mount(services, spc, running):
     services.set_secret("pw", secret())
-    service = unit(spc(["pw"]))
-    service.start()
-    wait_until(service.stored, "everything is stored")
+    service = running(spc(["pw"]))
     service.kill_everything()
     service.write("kind: [")
     service.start(wait=False)
@@ -322,12 +322,10 @@ def test_a_class_that_is_broken_leaves_no_dead_mount(services, spc, unit):
     wait_until(lambda: service.manager.names() == [], "nothing is kept")
 
 
-def test_what_was_stored_is_damaged(services, spc, unit):
+def test_what_was_stored_is_damaged(services, spc, running):
     """The mount is made anew, as if nothing had been there."""
     services.set_secret("pw", value := secret())
-    service = unit(spc(["pw"]))
-    service.start()
-    wait_until(service.stored, "everything is stored")
+    service = running(spc(["pw"]))
     service.kill_everything()
     with service.manager.lock:
         fd = next(fd for name, fd in service.manager.store if name.startswith("akvfs-area"))
@@ -384,11 +382,9 @@ class Bus:
 
 
 @pytest.mark.parametrize("job, kept", [("restart", True), ("try-restart", True), ("stop", False), ("", False)])
-def test_a_restart_keeps_the_mount_and_a_stop_does_not(services, spc, unit, bus, job, kept):
+def test_a_restart_keeps_the_mount_and_a_stop_does_not(services, spc, running, bus, job, kept):
     services.set_secret("pw", value := secret())
-    service = unit(spc(["pw"]))
-    service.start(DBUS_SYSTEM_BUS_ADDRESS=bus.address)
-    wait_until(service.stored, "everything is stored")
+    service = running(spc(["pw"]), DBUS_SYSTEM_BUS_ADDRESS=bus.address)
     bus.job.write_text(job)
     service.process.terminate()
     assert service.process.wait(machine.PATIENCE) == 0, service.log.read_text()

@@ -12,41 +12,33 @@ OPENS = int(os.environ.get("AKVFS_STRESS_OPENS", "62500"))  # of 16 reads each: 
 INTERVAL = os.environ.get("AKVFS_STRESS_INTERVAL_US", "300")  # an emulated machine takes more
 
 
+def stress(folder, name, *words):
+    """What stress-NAME has counted, which is content with it and has left no mount; what it said beside
+    that is its "stderr"."""
+    point = folder / "mnt"
+    point.mkdir()
+    program = machine.BUILD / "tests" / f"stress-{name}"
+    done = subprocess.run([str(program), *map(str, words), str(point)], capture_output=True, text=True)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not machine.mounts_below(folder)
+    return {**json.loads(done.stdout.splitlines()[-1]), "stderr": done.stderr}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_no_read_of_a_million_is_torn(folder):
     """64 KiB in pieces of 4 KiB, while a new version is handed over each 300 us."""
-    point = folder / "mnt"
-    point.mkdir()
-    program = machine.BUILD / "tests" / "stress-rotate"
-    done = subprocess.run(
-        [str(program), "--opens", str(OPENS), "--interval-us", INTERVAL]
-        + ["--size", "65536", "--readers", "4", str(point)],
-        capture_output=True,
-        text=True,
-    )
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr
-    seen = json.loads(done.stdout.splitlines()[-1])
+    words = ["--opens", OPENS, "--interval-us", INTERVAL, "--size", 65536, "--readers", 4]
+    seen = stress(folder, "rotate", *words)
     assert (seen["torn"], seen["failed"], seen["backwards"]) == (0, 0, 0)
     assert seen["reads"] == 16 * OPENS
     assert seen["versions"] >= seen["rotations"] > 1
-    assert not machine.mounts_below(folder)
 
 
-def many(folder, *words):
-    program = machine.BUILD / "tests" / "stress-many"
-    done = subprocess.run([str(program), *words, str(folder)], capture_output=True, text=True)
-    print(done.stdout)
-    assert done.returncode == 0, done.stdout + done.stderr
-    seen = json.loads(done.stdout.splitlines()[-1])
+def check_many(seen):
+    """Ten objects each, and at rest no cost at all."""
     assert (seen["objects"], seen["wrong"], seen["left_mounted"]) == (10, 0, 0)
-    assert not machine.mounts_below(folder)
-    return seen, done.stderr
-
-
-def check_idle(seen):
-    """At rest no cost at all."""
     assert (seen["idle_switches"], seen["idle_ticks"]) == (0, 0)
     assert seen["threads"] == seen["threads_empty"]
     assert seen["descriptors"] - seen["descriptors_empty"] < seen["mounts"] + 10
@@ -55,9 +47,9 @@ def check_idle(seen):
 @pytest.mark.slow
 def test_a_thousand_mounts_in_one_worker(folder):
     """10 objects each: memory, threads, descriptors; and at rest no cost at all."""
-    seen, _ = many(folder)
+    seen = stress(folder, "many")
     assert seen["mounts"] == 1000
-    check_idle(seen)
+    check_many(seen)
     if not machine.sanitized(machine.BUILD / "akvfs"):  # which takes more for itself
         assert seen["beyond_kib"] < 64 << 10
 
@@ -65,7 +57,7 @@ def test_a_thousand_mounts_in_one_worker(folder):
 @pytest.mark.slow
 def test_one_mount_more_than_a_worker_can_have(folder):
     """It is refused with a reason, and all the others go on."""
-    seen, said = many(folder, "--to-the-limit")
+    seen = stress(folder, "many", "--to-the-limit")
     assert 1000 <= seen["mounts"] <= 1024
-    assert said.count("cannot be served: this worker has as many mounts as it can have") == 1
-    check_idle(seen)
+    assert seen["stderr"].count("cannot be served: this worker has as many mounts as it can have") == 1
+    check_many(seen)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pathlib
 import signal
 import subprocess
 
@@ -11,6 +10,7 @@ import pytest
 from classes import element
 from machine import wait_until
 from services import secret
+from test_crash import drop_caches, kill_worker, wait_for_worker
 
 
 @contextlib.contextmanager
@@ -94,11 +94,7 @@ def test_a_new_worker_goes_on_with_it(mount, services, akvfs, folder):
     with bound(mount / "pw", folder / "bound") as file:
         first = rotate(mount, services, akvfs, "1")
         wait_until(lambda: file.read_bytes() == first, "the bind mount shows the new value")
-        worker = mount.status()["worker_pid"]
-        os.kill(worker, signal.SIGKILL)
-        wait_until(
-            lambda: mount.status()["worker_pid"] != worker, "another worker has taken over"
-        )
+        kill_worker(mount)
         assert file.read_bytes() == first
 
         services.set_secret("pw", secret("2"))
@@ -119,10 +115,35 @@ def test_a_new_worker_does_not_go_back(mount, services, akvfs, folder):
         for _ in range(5):
             worker = mount.status()["worker_pid"]
             os.kill(worker, signal.SIGKILL)
-            pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
+            drop_caches()
             assert file.read_bytes() == first != before, "asked of whoever comes next"
-            wait_until(lambda: mount.status()["worker_pid"] != worker, "another worker has taken over")
+            wait_for_worker(mount, worker)
             assert file.read_bytes() == first
+
+
+@pytest.mark.parametrize("words", [(), ("--worker",)], ids=["keeper", "worker"])
+def test_a_new_program_goes_on_with_it(mount, services, akvfs, folder, words):
+    """Its worker has the bytes of the journal, its keeper finds the bind mounts by itself."""
+    before = (mount / "pw").read_bytes()
+    with bound(mount / "pw", folder / "bound") as file:
+        last = rotate(mount, services, akvfs, "1")
+        wait_until(lambda: file.read_bytes() == last, "the bind mount shows the new value")
+        for number in range(2, 4):
+            inode = os.stat(file).st_ino
+            akvfs.ok("upgrade", mount.point, *words)
+            drop_caches()
+            assert file.read_bytes() == last != before, "asked of the new worker"
+            assert os.stat(file).st_ino == inode
+            last = rotate(mount, services, akvfs, f"{number}, which is longer")
+            wait_until(lambda: file.read_bytes() == last, "it follows with the new program, too")
+            fd = os.open(mount / "pw", os.O_RDONLY)
+            try:
+                newer = rotate(mount, services, akvfs, f"{number}, once more")
+                wait_until(lambda: file.read_bytes() == newer, "the bind mount shows the newest value")
+                assert os.pread(fd, 4096, 0) == last, "what is not bound does not follow"
+                last = newer
+            finally:
+                os.close(fd)
 
 
 def test_a_keeper_s_heir_knows_when_a_bind_is_gone(mount, services, akvfs, folder):

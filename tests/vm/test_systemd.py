@@ -1,6 +1,8 @@
 """`akvfs mount -f` as a service of systemd: ready when readable, restarted, reloaded, stopped."""
 
+import contextlib
 import os
+import pathlib
 import signal
 
 import pytest
@@ -8,9 +10,10 @@ import pytest
 import machine
 from machine import wait_until
 from services import secret
-from units import shown, state, systemctl, unit
+from units import forget, journal, shown, state, systemctl, unit
 
 NAME = "akvfs-test.service"
+TEMPLATE = machine.TOP / "deploy" / "systemd" / "akvfs@.service"
 
 
 @pytest.fixture
@@ -154,3 +157,46 @@ def test_the_secret_of_a_credential(akvfs, services, spc, service, folder):
     with unit(NAME, text):
         systemctl("start", NAME)
         assert (point / "pw").read_bytes() == value.encode()
+
+
+@pytest.fixture
+def instance(akvfs, services, spc):
+    """The unit that comes along, for a class as docs/upgrade.md has it: (name, mount point)"""
+    etc, name = pathlib.Path("/etc/akvfs"), "akvfs@it.service"
+    files = [etc / "it.yaml", etc / "it.env"]
+    etc.mkdir(exist_ok=True)
+    files[0].write_text(spc(["pw"]))
+    files[1].write_text(
+        f'{services.env_file()}AKVFS_OPTIONS="-o poll_interval=1h,{services.mount_options()}"\n'
+    )
+    with unit(TEMPLATE.name, TEMPLATE.read_text().replace("/usr/bin/akvfs", str(akvfs.binary))):
+        yield name, pathlib.Path("/run/secrets/it")
+        forget([name])
+    for file in files:
+        file.unlink()
+
+
+def test_the_unit_that_comes_along(services, instance):
+    """A reload polls; a restart, and the end of everything at once, keep the mount and what is open."""
+    name, point = instance
+    services.set_secret("pw", value := secret())
+    systemctl("start", name)
+    assert (point / "pw").read_bytes() == value.encode()
+    with contextlib.ExitStack() as stack:
+        held = os.open(point / "pw", os.O_RDONLY)
+        stack.callback(os.close, held)
+
+        def goes_on():
+            assert (point / "pw").read_bytes() == os.pread(held, 4096, 0) == value.encode()
+            assert "is mounted anew" not in journal(name)
+
+        systemctl("restart", name)
+        goes_on()
+        systemctl("kill", "--signal=KILL", name)
+        wait_until(lambda: shown(name, "NRestarts") != "0" and state(name) == "active", "it runs again")
+        goes_on()
+    services.set_secret("pw", value := secret())
+    systemctl("reload", name)
+    wait_until(lambda: reads(point / "pw", value), "it was asked for")
+    systemctl("stop", name)
+    assert not machine.is_mounted(point)

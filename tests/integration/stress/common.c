@@ -4,7 +4,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -53,15 +55,26 @@ int stress_next_keeper(const char *const *worker_argv, const char *const *keeper
 }
 
 pid_t stress_keeper(const char *const *worker_argv, bool standby, const char *const *keeper_argv,
-        int door, int *ret_report)
+        int door, FILE **ret_report)
 {
         int report[2];
 
         if (pipe2(report, O_CLOEXEC) < 0)
                 return -errno;
-        pid_t pid = fork();
+        FILE *f = fdopen(report[0], "re");
+        pid_t pid = f ? fork() : -1;
+        if (pid < 0) {
+                int r = -errno;
+                if (f)
+                        (void)fclose(f);
+                else
+                        close(report[0]);
+                close(report[1]);
+                return r;
+        }
         if (pid == 0) {
                 close(report[0]);
+                (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
                 struct keeper_options k = {.worker_argv = worker_argv,
                         .pass_fds = &report[1],
                         .n_pass_fds = 1,
@@ -72,16 +85,37 @@ pid_t stress_keeper(const char *const *worker_argv, bool standby, const char *co
                 _exit(keeper_run(&k));
         }
         close(report[1]);
-        *ret_report = report[0];
+        *ret_report = f;
         return pid;
 }
 
-double stress_now_ms(void)
+int stress_end(pid_t keeper, FILE *report, const char **ret_last)
+{
+        int status = 0;
+        pid_t pid;
+
+        kill(keeper, SIGTERM);
+        if (ret_last)
+                *ret_last = stress_told(report, "");
+        /* Of a subreaper the heirs of killed keepers are children too. */
+        do
+                pid = waitpid(-1, &status, 0);
+        while (pid != keeper && (pid >= 0 || errno == EINTR));
+        (void)fclose(report); /* not before: writing to nobody kills a worker */
+        return pid == keeper ? status : -1;
+}
+
+uint64_t stress_now(void)
 {
         struct timespec ts;
 
         clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (double)ts.tv_sec * 1e3 + (double)ts.tv_nsec / 1e6;
+        return (uint64_t)ts.tv_sec * USEC_PER_SEC + (uint64_t)ts.tv_nsec / 1000;
+}
+
+double stress_ms_since(uint64_t began)
+{
+        return (double)(stress_now() - began) / 1e3;
 }
 
 const char *stress_told(FILE *report, const char *what)

@@ -19,13 +19,20 @@ struct view_file *stress_file(const char *path, uint32_t version, size_t size);
 /* Forks a keeper whose worker runs this program with these words, with the next one held ready or
  * not. *ret_report reads what the worker writes to REPORT_FD. A keeper that is to make way for
  * another one has that one's words (they lead to stress_next_keeper()) and a door; else NULL and 0.
+ * It is told to end when the program is killed. The keeper's pid, or -errno.
  */
 pid_t stress_keeper(const char *const *worker_argv, bool standby, const char *const *keeper_argv,
-        int door, int *ret_report);
+        int door, FILE **ret_report);
+/* Tells it to end and waits for that; its status, as waitpid() has it, or -1. *ret_last is the line
+ * that its worker says last of all, or NULL for none; it lasts until the next stress_told(). Of a
+ * worker that has nothing to say ret_last is NULL. Takes the report over. */
+int stress_end(pid_t keeper, FILE *report, const char **ret_last);
 /* Runs the next keeper, which everything is handed over to; its exit status. */
 int stress_next_keeper(const char *const *worker_argv, const char *const *keeper_argv);
-/* Of CLOCK_MONOTONIC. */
-double stress_now_ms(void);
+/* Microseconds of CLOCK_MONOTONIC. */
+uint64_t stress_now(void);
+/* Milliseconds since then. */
+double stress_ms_since(uint64_t began);
 /* Reads one line, which has to begin with `what`, and returns what follows it, at most until the
  * next call; else says that the worker did not say it, and returns NULL. */
 const char *stress_told(FILE *report, const char *what);

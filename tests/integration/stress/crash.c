@@ -27,7 +27,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "fs/keeper_proto.h"
@@ -53,10 +52,7 @@ struct worker {
 /* Grows over all workers: tenths of a millisecond since some fixed moment of this boot. */
 static uint32_t version_now(void)
 {
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint32_t)(ts.tv_sec * 10000 + ts.tv_nsec / 100000);
+        return (uint32_t)(stress_now() / 100);
 }
 
 static void report_keeper(struct worker *w)
@@ -147,14 +143,6 @@ static _Atomic bool stop;
 static _Atomic uint32_t last_seen[FILES];
 static _Atomic uint64_t operations, failed, aborted, wrong;
 static _Atomic uint64_t longest_us; /* since the last kill */
-
-static uint64_t now_us(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static void failure(const char *what, const char *name)
 {
@@ -252,7 +240,7 @@ static void *read_loop(void *userdata)
         struct stat st;
 
         while (!stop) {
-                uint64_t begun = now_us();
+                uint64_t begun = stress_now();
                 unsigned r = (unsigned)rand_r(&seed), i = r / 8 % FILES;
 
                 switch (r % 8) {
@@ -281,7 +269,7 @@ static void *read_loop(void *userdata)
                 default:
                         read_file(i);
                 }
-                uint64_t us = now_us() - begun, longest = longest_us;
+                uint64_t us = stress_now() - begun, longest = longest_us;
                 while (longest < us && !atomic_compare_exchange_weak(&longest_us, &longest, us))
                         ;
                 operations++;
@@ -392,19 +380,6 @@ static void print_times(const char *name, uint64_t *us, size_t n)
                 n ? (double)us[n - 1] / 1000 : 0);
 }
 
-/* The heirs of killed keepers are our children too. */
-static int end_keeper(pid_t keeper)
-{
-        int status = 0;
-
-        kill(keeper, SIGTERM);
-        for (;;) {
-                pid_t pid = waitpid(-1, &status, 0);
-                if (pid == keeper || (pid < 0 && errno != EINTR))
-                        return pid == keeper ? status : -1;
-        }
-}
-
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
@@ -451,18 +426,18 @@ int main(int argc, char **argv)
         const char *const keeper_argv[] = {"stress-crash", "keeper", dir, NULL};
         struct sockaddr_un door;
         socklen_t door_len;
-        int report, door_fd = make_door(&door, &door_len);
-        pid_t keeper = stress_keeper(worker_argv, standby, keeper_argv, door_fd, &report);
-        if (keeper < 0)
+        int door_fd = make_door(&door, &door_len);
+        struct prey prey = {0};
+        prey.keeper = stress_keeper(worker_argv, standby, keeper_argv, door_fd, &prey.report);
+        if (prey.keeper < 0)
                 return 1;
-        struct prey prey = {.report = fdopen(report, "re"), .keeper = keeper};
         pthread_t threads[64], dropper;
         unsigned killed = 0;
         unsigned seed = (unsigned)getpid();
         uint64_t *waits = calloc(kills + 1, sizeof *waits);
         uint64_t *takeovers = calloc(kills + 1, sizeof *takeovers);
 
-        if (!waits || !takeovers || !prey.report || !wait_for(&prey, 'w', 0))
+        if (!waits || !takeovers || !wait_for(&prey, 'w', 0))
                 return 1;
         for (unsigned i = 0; i < n_threads; i++)
                 pthread_create(&threads[i], NULL, read_loop, (void *)(uintptr_t)(i + 1));
@@ -475,7 +450,7 @@ int main(int argc, char **argv)
                 pid_t old_worker = prey.worker, old_keeper = prey.keeper;
                 if (killed > 0)
                         waits[killed - 1] = atomic_exchange(&longest_us, 0);
-                uint64_t begun = now_us();
+                uint64_t begun = stress_now();
                 if (startswith(victim, "upgrade")) {
                         bool alone = streq(victim, "upgrade-worker");
                         if (!upgrade(&door, door_len, alone) || !wait_for(&prey, 'w', old_worker) ||
@@ -487,14 +462,14 @@ int main(int argc, char **argv)
                         if (!wait_for(&prey, worker ? 'w' : 'k', victim_pid))
                                 break;
                 }
-                takeovers[killed] = now_us() - begun;
+                takeovers[killed] = stress_now() - begun;
         }
         rotation = killed == kills && rotates();
         stop = true;
         for (unsigned i = 0; i < n_threads; i++)
                 pthread_join(threads[i], NULL);
         pthread_join(dropper, NULL);
-        int status = end_keeper(prey.keeper);
+        int status = stress_end(prey.keeper, prey.report, NULL);
         if (killed > 0)
                 waits[killed - 1] = longest_us;
         printf("{\"kills\":%u,\"operations\":%llu,\"failed\":%llu,\"aborted\":%llu,\"wrong\":%llu,"

@@ -18,7 +18,6 @@
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "base/log.h"
 #include "base/mountinfo.h"
@@ -288,38 +287,35 @@ int main(int argc, char **argv)
 
         const char *const worker_argv[] = {
                 "stress-many", "worker", dir, mounts, objects, size, limit, NULL};
-        int report;
+        FILE *report;
         pid_t keeper = stress_keeper(worker_argv, true, NULL, 0, &report);
-        FILE *f = keeper < 0 ? NULL : fdopen(report, "re");
-        if (!f)
+        if (keeper < 0)
                 return 1;
-        const char *started = stress_told(f, "started ");
+        const char *started = stress_told(report, "started ");
         pid_t worker = started ? (pid_t)strtol(started, NULL, 10) : 0;
         struct cost empty = cost_of(worker), empty_keeper = cost_of(keeper);
-        double began = stress_now_ms();
-        const char *count = worker > 0 ? stress_told(f, "mounted ") : NULL;
+        uint64_t began = stress_now();
+        const char *count = worker > 0 ? stress_told(report, "mounted ") : NULL;
         bool ok = count;
         if (ok)
                 n = (unsigned)strtoul(count, NULL, 10);
-        double mounted = stress_now_ms();
+        double mount_ms = stress_ms_since(began);
         struct cost full = cost_of(worker), full_keeper = cost_of(keeper);
 
-        double rotating = stress_now_ms();
+        began = stress_now();
         kill(keeper, SIGHUP);
-        ok = ok && stress_told(f, "rotated");
-        double rotated = stress_now_ms();
+        ok = ok && stress_told(report, "rotated");
+        double rotate_ms = stress_ms_since(began);
         unsigned wrong = ok ? wrong_files(dir, n, n_objects, bytes) : n;
         struct cost read = cost_of(worker);
 
         long switches = 0, ticks = 0;
-        ok = ok && idle_second(f, worker, keeper, &switches, &ticks);
+        ok = ok && idle_second(report, worker, keeper, &switches, &ticks);
         struct cost after = cost_of(worker), after_keeper = cost_of(keeper);
 
-        double ending = stress_now_ms();
-        kill(keeper, SIGTERM);
-        int status = 0;
-        waitpid(keeper, &status, 0);
-        double ended = stress_now_ms();
+        began = stress_now();
+        int status = stress_end(keeper, report, NULL);
+        double unmount_ms = stress_ms_since(began);
         struct count left = {.dir = dir};
         (void)mountinfo_walk(count_mount, &left);
         char path[4300];
@@ -337,11 +333,10 @@ int main(int argc, char **argv)
                "\"descriptors\":%ld,\"keeper_descriptors\":%ld,\"keeper_cpu_ticks\":%ld,"
                "\"cpu_ticks\":%ld,\"idle_switches\":%ld,\"idle_ticks\":%ld,\"wrong\":%u,"
                "\"left_mounted\":%u}\n",
-                n, n_objects, held, mounted - began, rotated - rotating, ended - ending,
-                empty.rss_kib, after.rss_kib, empty_keeper.rss_kib, after_keeper.rss_kib, beyond,
-                empty.threads, read.threads, empty.descriptors, full.descriptors,
-                full_keeper.descriptors, after_keeper.ticks, after.ticks, switches, ticks, wrong,
-                left.n);
+                n, n_objects, held, mount_ms, rotate_ms, unmount_ms, empty.rss_kib, after.rss_kib,
+                empty_keeper.rss_kib, after_keeper.rss_kib, beyond, empty.threads, read.threads,
+                empty.descriptors, full.descriptors, full_keeper.descriptors, after_keeper.ticks,
+                after.ticks, switches, ticks, wrong, left.n);
         return !ok || wrong || left.n || status != 0 || read.threads != empty.threads ||
                full.descriptors > (long)n + DESCRIPTORS_BESIDE || switches > 0 || ticks > 0;
 }

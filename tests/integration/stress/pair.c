@@ -11,10 +11,8 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/wait.h>
 
 #include "tests/integration/stress/common.h"
 
@@ -176,12 +174,9 @@ int main(int argc, char **argv)
         snprintf(data_path, sizeof data_path, "%s/..data", argv[optind]);
 
         const char *const worker_argv[] = {"stress-pair", "worker", argv[optind], interval, NULL};
-        int report;
+        FILE *report;
         pid_t keeper = stress_keeper(worker_argv, true, NULL, 0, &report);
-        if (keeper < 0)
-                return 1;
-        FILE *f = fdopen(report, "re");
-        if (!f || !stress_told(f, "ready"))
+        if (keeper < 0 || !stress_told(report, "ready"))
                 return 1;
         pthread_t readers[64];
         for (unsigned i = 0; i < n_readers; i++)
@@ -189,14 +184,9 @@ int main(int argc, char **argv)
         for (unsigned i = 0; i < n_readers; i++)
                 pthread_join(readers[i], NULL);
 
-        kill(keeper, SIGTERM);
-        unsigned long long generations = 0;
-        const char *counts = stress_told(f, "");
-        if (counts)
-                generations = strtoull(counts, NULL, 10);
-        fclose(f);
-        int status = 0;
-        waitpid(keeper, &status, 0);
+        const char *last;
+        int status = stress_end(keeper, report, &last);
+        unsigned long long generations = last ? strtoull(last, NULL, 10) : 0;
         printf("{\"tries\":%llu,\"generations\":%llu,\"mixed\":%llu,\"missed\":%llu,"
                "\"failed\":%llu}\n",
                 (unsigned long long)tries, generations, (unsigned long long)mixed,

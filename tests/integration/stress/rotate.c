@@ -12,10 +12,8 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/wait.h>
 
 #include "tests/integration/stress/common.h"
 
@@ -181,20 +179,16 @@ int main(int argc, char **argv)
 
         const char *const worker_argv[] = {
                 "stress-rotate", "worker", argv[optind], interval, size, NULL};
-        int report;
+        FILE *report;
         pid_t keeper = stress_keeper(worker_argv, true, NULL, 0, &report);
-        if (keeper < 0)
-                return 1;
-
-        FILE *f = fdopen(report, "re");
-        if (!f || !stress_told(f, "ready"))
+        if (keeper < 0 || !stress_told(report, "ready"))
                 return 1;
         struct reader readers[64] = {0};
         for (unsigned i = 0; i < n_readers; i++)
                 pthread_create(&readers[i].thread, NULL, read_loop, &readers[i]);
-        double began = stress_now_ms();
+        uint64_t began = stress_now();
         bool timed = opens_left > INT32_MAX; /* no number was given */
-        bool lived = !timed || stress_silent(f, 1000 * seconds);
+        bool lived = !timed || stress_silent(report, 1000 * seconds);
         stop = timed;
         struct reader sum = {0};
         for (unsigned i = 0; i < n_readers; i++) {
@@ -206,16 +200,13 @@ int main(int argc, char **argv)
                 sum.backwards += readers[i].backwards;
         }
 
-        double seconds_taken = (stress_now_ms() - began) / 1e3;
-        kill(keeper, SIGTERM);
+        double seconds_taken = stress_ms_since(began) / 1e3;
         unsigned long long rotations = 0;
         unsigned versions = 0;
-        const char *counts = stress_told(f, "");
-        if (counts)
-                (void)sscanf(counts, "%llu %u", &rotations, &versions);
-        fclose(f);
-        int status = 0;
-        waitpid(keeper, &status, 0);
+        const char *last;
+        int status = stress_end(keeper, report, &last);
+        if (last)
+                (void)sscanf(last, "%llu %u", &rotations, &versions);
         printf("{\"seconds\":%.1f,\"rotations\":%llu,\"versions\":%u,\"opens\":%llu,\"reads\":%llu,"
                "\"torn\":%llu,\"failed\":%llu,\"backwards\":%llu}\n",
                 seconds_taken, rotations, versions, (unsigned long long)sum.opens,

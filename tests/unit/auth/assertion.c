@@ -4,6 +4,8 @@
 
 #include "auth/jwt.h"
 #include "base/json.h"
+#include "base/wipe.h"
+#include "support/memory.h"
 #include "support/server.h"
 #include "support/signer.h"
 
@@ -44,27 +46,6 @@ static const char *why_not(const void *data, size_t len, const char *password)
         cr_expect_eq(jwt_signer_new(data, len, password, &none, &why), -EINVAL);
         cr_expect_null(none);
         return why;
-}
-
-Test(assertion, pem_in_any_order)
-{
-        _cleanup_free_ char *k = test_pem_key(key, NULL), *c = test_pem_certificate(certificate);
-        EVP_PKEY *other_key = test_key_rsa(2048);
-        X509 *other = test_certificate(other_key, "issuer");
-        _cleanup_free_ char *o = test_pem_certificate(other), *first = NULL, *last = NULL;
-        char thumbprint[41], again[41];
-
-        cr_assert_eq(xasprintf(&first, "%s%s%s", k, c, o), 0);
-        cr_assert_eq(xasprintf(&last, "Bag Attributes\n%s%s%s", o, c, k), 0);
-        cr_assert_eq(load(first, NULL), 0);
-        jwt_signer_thumbprint(signer, thumbprint);
-        jwt_signer_free(signer);
-        cr_assert_eq(load(last, NULL), 0);
-        jwt_signer_thumbprint(signer, again);
-        cr_assert_str_eq(thumbprint, again, "the certificate is the key's, wherever it stands");
-        cr_assert_eq(strspn(thumbprint, "0123456789ABCDEF"), 40);
-        X509_free(other);
-        EVP_PKEY_free(other_key);
 }
 
 Test(assertion, encrypted_keys_and_pfx_files)
@@ -180,6 +161,39 @@ static char *sign(bool adfs, bool chain)
         return jwt;
 }
 
+/* Of the certificate that assertions name. */
+static char *thumbprint(const char *pem)
+{
+        const struct jwt_request q = {.client_id = "app", .audience = "https://login/"};
+        _cleanup_free_ char *jwt = NULL;
+
+        cr_assert_eq(load(pem, NULL), 0);
+        cr_assert_eq(jwt_sign(signer, &q, &jwt), 0);
+        jwt_signer_free(signer);
+        signer = NULL;
+        _cleanup_json_ cJSON *header = part(jwt, 0);
+        return strdup(json_string(header, "x5t#S256"));
+}
+
+Test(assertion, pem_in_any_order)
+{
+        _cleanup_free_ char *k = test_pem_key(key, NULL), *c = test_pem_certificate(certificate);
+        EVP_PKEY *other_key = test_key_rsa(2048);
+        X509 *other = test_certificate(other_key, "issuer");
+        _cleanup_free_ char *o = test_pem_certificate(other), *alone = NULL, *first = NULL,
+                            *last = NULL;
+
+        cr_assert_eq(xasprintf(&alone, "%s%s", k, c), 0);
+        cr_assert_eq(xasprintf(&first, "%s%s%s", k, c, o), 0);
+        cr_assert_eq(xasprintf(&last, "Bag Attributes\n%s%s%s", o, c, k), 0);
+        _cleanup_free_ char *expected = thumbprint(alone), *a = thumbprint(first),
+                            *b = thumbprint(last);
+        cr_assert_str_eq(a, expected);
+        cr_assert_str_eq(b, expected, "the certificate is the key's, wherever it stands");
+        X509_free(other);
+        EVP_PKEY_free(other_key);
+}
+
 Test(assertion, for_entra)
 {
         _cleanup_free_ char *jwt = sign(false, false);
@@ -201,6 +215,21 @@ Test(assertion, for_entra)
         cr_assert(signature_is_good(jwt, true));
         strchr(jwt, '.')[1] = 'f'; /* was the e of eyJ */
         cr_assert_not(signature_is_good(jwt, true));
+}
+
+/* For ten minutes it is as good as the key. */
+Test(assertion, nothing_is_left_of_the_signature, .disabled = !TEST_MEMORY_SEARCH)
+{
+        char *jwt = sign(false, false);
+        unsigned char masked[64];
+
+        /* from within: the first bytes of a freed block are overwritten */
+        const char *signature = strrchr(jwt, '.') + 100;
+        for (size_t i = 0; i < sizeof masked; i++)
+                masked[i] = (unsigned char)signature[i] ^ TEST_MASK;
+        cr_assert_eq(test_memory_count(masked, sizeof masked), 1);
+        erase_and_free(jwt);
+        cr_assert_eq(test_memory_count(masked, sizeof masked), 0);
 }
 
 Test(assertion, for_ad_fs)

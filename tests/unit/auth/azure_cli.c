@@ -34,6 +34,7 @@ Test(azure_cli, what_az_prints)
 
                 cr_expect_eq(r, cases[i].lifetime ? 0 : -EBADMSG, "%zu", i);
                 cr_expect_eq(lifetime, cases[i].lifetime, "%zu", i);
+                cr_expect_eq(token ? sec_len(token) : 0, cases[i].lifetime ? 1 : 0, "%zu", i);
         }
 }
 

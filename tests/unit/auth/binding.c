@@ -1,7 +1,11 @@
 #include "auth/binding.h"
 
 #include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "support/resolver.h"
 #include "support/server.h"
@@ -116,8 +120,46 @@ Test(binding, an_api_server_that_is_none, .timeout = 60)
         cr_assert_lt(auth_binding_discover("nowhere.cluster.local", NULL, ca, sni, &e), 0);
         cr_assert_eq(e.cause, ERR_DNS);
         snprintf(port, sizeof port, "%u", test_server_port(s));
+        cr_assert_eq(auth_binding_discover("localhost", port, "no PEM", sni, &e), -EBADMSG);
+        cr_assert_not_null(strstr(err_text(&e), "authority is not PEM"));
         test_server_free(s);
         s = NULL;
         cr_assert_lt(auth_binding_discover("127.0.0.1", port, ca, sni, &e), 0);
         cr_assert_eq(e.cause, ERR_CONNECT);
+}
+
+/* One that says a byte now and then, of a record that never ends. */
+static void *drip(void *arg)
+{
+        static const unsigned char record[] = {22, 3, 3, 0x40};
+        int fd = accept4(*(int *)arg, NULL, NULL, SOCK_CLOEXEC);
+
+        for (size_t i = 0; send(fd, i < sizeof record ? &record[i] : record, 1, MSG_NOSIGNAL) == 1;
+                i++)
+                (void)poll(NULL, 0, 200);
+        close(fd);
+        return NULL;
+}
+
+Test(binding, an_api_server_that_never_comes_to_an_end, .timeout = 60)
+{
+        struct sockaddr_in address = {
+                .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof address;
+        char sni[BINDING_SNI_MAX], port[8];
+        _cleanup_err_ struct err e = {0};
+        pthread_t thread;
+
+        test_init();
+        _cleanup_(test_server_freep) struct test_server *s = test_server_new(NULL);
+        _cleanup_free_ char *ca = read_ca(s);
+        _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+        cr_assert_eq(listen(fd, 1), 0);
+        cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+        snprintf(port, sizeof port, "%u", ntohs(address.sin_port));
+        cr_assert_eq(pthread_create(&thread, NULL, drip, &fd), 0);
+        cr_assert_eq(auth_binding_discover("127.0.0.1", port, ca, sni, &e), -ETIMEDOUT);
+        cr_assert_eq(e.cause, ERR_TIMEOUT);
+        pthread_join(thread, NULL);
 }

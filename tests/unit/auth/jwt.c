@@ -78,6 +78,31 @@ Test(jwt, claims_are_read)
         cr_assert_eq(c.exp, 1700000000);
 }
 
+Test(jwt, claims_of_access_tokens)
+{
+        static const struct {
+                const char *text, *aud, *app, *oid, *tid;
+        } cases[] = {
+                {"{\"aud\":\"https://vault.azure.net\",\"appid\":\"a\",\"oid\":\"o\",\"tid\":\"t\"}",
+                        "https://vault.azure.net", "a", "o", "t"},
+                {"{\"azp\":\"v2\",\"aud\":[\"x\",\"y\"]}", "x", "v2", "", ""},
+                {"{\"aud\":[]}", "", "", "", ""},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_free_ char *body = jwt_base64url(cases[i].text, strlen(cases[i].text));
+                _cleanup_free_ char *token = NULL;
+                struct jwt_claims c;
+
+                cr_assert_eq(xasprintf(&token, "e30.%s.c2ln", body), 0);
+                cr_assert_eq(jwt_read_claims(token, strlen(token), &c), 0);
+                cr_expect_str_eq(c.aud, cases[i].aud);
+                cr_expect_str_eq(c.app, cases[i].app);
+                cr_expect_str_eq(c.oid, cases[i].oid);
+                cr_expect_str_eq(c.tid, cases[i].tid);
+        }
+}
+
 /* {"iss":"a'b\u001b[31m\nc","sub":7,"aud":"x"} and one with a text of 300 bytes */
 Test(jwt, claims_cannot_paint_a_terminal_nor_leave_a_quote)
 {

@@ -84,5 +84,6 @@ Test(nmi, answers)
                         cr_expect_not_null(strstr(err_text(&e), cases[i].why), "%s", err_text(&e));
                 else
                         cr_expect_eq(lifetime, 3600);
+                cr_expect_eq(token ? sec_len(token) : 0, cases[i].why ? 0 : 1, "%zu", i);
         }
 }

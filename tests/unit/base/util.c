@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <time.h>
 
 Test(util, taking_leaves_empty)
 {
@@ -77,6 +78,27 @@ static char *make_file(size_t size)
         cr_assert_eq(write_all(fd, data, size), 0);
         close(fd);
         return path;
+}
+
+Test(util, path_make_absolute)
+{
+        _cleanup_free_ char *none = NULL, *whole = strdup("/a"), *part = strdup("a/b");
+        char gone[] = "/tmp/akvfs-util-XXXXXX";
+
+        cr_assert_eq(chdir("/tmp"), 0);
+        cr_assert_eq(path_make_absolute(&none), 0);
+        cr_assert_null(none);
+        cr_assert_eq(path_make_absolute(&whole), 0);
+        cr_assert_str_eq(whole, "/a");
+        cr_assert_eq(path_make_absolute(&part), 0);
+        cr_assert_str_eq(part, "/tmp/a/b");
+
+        _cleanup_free_ char *nowhere = strdup("x");
+        cr_assert_not_null(mkdtemp(gone));
+        cr_assert_eq(chdir(gone), 0);
+        cr_assert_eq(rmdir(gone), 0);
+        cr_assert_eq(path_make_absolute(&nowhere), -ENOENT);
+        cr_assert_str_eq(nowhere, "x");
 }
 
 Test(util, read_whole_file_of_any_size)
@@ -159,6 +181,17 @@ Test(util, random_and_hex)
         cr_assert_str_eq(hex, "00af10");
         hex_encode(NULL, 0, hex);
         cr_assert_str_eq(hex, "");
+}
+
+Test(util, monotonic_time_is_in_milliseconds)
+{
+        int64_t before = monotonic_ms();
+        struct timespec pause = {.tv_nsec = 20000000};
+
+        while (nanosleep(&pause, &pause) < 0)
+                ;
+        int64_t passed = monotonic_ms() - before;
+        cr_assert(passed >= 20 && passed < 20000, "%lld", (long long)passed);
 }
 
 Test(util, hex_digits)

@@ -58,6 +58,14 @@ Test(wipe, growing_shrinking_and_freeing, .disabled = !TEST_MEMORY_SEARCH)
         erase_and_free(zero);
 }
 
+Test(wipe, joining)
+{
+        _cleanup_secret_ char *a = wipe_join("Basic ", "key\n", 3), *b = wipe_join("", "x", 0);
+
+        cr_assert_str_eq(a, "Basic key");
+        cr_assert_str_eq(b, "");
+}
+
 Test(wipe, clean_up_attribute, .disabled = !TEST_MEMORY_SEARCH)
 {
         {

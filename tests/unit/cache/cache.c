@@ -283,6 +283,25 @@ Test(cache, a_refresh_does_not_break_a_pause)
         unsub(&b);
 }
 
+Test(cache, a_list_of_versions_pauses_for_as_long_as_it_is_told)
+{
+        struct seen a = {0}, b = {0};
+
+        fake_fail(desk.fake, NULL, NULL, "versions of db", ERR_THROTTLED, 300, FAKE_FOREVER);
+        cr_assert_eq(cache_subscribe_versions(desk.cache, desk.vault, VAULT_SECRET, "db", INTERVAL,
+                             on_state, &a, &a.sub),
+                0);
+        run_for(desk.loop, SECOND);
+        cr_assert_eq(a.cause, ERR_THROTTLED);
+        sub(&b, "api", INTERVAL);
+        run_for(desk.loop, 200 * SECOND);
+        cr_assert_eq(requests("api"), 0);
+        run_for(desk.loop, 200 * SECOND);
+        cr_assert_eq(requests("api"), 1);
+        unsub(&a);
+        unsub(&b);
+}
+
 Test(cache, an_unchanged_answer_keeps_its_pointer)
 {
         struct seen a = {0};

@@ -470,7 +470,7 @@ static void on_list(void *userdata)
         char name[80], names[ELEMENTSOF(s->versions)][16];
         struct err e = {0};
         size_t n = 0;
-        unsigned retry;
+        unsigned retry = 0;
 
         (void)snprintf(name, sizeof name, "versions of %s", c->name);
         bool failed = fault(c, name, &e, &retry);
@@ -483,7 +483,7 @@ static void on_list(void *userdata)
         vault_versions_fn listed = c->listed;
         void *data = c->userdata;
         finish(c);
-        listed(data, list, n, failed ? &e : NULL);
+        listed(data, list, n, failed ? &e : NULL, retry);
         /* A list is borrowed during the call only. */
         memset(names, 'x', sizeof names);
         err_done(&e);

@@ -81,6 +81,24 @@ Test(selector, follows_the_list)
         cr_assert_str_eq(watch_read(&w, "app-two"), "22");
 }
 
+Test(selector, what_was_refused_for_a_while_goes_once)
+{
+        scene_select(&s, "app-*");
+        s.policy = (struct view_policy){.remove_forbidden = true};
+        opened();
+        fake_fail(s.fake, NULL, NULL, "app-one", ERR_FORBIDDEN, 0, FAKE_FOREVER);
+        run_for(s.loop, 2 * INTERVAL);
+        cr_assert_eq(w.denied, 1);
+        fake_mend(s.fake);
+        run_for(s.loop, 2 * INTERVAL);
+        cr_assert_str_eq(watch_read(&w, "app-one"), "1");
+        fake_delete(s.fake, "app-one");
+        run_for(s.loop, 2 * INTERVAL);
+        cr_assert_eq(w.removed, 1);
+        cr_assert_eq(w.n_gone, 1);
+        cr_assert_str_eq(w.gone[0], "app-one");
+}
+
 Test(selector, disabled_objects_are_left_out)
 {
         scene_select(&s, "app-*");

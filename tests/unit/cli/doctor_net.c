@@ -64,3 +64,25 @@ Test(doctor_net, addresses_of_this_machine_are_private)
         cr_expect_str_eq(a.text[0], "127.0.0.1");
         cr_expect(a.private[0]);
 }
+
+/* As a request of ours goes there, on machines too whose resolver does not know such names. */
+Test(doctor_net, names_below_localhost_are_this_machine)
+{
+        static const struct {
+                const char *host;
+                bool local;
+        } cases[] = {{"localhost", true}, {"kv.localhost", true}, {"a.b.LocalHost", true},
+                {"kv-localhost", false}, {"localhost.example", false}, {"host", false},
+                {"", false}};
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+                cr_expect_eq(
+                        doctor_is_localhost(cases[i].host), cases[i].local, "%s", cases[i].host);
+
+        struct doctor_addresses here, below;
+        cr_assert_eq(doctor_resolve("localhost", &here, NULL), 0);
+        cr_assert_eq(doctor_resolve("kv.localhost", &below, NULL), 0);
+        cr_assert_eq(below.n, here.n);
+        for (size_t i = 0; i < here.n; i++)
+                cr_expect_str_eq(below.text[i], here.text[i]);
+}

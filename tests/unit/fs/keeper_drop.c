@@ -62,17 +62,27 @@ Test(keeper_drop, another_account_without_groups_and_no_way_back)
         cr_assert_eq(in_child(another_account), 0);
 }
 
+/* CAP_IPC_LOCK at the most, as root has it where a container leaves it to root. */
+static const char *most(void)
+{
+        bool had = geteuid() == 0 && prctl(PR_CAPBSET_READ, CAP_IPC_LOCK, 0, 0, 0) == 1;
+
+        return had ? "\t0000000000004000\n" : "\t0000000000000000\n";
+}
+
+static bool has_only(const char *set)
+{
+        return line_is("CapPrm:", set) && line_is("CapEff:", set) && line_is("CapInh:", set) &&
+               line_is("CapAmb:", set);
+}
+
 static int one_capability(void)
 {
-        bool had = prctl(PR_CAPBSET_READ, CAP_IPC_LOCK, 0, 0, 0) == 1;
-        const char *one = had ? "\t0000000000004000\n" : "\t0000000000000000\n";
+        const char *one = most();
 
         if (keeper_drop(65533, 65533) < 0)
                 return 1;
-        return line_is("CapPrm:", one) && line_is("CapEff:", one) && line_is("CapInh:", one) &&
-                               line_is("CapAmb:", one) && line_is("CapBnd:", one)
-                       ? 0
-                       : 2;
+        return has_only(one) && line_is("CapBnd:", one) ? 0 : 2;
 }
 
 Test(keeper_drop, locking_memory_is_all_it_may)
@@ -94,12 +104,12 @@ Test(keeper_drop, never_to_root)
 
 static int own_account(void)
 {
+        const char *one = most();
         uid_t uid = geteuid();
 
         if (keeper_drop((uid_t)-1, (gid_t)-1) < 0 || geteuid() != uid)
                 return 1;
-        return line_is("NoNewPrivs:", "\t1\n") && !line_is("CapEff:", "\t000001ffffffffff\n") ? 0
-                                                                                              : 2;
+        return line_is("NoNewPrivs:", "\t1\n") && has_only(one) ? 0 : 2;
 }
 
 Test(keeper_drop, who_is_no_root_keeps_the_account)

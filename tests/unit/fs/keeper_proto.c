@@ -123,13 +123,95 @@ Test(keeper_proto, a_rename_stays_inside)
                         cases[i].folder, cases[i].name, cases[i].staged);
         }
         struct keeper_msg m = rename_request("", "f", STAGED);
-        m.flags = KEEPER_DETACH;
-        cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
         memset(m.path, 'd', 256);
-        m.flags = 0;
         cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "a component of 256");
         m.path[255] = '\0';
         cr_assert_eq(keeper_msg_valid(&m), 0);
+}
+
+Test(keeper_proto, a_rename_is_one_thing_at_a_time)
+{
+        static const uint32_t good[] = {0, KEEPER_KEEP_WARM, KEEPER_EXCHANGE,
+                KEEPER_EXCHANGE | KEEPER_KEEP_WARM, KEEPER_AWAY, KEEPER_UNLINK};
+        struct keeper_msg m = rename_request("d", "f", STAGED);
+        unsigned taken = 0;
+
+        for (m.flags = 0; m.flags < KEEPER_WORKER_ALONE << 2; m.flags++)
+                taken += keeper_msg_valid(&m) == 0;
+        cr_assert_eq(taken, ELEMENTSOF(good));
+        for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+                m.flags = good[i];
+                cr_assert_eq(keeper_msg_valid(&m), 0, "%u", good[i]);
+        }
+        m.flags = 1U << 31;
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
+}
+
+Test(keeper_proto, a_name_to_forget_is_one_name_in_a_folder)
+{
+        static const char *const bad[] = {"", ".", "..", "a/b", "/"};
+        struct keeper_msg m;
+
+        keeper_msg_init(&m, KEEPER_FORGET, 7);
+        m.node = 1;
+        cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, "..1"), 0);
+        cr_assert_eq(keeper_msg_valid(&m), 0);
+        m.flags = KEEPER_AWAY;
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
+        m.flags = 0;
+        m.node = 0;
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "of no folder");
+        m.node = UINT64_MAX;
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, bad[i]), 0);
+                cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "'%s'", bad[i]);
+        }
+        memset(m.name, 'x', sizeof m.name);
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
+}
+
+Test(keeper_proto, what_is_given_back_has_a_place_and_a_number)
+{
+        struct keeper_msg m;
+
+        keeper_msg_init(&m, KEEPER_RETURN, 7);
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "nowhere");
+        cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, "/mnt/secrets"), 0);
+        cr_assert_eq(keeper_msg_valid(&m), 0);
+        m.flags = KEEPER_PRIVILEGED;
+        cr_assert_eq(keeper_msg_valid(&m), 0);
+        m.flags = KEEPER_ALLOW_OTHER;
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
+        m.flags = 0;
+        m.mount = 0;
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
+
+        keeper_msg_init(&m, KEEPER_RETURNED, 0);
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "of no worker");
+        m.seq = UINT32_MAX;
+        cr_assert_eq(keeper_msg_valid(&m), 0);
+        m.seq++;
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
+        m.seq = 1;
+        m.result = -1;
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
+        m.result = 0;
+        m.flags = KEEPER_RESEND;
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
+}
+
+Test(keeper_proto, what_needs_no_word_has_no_flag)
+{
+        static const enum keeper_op ops[] = {
+                KEEPER_AREA, KEEPER_SERVING, KEEPER_READY, KEEPER_WARM};
+        struct keeper_msg m;
+
+        for (size_t i = 0; i < ELEMENTSOF(ops); i++) {
+                keeper_msg_init(&m, ops[i], 7);
+                cr_assert_eq(keeper_msg_valid(&m), 0, "%d", (int)ops[i]);
+                m.flags = KEEPER_KEEP_WARM;
+                cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "%d", (int)ops[i]);
+        }
 }
 
 Test(keeper_proto, every_string_has_an_end)
@@ -151,14 +233,21 @@ Test(keeper_proto, every_string_has_an_end)
 
 Test(keeper_proto, only_requests_are_requests)
 {
-        static const uint32_t others[] = {
-                0, 99, KEEPER_MOUNTED, KEEPER_RENAMED, KEEPER_UNMOUNTED, KEEPER_GONE, UINT32_MAX};
+        static const uint32_t others[] = {0, KEEPER_CLEAR + 1, 99, UINT32_MAX};
         struct keeper_msg m = mount_request();
 
         for (size_t i = 0; i < ELEMENTSOF(others); i++) {
                 m.op = others[i];
                 cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "%u", others[i]);
         }
+        for (m.op = KEEPER_MOUNTED; m.op <= KEEPER_CLEARED; m.op++)
+                cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "%u is the keeper's", m.op);
+        keeper_msg_init(&m, KEEPER_CLEAR, 0);
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "no path");
+        cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, "/a"), 0);
+        cr_assert_eq(keeper_msg_valid(&m), 0);
+        m.flags = KEEPER_DETACH;
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
         keeper_msg_init(&m, KEEPER_UNMOUNT, 3);
         cr_assert_eq(keeper_msg_valid(&m), 0);
         m.flags = KEEPER_DETACH;

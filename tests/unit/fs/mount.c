@@ -76,12 +76,7 @@ Test(mount, is_ready_when_init_has_been_answered)
         cr_assert_eq(stats.generation, 1);
         cr_assert_eq(stats.keeper_pid, getpid());
 
-        fs_mount_end(stage.mount);
-        struct keeper_msg m = stage_take(&stage, KEEPER_UNMOUNT);
-        stage_answer(&stage, KEEPER_UNMOUNTED, &m, 0, -EBADF);
-        m = stage_take(&stage, KEEPER_UNMOUNT);
-        stage_answer(&stage, KEEPER_UNMOUNTED, &m, 0, -EBADF);
-        wait_for_count(stage.loop, &stage.gone, 1);
+        stage_leave(&stage);
 }
 
 Test(mount, a_refusal_says_why_and_what_to_do)
@@ -172,12 +167,7 @@ Test(mount, what_changed_meanwhile_is_shown_from_the_start)
 
 static void leave(void)
 {
-        fs_mount_end(stage.mount);
-        for (int i = 0; i < 2; i++) {
-                struct keeper_msg m = stage_take(&stage, KEEPER_UNMOUNT);
-                stage_answer(&stage, KEEPER_UNMOUNTED, &m, 0, -EBADF);
-        }
-        wait_for_count(stage.loop, &stage.gone, 1);
+        stage_leave(&stage);
         check_events(1, 1);
 }
 
@@ -416,10 +406,7 @@ Test(mount, an_end_while_mounting_ends_it_once_it_started)
         fs_mount_end(stage.mount);
         stage_connect(&stage);
         ask_init(stage.kernel);
-        for (int i = 0; i < 2; i++) {
-                struct keeper_msg m = stage_take(&stage, KEEPER_UNMOUNT);
-                stage_answer(&stage, KEEPER_UNMOUNTED, &m, 0, -EBADF);
-        }
+        stage_unmount(&stage);
         wait_for_count(stage.loop, &stage.mounted, 1);
         cr_assert_eq(stage.mounted_code, -ECANCELED);
         check_events(1, 0);
@@ -444,10 +431,7 @@ Test(mount, updates_after_the_end_are_nothing)
         fs_mount_end(stage.mount);
         update("f", "too late");
         fs_mount_remove(stage.mount, paths, 1);
-        for (int i = 0; i < 2; i++) {
-                struct keeper_msg m = stage_take(&stage, KEEPER_UNMOUNT);
-                stage_answer(&stage, KEEPER_UNMOUNTED, &m, 0, -EBADF);
-        }
+        stage_unmount(&stage);
         wait_for_count(stage.loop, &stage.gone, 1);
         check_events(1, 1);
 }

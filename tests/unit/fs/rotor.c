@@ -44,7 +44,7 @@ static void on_idle(void *userdata)
         keeper.idle++;
 }
 
-void rotor_init(void)
+void rotor_start(const char *const *paths, size_t n)
 {
         rig_start(&rig, true, false);
         cr_assert_eq(loop_new(&loop), 0);
@@ -60,10 +60,15 @@ void rotor_init(void)
                 .idle = on_idle,
                 .userdata = &keeper};
         cr_assert_eq(rotation_new(&cfg, &rotation), 0);
-        put_text(rig.tree, "f", "old");
-        put_text(rig.tree, "g", "old");
+        for (size_t i = 0; i < n; i++)
+                put_text(rig.tree, paths[i], "old");
         cr_assert_eq(tree_make_generation(rig.tree, NULL, 0), 0);
         cr_assert_eq(tree_put_data(rig.tree), 0);
+}
+
+void rotor_init(void)
+{
+        rotor_start((const char *const[]){"f", "g"}, 2);
 }
 
 void rotor_fini(void)

@@ -1,5 +1,5 @@
 /* A rotation whose keeper and kernel the test is: it is told what was asked for, and does it or
- * not. The table shows f and g, both "old", as generation one. Time is simulated. */
+ * not. The table's files are all "old" at first, as generation one. Time is simulated. */
 #pragma once
 
 #include "fs/rotation.h"
@@ -21,7 +21,9 @@ extern struct rotor {
         int fail; /* what asking answers */
 } keeper;
 
-/* .init and .fini of a suite. */
+/* With these files. */
+void rotor_start(const char *const *paths, size_t n);
+/* .init and .fini of a suite with the files f and g. */
 void rotor_init(void);
 void rotor_fini(void);
 

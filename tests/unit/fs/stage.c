@@ -170,6 +170,21 @@ void stage_connect(struct stage *s)
         safe_close(daemon);
 }
 
+void stage_unmount(struct stage *s)
+{
+        for (int i = 0; i < 2; i++) {
+                struct keeper_msg m = stage_take(s, KEEPER_UNMOUNT);
+                stage_answer(s, KEEPER_UNMOUNTED, &m, 0, -EBADF);
+        }
+}
+
+void stage_leave(struct stage *s)
+{
+        fs_mount_end(s->mount);
+        stage_unmount(s);
+        wait_for_count(s->loop, &s->gone, 1);
+}
+
 void stage_ready(struct stage *s)
 {
         struct answer *a = malloc(sizeof *a);

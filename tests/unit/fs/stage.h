@@ -44,6 +44,10 @@ void stage_answer(
         struct stage *s, enum keeper_op op, const struct keeper_msg *request, int result, int fd);
 /* Hands a new connection to the worker as the answer to its MOUNT. */
 void stage_connect(struct stage *s);
+/* A mount that ends: both of its UNMOUNTs succeed. */
+void stage_unmount(struct stage *s);
+/* It is told to end, and does. */
+void stage_leave(struct stage *s);
 /* Nothing was asked of the keeper. */
 bool stage_quiet(struct stage *s);
 

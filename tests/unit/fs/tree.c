@@ -7,37 +7,6 @@
 
 TestSuite(tree, .init = trees_init, .fini = trees_fini);
 
-/* --- helpers --- */
-
-static void rotate(const char *path, const char *text)
-{
-        struct tree_plan plan = stage(tree, path, text);
-
-        cr_assert_eq(apply(tree, &plan), 0);
-}
-
-struct names {
-        char text[4096];
-        off_t cookies[64];
-        size_t n, stop_after;
-};
-
-static bool add_name(void *userdata, const char *name, const struct stat *st, off_t next)
-{
-        struct names *names = userdata;
-
-        cr_assert_lt(names->n, ELEMENTSOF(names->cookies));
-        strcat(strcat(names->text, name), " ");
-        names->cookies[names->n++] = next;
-        return names->n != names->stop_after;
-}
-
-static void list(uint64_t id, off_t offset, size_t stop_after, struct names *ret)
-{
-        *ret = (struct names){.stop_after = stop_after};
-        cr_assert_eq(tree_readdir(tree, id, offset, add_name, ret), 0);
-}
-
 /* --- what is put is there --- */
 
 Test(tree, shows_what_was_put)

@@ -87,6 +87,37 @@ bool holds(struct tree *t, uint64_t id, const char *text)
                memcmp(sec_bytes(f->bytes), text, strlen(text)) == 0;
 }
 
+void rotate(const char *path, const char *text)
+{
+        struct tree_plan plan = stage(tree, path, text);
+
+        cr_assert_eq(apply(tree, &plan), 0);
+}
+
+nlink_t links(uint64_t id)
+{
+        struct stat st;
+
+        cr_assert_eq(tree_getattr(tree, id, &st), 0);
+        return st.st_nlink;
+}
+
+bool add_name(void *userdata, const char *name, const struct stat *st, off_t next)
+{
+        struct names *names = userdata;
+
+        cr_assert_lt(names->n, ELEMENTSOF(names->cookies));
+        strcat(strcat(names->text, name), " ");
+        names->cookies[names->n++] = next;
+        return names->n != names->stop_after;
+}
+
+void list(uint64_t id, off_t offset, size_t stop_after, struct names *ret)
+{
+        *ret = (struct names){.stop_after = stop_after};
+        cr_assert_eq(tree_readdir(tree, id, offset, add_name, ret), 0);
+}
+
 unsigned roll(uint64_t *random, unsigned n)
 {
         *random = *random * 6364136223846793005u + 1442695040888963407u;

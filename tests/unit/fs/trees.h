@@ -27,6 +27,25 @@ int absent(struct tree *t, uint64_t parent, const char *name);
 /* Whether the node has these bytes, and says so in its size. */
 bool holds(struct tree *t, uint64_t id, const char *text);
 
+/* --- of the suite's table --- */
+
+/* A version is planned, and the plan carried out. */
+void rotate(const char *path, const char *text);
+nlink_t links(uint64_t id);
+
+/* A listing from `offset` on: each name with a blank behind it, and where it goes on behind that
+ * name. It ends after `stop_after` names; 0: when there are no more. */
+struct names {
+        char text[4096];
+        off_t cookies[64];
+        size_t n, stop_after;
+};
+void list(uint64_t id, off_t offset, size_t stop_after, struct names *ret);
+/* What it gives to tree_readdir(), for a listing that is to fail. */
+bool add_name(void *names, const char *name, const struct stat *st, off_t next);
+
+/* --- by chance --- */
+
 /* The next of a row of random numbers, below n. */
 unsigned roll(uint64_t *random, unsigned n);
 /* A path for each number: at the top, one folder down, two folders down. */

@@ -99,11 +99,10 @@ void outcome_got(void *userdata, const struct vault_answer *answer)
         if (answer->error)
                 cr_assert(err_copy(&o->error, answer->error) == 0);
         o->retry_after = answer->retry_after;
-        o->took = answer->took;
 }
 
-void outcome_listed(
-        void *userdata, const struct vault_version *versions, size_t n, const struct err *error)
+void outcome_listed(void *userdata, const struct vault_version *versions, size_t n,
+        const struct err *error, unsigned retry_after)
 {
         struct outcome *o = userdata;
 
@@ -115,6 +114,7 @@ void outcome_listed(
         }
         if (error)
                 cr_assert(err_copy(&o->error, error) == 0);
+        o->retry_after = retry_after;
 }
 
 void run_until(const unsigned *counter, unsigned n)

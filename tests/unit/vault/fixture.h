@@ -27,7 +27,6 @@ struct outcome {
         struct vault_object *object;
         struct err error;
         unsigned retry_after;
-        usec_t took;
         char versions[16][40]; /* of a list: the first ones */
         int64_t created[16];
         size_t n_versions;
@@ -35,8 +34,8 @@ struct outcome {
 void outcome_done(struct outcome *o);
 /* The callbacks of vault_get() and vault_list_versions(). */
 void outcome_got(void *userdata, const struct vault_answer *answer);
-void outcome_listed(
-        void *userdata, const struct vault_version *versions, size_t n, const struct err *error);
+void outcome_listed(void *userdata, const struct vault_version *versions, size_t n,
+        const struct err *error, unsigned retry_after);
 
 void run_until(const unsigned *counter, unsigned n);
 /* Starts it, waits for it. */

@@ -14,35 +14,22 @@
 
 enum { RSA2048, P256, ED, STRANGER, KEYS };
 static const char *const types[KEYS] = {"RSA", "P-256", "ED25519", "P-256"};
-static EVP_PKEY *keys[KEYS], *inter_key, *root_key;
 
-/* Leaves have the number of their key. */
+/* As pki_family() numbers them. */
 enum { INTER = KEYS, ROOT, ROOT_BARE, ALONE, CERTS };
+static EVP_PKEY *keys[ROOT + 1];
 static X509 *certs[CERTS];
 
 static void make(void)
 {
-        inter_key = pki_key("P-256");
-        root_key = pki_key("P-256");
-        certs[ROOT] = pki_cert(root_key, "root", NULL, NULL, PKI_CA);
-        certs[ROOT_BARE] = pki_cert(root_key, "root", NULL, NULL, PKI_CA | PKI_NO_AKI);
-        certs[INTER] = pki_cert(inter_key, "inter", root_key, certs[ROOT], PKI_CA);
-        for (size_t i = 0; i < KEYS; i++) {
-                keys[i] = pki_key(types[i]);
-                certs[i] = pki_cert(keys[i], types[i], inter_key, certs[INTER], 0);
-        }
+        pki_family(types, KEYS, keys, certs);
         certs[ALONE] = pki_cert(keys[P256], "alone", NULL, NULL, 0);
         log_set_level(LOG_ERROR);
 }
 
 static void destroy(void)
 {
-        for (size_t i = 0; i < KEYS; i++)
-                EVP_PKEY_free(keys[i]);
-        for (size_t i = 0; i < CERTS; i++)
-                X509_free(certs[i]);
-        EVP_PKEY_free(inter_key);
-        EVP_PKEY_free(root_key);
+        pki_free(keys, ELEMENTSOF(keys), certs, ELEMENTSOF(certs));
 }
 
 TestSuite(folder, .init = make, .fini = destroy, .timeout = 120);

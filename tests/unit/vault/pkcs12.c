@@ -14,36 +14,23 @@
 enum { R2048, P256, P384, P521, K256, ED, ED4, OTHER_KEY, KEYS };
 static const char *const types[KEYS] = {
         "RSA", "P-256", "P-384", "P-521", "secp256k1", "ED25519", "ED448", "P-256"};
-static EVP_PKEY *keys[KEYS], *inter_key, *root_key;
 
-/* Leaves have the number of their key. */
+/* As pki_family() numbers them. */
 enum { INTER = KEYS, ROOT, ROOT_BARE, NO_SKI, BARE, CERTS };
+static EVP_PKEY *keys[ROOT + 1];
 static X509 *certs[CERTS];
 
 static void make(void)
 {
-        inter_key = pki_key("P-256");
-        root_key = pki_key("P-256");
-        certs[ROOT] = pki_cert(root_key, "root", NULL, NULL, 0);
-        certs[ROOT_BARE] = pki_cert(root_key, "root", NULL, NULL, PKI_NO_AKI);
-        certs[INTER] = pki_cert(inter_key, "inter", root_key, certs[ROOT], 0);
-        for (size_t i = 0; i < KEYS; i++) {
-                keys[i] = pki_key(types[i]);
-                certs[i] = pki_cert(keys[i], types[i], inter_key, certs[INTER], 0);
-        }
-        certs[NO_SKI] = pki_cert(keys[P256], "no ski", inter_key, certs[INTER], PKI_NO_SKI);
+        pki_family(types, KEYS, keys, certs);
+        certs[NO_SKI] = pki_cert(keys[P256], "no ski", keys[INTER], certs[INTER], PKI_NO_SKI);
         certs[BARE] =
-                pki_cert(keys[P256], "bare", inter_key, certs[INTER], PKI_NO_SKI | PKI_NO_AKI);
+                pki_cert(keys[P256], "bare", keys[INTER], certs[INTER], PKI_NO_SKI | PKI_NO_AKI);
 }
 
 static void destroy(void)
 {
-        for (size_t i = 0; i < KEYS; i++)
-                EVP_PKEY_free(keys[i]);
-        for (size_t i = 0; i < CERTS; i++)
-                X509_free(certs[i]);
-        EVP_PKEY_free(inter_key);
-        EVP_PKEY_free(root_key);
+        pki_free(keys, ELEMENTSOF(keys), certs, ELEMENTSOF(certs));
 }
 
 TestSuite(pkcs12, .init = make, .fini = destroy, .timeout = 300);

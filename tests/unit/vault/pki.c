@@ -60,6 +60,29 @@ X509 *pki_cert(EVP_PKEY *key, const char *name, EVP_PKEY *issuer_key, X509 *issu
         return cert;
 }
 
+void pki_family(const char *const *types, size_t n, EVP_PKEY **keys, X509 **certs)
+{
+        const size_t inter = n, root = n + 1, bare = n + 2;
+
+        keys[inter] = pki_key("P-256");
+        keys[root] = pki_key("P-256");
+        certs[root] = pki_cert(keys[root], "root", NULL, NULL, PKI_CA);
+        certs[bare] = pki_cert(keys[root], "root", NULL, NULL, PKI_CA | PKI_NO_AKI);
+        certs[inter] = pki_cert(keys[inter], "inter", keys[root], certs[root], PKI_CA);
+        for (size_t i = 0; i < n; i++) {
+                keys[i] = pki_key(types[i]);
+                certs[i] = pki_cert(keys[i], types[i], keys[inter], certs[inter], 0);
+        }
+}
+
+void pki_free(EVP_PKEY **keys, size_t n_keys, X509 **certs, size_t n_certs)
+{
+        for (size_t i = 0; i < n_keys; i++)
+                EVP_PKEY_free(keys[i]);
+        for (size_t i = 0; i < n_certs; i++)
+                X509_free(certs[i]);
+}
+
 static void nest(STACK_OF(PKCS12_SAFEBAG) * *bags)
 {
         /* SafeContents as a bag of its own: SEQUENCE { OID safeContentsBag, [0] SafeContents } */

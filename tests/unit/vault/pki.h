@@ -16,6 +16,13 @@ EVP_PKEY *pki_key(const char *type);
 /* issuer NULL: self-signed. */
 X509 *pki_cert(EVP_PKEY *key, const char *name, EVP_PKEY *issuer_key, X509 *issuer, unsigned flags);
 
+/* A leaf for each of n keys, all signed by one intermediate. Numbers of certificates, and of keys
+ * up to the root's, are those of this order: the leaves, n the intermediate, n + 1 the root, n + 2
+ * the root once more without the id of its signer's key. What is behind these is the caller's own.
+ */
+void pki_family(const char *const *types, size_t n, EVP_PKEY **keys, X509 **certs);
+void pki_free(EVP_PKEY **keys, size_t n_keys, X509 **certs, size_t n_certs);
+
 #define PKI_KEY_BAG 1u       /* the key is not encrypted */
 #define PKI_PLAIN_CERTS 2u   /* nor are the certificates */
 #define PKI_NULL_PASSWORD 4u /* zero bytes rather than two, in MAC and keys alike */
