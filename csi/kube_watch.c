@@ -44,6 +44,12 @@ static int keep_version(char **where, const char *version)
         return 0;
 }
 
+/* Once all up to there is told, so that nothing is lost when memory is short. */
+static int go_on_from(struct kube_watch *w, const char *version)
+{
+        return w->freed ? 0 : keep_version(&w->version, version);
+}
+
 /* Each caller is busy: the watch may be freed in there, and stays to be looked at. */
 static int tell(struct kube_watch *w, const cJSON *object)
 {
@@ -67,8 +73,6 @@ static void tell_trouble(struct kube_watch *w, const struct err *error)
 }
 
 /* --- when --- */
-
-static void on_pause_over(void *userdata);
 
 /* The n-th failure in a row is followed by half to all of 2^n seconds; asked is Retry-After. */
 static void go_on_later(struct kube_watch *w, unsigned asked)
@@ -119,16 +123,11 @@ static void on_list(void *userdata, struct http_response *resp)
         const char *version = kube_version(list);
         if (!e.code && (!version || !cJSON_IsArray(json_get(list, "items"))))
                 err_set_cause(&e, ERR_SERVICE, -EPROTO, "the API server answered what is no list");
-        if (!e.code && keep_version(&w->version, version) < 0)
+        if (!e.code && (tell(w, find(w, list)) < 0 || go_on_from(w, version) < 0))
                 err_set(&e, -ENOMEM, "out of memory");
-        if (!e.code && tell(w, find(w, list)) < 0)
-                err_set(&e, -ENOMEM, "out of memory");
-        /* What was listed is no proof that it can be watched: `failed` stays as it is. */
-        if (w->freed)
-                ;
-        else if (e.code)
+        if (e.code)
                 fail(w, asked, &e);
-        else
+        else if (!w->freed) /* that it can be listed does not end a trouble with watching it */
                 (void)loop_timer_in(w->pause, 0);
         release(w);
 }
@@ -170,9 +169,10 @@ static int take_line(struct kube_watch *w, const char *line, size_t len, struct 
         tell_trouble(w, NULL);
         if (w->freed)
                 return 0;
-        r = keep_version(&w->version, l.version);
-        if (r == 0 && l.type != KUBE_WATCH_BOOKMARK && streq(l.name, w->name))
+        if (l.type != KUBE_WATCH_BOOKMARK && streq(l.name, w->name))
                 r = tell(w, l.type == KUBE_WATCH_CHANGED ? l.object : NULL);
+        if (r == 0)
+                r = go_on_from(w, l.version);
         return r < 0 ? err_set(e, r, "out of memory") : 0;
 }
 

@@ -190,7 +190,7 @@ int web_new(struct loop *l, const char *address, const struct web_page *pages, s
         void *userdata, struct web **ret, struct err *e)
 {
         _cleanup_(web_freep) struct web *w = calloc(1, sizeof *w);
-        int fd;
+        int fd = -EBADF;
 
         if (!w)
                 return err_set(e, -ENOMEM, "out of memory");

@@ -1,24 +1,30 @@
-"""What csi/web serves of csi/metrics, read by Prometheus' own parser."""
+"""The driver's pages: /healthz, and /metrics as Prometheus' own parser reads it."""
 
 import math
 import subprocess
+import urllib.error
 import urllib.request
 
 import pytest
-from machine import BUILD
+from machine import BUILD, wait_until
 from prometheus_client.parser import text_string_to_metric_families
 
 
 @pytest.fixture(scope="module")
-def page():
-    program = subprocess.Popen(
+def program():
+    """web_sample.c, and the address of its pages."""
+    process = subprocess.Popen(
         [BUILD / "tests" / "web-sample"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    port = int(program.stdout.readline())
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
-        yield answer.headers, answer.read().decode()
-    program.stdin.close()
-    assert program.wait(20) == 0
+    yield process, f"http://127.0.0.1:{int(process.stdout.readline())}"
+    process.stdin.close()
+    assert process.wait(20) == 0
+
+
+@pytest.fixture(scope="module")
+def page(program):
+    with urllib.request.urlopen(program[1] + "/metrics", timeout=20) as answer:
+        return answer.headers, answer.read().decode()
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +34,23 @@ def families(page):
 
 def values(family, name):
     return {tuple(sorted(s.labels.items())): s.value for s in family.samples if s.name == name}
+
+
+def test_health_is_the_process_s_own(program):
+    process, url = program
+
+    def health():
+        try:
+            with urllib.request.urlopen(url + "/healthz", timeout=20) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    assert health() == (200, b"ok")
+    for wanted in ((503, b"not ready"), (200, b"ok")):
+        process.stdin.write("\n")
+        process.stdin.flush()
+        wait_until(lambda w=wanted: health() == w, f"/healthz answers {wanted}")
 
 
 def test_the_content_has_the_type_of_the_text_format(page):

@@ -1,21 +1,38 @@
-/* csi/web with the pages of a driver that has done a little of everything, for tests: prints its
- * port, serves until its input ends. */
+/* The pages of a driver that has done a little of everything, for tests: prints its port, serves
+ * until its input ends. A line makes it not ready, the next one ready again. */
 #include <stdio.h>
 #include <sys/epoll.h>
 
-#include "csi/driver_metrics.h"
-#include "csi/web.h"
+#include "csi/driver_web.h"
 
-static int make_metrics(void *userdata, char **ret, size_t *ret_len)
-{
-        int r = driver_metrics_text(userdata, ret, ret_len);
-
-        return r < 0 ? r : 200;
-}
+struct sample {
+        struct loop *loop;
+        struct driver_metrics *metrics;
+        bool not_ready;
+};
 
 static void on_input(void *userdata, int fd, uint32_t revents)
 {
-        loop_exit(userdata, 0);
+        struct sample *s = userdata;
+        char line[16];
+
+        if (read(fd, line, sizeof line) > 0)
+                s->not_ready = !s->not_ready;
+        else
+                loop_exit(s->loop, 0);
+}
+
+static bool is_ready(void *userdata)
+{
+        return !((struct sample *)userdata)->not_ready;
+}
+
+static void collect(void *userdata)
+{
+        struct sample *s = userdata;
+
+        driver_metrics_volumes(s->metrics, 30);
+        driver_metrics_vault_requests(s->metrics, 1234567890123);
 }
 
 static void count(struct driver_metrics *d)
@@ -26,26 +43,30 @@ static void count(struct driver_metrics *d)
         driver_metrics_unpublished(d, RPC_INTERNAL);
         driver_metrics_refreshed(d, true, RPC_OK);
         driver_metrics_refreshed(d, false, RPC_NOT_FOUND);
-        driver_metrics_volumes(d, 30);
-        driver_metrics_vault_requests(d, 1234567890123);
         driver_metrics_event(d, "a \"quoted\\ reason\n\xc3\xa4");
 }
 
 int main(void)
 {
-        static const struct web_page pages[] = {
-                {"/metrics", "text/plain; version=0.0.4; charset=utf-8", make_metrics}};
         _cleanup_(driver_metrics_freep) struct driver_metrics *d = NULL;
         _cleanup_(loop_freep) struct loop *loop = NULL;
-        _cleanup_(web_freep) struct web *web = NULL;
+        _cleanup_(driver_web_freep) struct driver_web *web = NULL;
         struct loop_io *input;
 
-        if (driver_metrics_new(&d) < 0 || loop_new(&loop) < 0 ||
-                web_new(loop, "127.0.0.1:0", pages, ELEMENTSOF(pages), d, &web, NULL) < 0 ||
-                loop_io_new(loop, 0, EPOLLIN, on_input, loop, &input) < 0)
+        if (driver_metrics_new(&d) < 0 || loop_new(&loop) < 0)
+                return 1;
+        struct sample s = {.loop = loop, .metrics = d};
+        const struct driver_web_config cfg = {.loop = loop,
+                .address = "127.0.0.1:0",
+                .metrics = d,
+                .is_ready = is_ready,
+                .collect = collect,
+                .userdata = &s};
+        if (driver_web_new(&cfg, &web, NULL) < 0 ||
+                loop_io_new(loop, 0, EPOLLIN, on_input, &s, &input) < 0)
                 return 1;
         count(d);
-        printf("%u\n", web_port(web));
+        printf("%u\n", driver_web_port(web));
         fflush(stdout);
         int r = loop_run(loop);
         loop_io_free(input);
