@@ -1,14 +1,12 @@
 #include "base/notify.h"
 
-#include <sys/socket.h>
 #include <sys/un.h>
+
+#include "base/passfd.h"
 
 int notify_send(const char *address, const char *message, int fd)
 {
-        union {
-                char buf[CMSG_SPACE(sizeof(int))];
-                struct cmsghdr align;
-        } control = {0};
+        union passfd control;
         struct sockaddr_un sa = {.sun_family = AF_UNIX};
         struct iovec iov = {(void *)(uintptr_t)message, strlen(message)};
         struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_name = &sa};
@@ -20,15 +18,7 @@ int notify_send(const char *address, const char *message, int fd)
         if (address[0] == '@')
                 sa.sun_path[0] = '\0';
         msg.msg_namelen = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-        if (fd >= 0) {
-                msg.msg_control = control.buf;
-                msg.msg_controllen = sizeof control.buf;
-                struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-                c->cmsg_level = SOL_SOCKET;
-                c->cmsg_type = SCM_RIGHTS;
-                c->cmsg_len = CMSG_LEN(sizeof(int));
-                memcpy(CMSG_DATA(c), &fd, sizeof fd);
-        }
+        passfd_set(&msg, &control, fd);
         _cleanup_close_ int out = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         if (out < 0 || sendmsg(out, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
                 return -errno;

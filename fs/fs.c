@@ -91,6 +91,7 @@ static void on_answer(void *userdata, const struct keeper_msg *m, int fd)
                         "the keeper is gone: the mounts end, since nobody is left to rotate them");
                 fs->keeper_gone = true;
                 lose_clearings(fs);
+                notifier_lost(fs->notifier);
                 for (mount = fs->mounts; mount; mount = next) {
                         next = fs_mount_next(mount);
                         fs_mount_on_keeper_gone(mount);
@@ -99,6 +100,7 @@ static void on_answer(void *userdata, const struct keeper_msg *m, int fd)
         }
         if (m->op == KEEPER_ATTACHED) {
                 log_warning("the keeper was killed: its heir, %d, has taken over", (int)m->seq);
+                notifier_lost(fs->notifier);
                 for (mount = fs->mounts; mount; mount = next) {
                         next = fs_mount_next(mount);
                         fs_mount_on_heir(mount);
@@ -110,6 +112,11 @@ static void on_answer(void *userdata, const struct keeper_msg *m, int fd)
         if (m->op == KEEPER_CLEARED) {
                 safe_close(fd);
                 on_cleared(fs, m);
+                return;
+        }
+        if (m->op == KEEPER_INVALIDATED) {
+                notifier_answered(fs->notifier, m->seq, m->result);
+                safe_close(fd);
                 return;
         }
         if (m->op == KEEPER_LEAVE) {
@@ -124,6 +131,21 @@ static void on_answer(void *userdata, const struct keeper_msg *m, int fd)
                         return;
                 }
         safe_close(fd);
+}
+
+static int ask_invalidate(
+        void *userdata, struct session *s, uint64_t seq, uint64_t id, bool attributes)
+{
+        const struct fs *fs = userdata;
+        struct keeper_msg m;
+
+        if (session_is_over(s))
+                return -ENODEV;
+        keeper_msg_init(&m, KEEPER_INVALIDATE, 0);
+        m.seq = seq;
+        m.node = id;
+        m.flags = attributes ? (uint32_t)KEEPER_ATTRIBUTES : 0;
+        return keeper_client_send(fs->keeper, &m, session_fd(s));
 }
 
 static int hand_over(void *userdata, int fd)
@@ -237,6 +259,10 @@ int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e)
         }
         struct snapshot_config snapshot = {
                 .hand_over = hand_over, .outdated = on_outdated, .userdata = fs};
+        struct notifier_config notifier = {.loop = l,
+                .ask = ask_invalidate,
+                .userdata = fs,
+                .first_seq = (uint64_t)fs->epoch << 32};
         r = keeper_client_new(l, keeper_fd, on_answer, fs, &fs->keeper);
         if (r == 0) {
                 keeper_client_set_heir(fs->keeper, fs_adopt_heir(adoption));
@@ -249,7 +275,7 @@ int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e)
         if (r == 0)
                 r = server_new(SERVER_THREADS, &fs->server);
         if (r == 0)
-                r = notifier_new(l, &fs->notifier);
+                r = notifier_new(&notifier, &fs->notifier);
         if (r < 0) {
                 fs_adoption_free(adoption);
                 fs_stop(fs);

@@ -166,6 +166,9 @@ static bool on_worker(struct keeper *k)
         case KEEPER_WARM:
                 keeper_on_rename(k, &m);
                 break;
+        case KEEPER_INVALIDATE:
+                keeper_on_invalidate(k, &m, fd);
+                break;
         case KEEPER_UNMOUNT:
                 on_unmount(k, &m);
                 break;
@@ -511,6 +514,7 @@ static int finish(struct keeper *k)
 {
         guardian_end(&k->guardian);
         keeper_standby_end(&k->standby);
+        keeper_binds_stop(&k->binds);
         if (k->upgrade.over) {
                 keeper_release(k);
                 return KEEPER_HANDED_OVER;

@@ -22,7 +22,7 @@ struct keeper_bind {
 };
 
 struct learned {
-        int mnt_id;
+        int mnt_id;   /* -1: that was all */
         uint64_t ino; /* 0: it is being looked at */
 };
 
@@ -75,7 +75,8 @@ static _Noreturn void child_main(const struct keeper_binds *b, int out)
                 if (l.ino != 0 && write_all(PIPE_FD, &l, sizeof l) < 0)
                         break;
         }
-        _exit(0);
+        const struct learned all = {.mnt_id = -1};
+        _exit(write_all(PIPE_FD, &all, sizeof all) < 0);
 }
 
 /* One child at a time. Each bind is asked for once. */
@@ -105,7 +106,7 @@ static void ask(struct keeper_binds *b)
                 b->list[i].asked = true;
         (void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
         b->fd = pair[0];
-        b->looking = -1;
+        b->looking = 0;
         b->child = pid;
         b->give_up_at = keeper_now_ms() + b->patience_ms;
 }
@@ -211,6 +212,10 @@ void keeper_binds_receive(struct keeper_binds *b)
                 on_learned(b, &l);
         if (n < 0 && errno == EAGAIN)
                 return;
+        /* Somebody has killed it: another one looks at what is left. */
+        if (b->looking >= 0 && b->deaths++ < DEATHS_MAX)
+                for (size_t i = 0; i < b->n; i++)
+                        b->list[i].asked = b->list[i].ino != 0 || b->list[i].lost;
         child_done(b);
 }
 
@@ -244,10 +249,14 @@ void keeper_binds_tell(struct keeper_binds *b)
                         b->tell(b->userdata, b->list[i].volume, b->list[i].ino, true);
 }
 
-void keeper_binds_done(struct keeper_binds *b)
+void keeper_binds_stop(struct keeper_binds *b)
 {
         if (b->fd >= 0 && b->child > 0)
                 (void)kill(b->child, SIGKILL);
+}
+
+void keeper_binds_done(struct keeper_binds *b)
+{
         safe_close(b->fd);
         for (size_t i = 0; i < b->n; i++)
                 forget(&b->list[i]);

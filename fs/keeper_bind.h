@@ -24,7 +24,8 @@ struct keeper_bind;
 struct keeper_binds {
         int fd; /* what the child has learned, while there is one; else -EBADF */
         pid_t child;
-        int looking;        /* the mount that it is at */
+        int looking;        /* the mount that it is at, -1 when it has seen all */
+        unsigned deaths;    /* of children that had not */
         int64_t give_up_at; /* keeper_now_ms(), while there is a child */
         int patience_ms;
         struct keeper_bind *list;
@@ -43,4 +44,8 @@ void keeper_binds_receive(struct keeper_binds *b); /* fd is readable */
 int keeper_binds_timeout(const struct keeper_binds *b);
 void keeper_binds_give_up(struct keeper_binds *b);
 void keeper_binds_tell(struct keeper_binds *b); /* everything, to a new worker */
+/* The child is not wanted any more. */
+void keeper_binds_stop(struct keeper_binds *b);
+/* Forgets everything; the child goes on, for this may be the copy that a guardian was forked with.
+ */
 void keeper_binds_done(struct keeper_binds *b);

@@ -72,6 +72,7 @@ void keeper_on_clear(struct keeper *k, const struct keeper_msg *request);
 /* --- fs/keeper_renames.c --- */
 
 void keeper_on_rename(struct keeper *k, const struct keeper_msg *request);
+void keeper_on_invalidate(struct keeper *k, const struct keeper_msg *request, int fuse_fd);
 void keeper_on_renamer(struct keeper *k, struct renamer *r);
 /* Waits for all that are under way. Those that take longer are answered with EINTR, after which the
  * worker plans them again, and their renamers are left to themselves. */

@@ -1,7 +1,8 @@
 #include "fs/keeper_proto.h"
 
-#include <sys/socket.h>
 #include <sys/uio.h>
+
+#include "base/passfd.h"
 
 void keeper_msg_init(struct keeper_msg *m, enum keeper_op op, uint64_t mount)
 {
@@ -116,6 +117,10 @@ int keeper_msg_valid(const struct keeper_msg *m)
                 if (!plain_name(m->name) || m->node == 0)
                         return -EINVAL;
                 return m->flags ? -EINVAL : 0;
+        case KEEPER_INVALIDATE:
+                if (m->node == 0)
+                        return -EINVAL;
+                return m->flags & ~(uint32_t)KEEPER_ATTRIBUTES ? -EINVAL : 0;
         case KEEPER_UNMOUNT:
                 return m->flags & ~(uint32_t)KEEPER_DETACH ? -EINVAL : 0;
         case KEEPER_RETURN:
@@ -140,22 +145,11 @@ int keeper_msg_valid(const struct keeper_msg *m)
 
 int keeper_send(int socket, const struct keeper_msg *m, int fd)
 {
-        union {
-                char buf[CMSG_SPACE(sizeof(int))];
-                struct cmsghdr align;
-        } control = {0};
+        union passfd control;
         struct iovec iov = {(void *)(uintptr_t)m, sizeof *m};
         struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 
-        if (fd >= 0) {
-                msg.msg_control = control.buf;
-                msg.msg_controllen = sizeof control.buf;
-                struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-                c->cmsg_level = SOL_SOCKET;
-                c->cmsg_type = SCM_RIGHTS;
-                c->cmsg_len = CMSG_LEN(sizeof(int));
-                memcpy(CMSG_DATA(c), &fd, sizeof fd);
-        }
+        passfd_set(&msg, &control, fd);
         for (;;) {
                 if (sendmsg(socket, &msg, MSG_NOSIGNAL) >= 0)
                         return 0;

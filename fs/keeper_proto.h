@@ -11,6 +11,9 @@
  *            or unlink one that is no more
  *   FORGET   the kernel has to forget a
  *            name                         RENAMED    the same
+ *   INVALIDATE the kernel has to forget
+ *            what it has of an inode, of
+ *            this connection              INVALIDATED the same; -EBADF: no child could be given it
  *   WARM     look at everything           WARMED     the same
  *   UNMOUNT  take the mount away          UNMOUNTED  result; 0: nothing is left of it
  *   CLEAR    take away what a dead keeper
@@ -57,7 +60,7 @@
 #include "base/util.h"
 
 #define KEEPER_MAGIC 0x616b7666u /* "akvf" */
-#define KEEPER_VERSION 3u
+#define KEEPER_VERSION 4u
 #define KEEPER_PATH_SIZE 4096
 #define KEEPER_NAME_SIZE 256
 
@@ -76,6 +79,7 @@ enum keeper_op {
         KEEPER_READY,
         KEEPER_WARM,
         KEEPER_FORGET,
+        KEEPER_INVALIDATE,
         KEEPER_CLEAR,
         KEEPER_MOUNTED = 101,
         KEEPER_RENAMED,
@@ -89,6 +93,7 @@ enum keeper_op {
         KEEPER_BOUND,
         KEEPER_LEAVE,
         KEEPER_WARMED,
+        KEEPER_INVALIDATED,
         KEEPER_CLEARED,
         KEEPER_UPGRADE = 201,
         KEEPER_UPGRADED,
@@ -113,20 +118,22 @@ enum keeper_flags {
         KEEPER_ALLOW_OTHER = 1 << 1,  /* MOUNT */
         KEEPER_DETACH = 1 << 2,       /* UNMOUNT: also when files are open */
         KEEPER_RESEND = 1 << 3,       /* HELLO: ask for requests that were not answered */
-        KEEPER_AWAY = 1 << 4,         /* RENAME: the reverse, so that the kernel forgets the name */
+        KEEPER_AWAY = 1 << 4,         /* RENAME: the reverse, so that the kernel forgets the name:
+                                         it has when the answer to it is EINTR, which is result 0 */
         KEEPER_EXCHANGE = 1 << 5,     /* RENAME: of a file with a folder; then the old one goes */
         KEEPER_UNLINK = 1 << 6,       /* RENAME: none; the name is unlinked */
         KEEPER_KEEP_WARM = 1 << 7,    /* RENAME: what is staged is read first (fs/keeper_warm.h) */
         KEEPER_WORKER_ALONE = 1 << 8, /* UPGRADE: this keeper stays */
+        KEEPER_ATTRIBUTES = 1 << 9,   /* INVALIDATE: those alone, no page */
 };
 
 struct keeper_msg {
         uint32_t magic, version, op, flags;
         uint64_t mount; /* chosen by the worker, unique while it lives */
-        uint64_t node;  /* FORGET: of the folder */
+        uint64_t node;  /* FORGET: of the folder; INVALIDATE */
         uint64_t
-                seq;    /* RENAME, FORGET, WARM, CLEAR and their answers: which of them; HELLO,
-                           RETURNED:   which start of a worker; ATTACHED: the keeper's pid; BOUND:
+                seq;    /* RENAME, FORGET, INVALIDATE, WARM, CLEAR and their answers: which of them;
+                           HELLO,    RETURNED: which start of a worker; ATTACHED: the keeper's pid; BOUND:
                            st_ino; READY:   the version of its journals; AREA: of this one; PASS: which
                            of them, from   0; GIVE: the minor number of the superblock's device */
         int32_t result; /* answers: 0 or a negative errno; RETURNED: how many mounts; GIVEN, TAKEN:

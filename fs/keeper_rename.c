@@ -16,7 +16,7 @@
 
 /* After an exchange the old file or folder is under the staged name, which the table does not have:
  * a file can be unlinked; a folder must not be removed from under those who are in it, so the
- * kernel is only made to forget it (see tree_drop_generation). */
+ * kernel is only made to forget it, as with KEEPER_AWAY. */
 static void put_away(int dir, const char *staged)
 {
         char other[KEEPER_STAGE_LEN + 1];
@@ -65,7 +65,7 @@ static int rename_in(int dir, const char *mountpoint, const struct keeper_msg *r
                         return errno;
                 put_away(dir, from);
         } else if (renameat(dir, from, dir, to) < 0)
-                return errno;
+                return (request->flags & KEEPER_AWAY) && errno == EINTR ? 0 : errno;
         if (request->flags & KEEPER_KEEP_WARM)
                 keeper_warm_stat(dir, to);
         return 0;
@@ -85,11 +85,25 @@ static int forget(int fuse_fd, const struct keeper_msg *request)
         return writev(fuse_fd, parts, ELEMENTSOF(parts)) < 0 ? errno : 0;
 }
 
+/* Pages that are being read are waited for. Linux fs/fuse/inode.c, fuse_reverse_inval_inode. */
+static int invalidate(int fuse_fd, const struct keeper_msg *request)
+{
+        struct fuse_notify_inval_inode_out inode = {
+                .ino = request->node, .off = request->flags & KEEPER_ATTRIBUTES ? -1 : 0};
+        struct fuse_out_header out = {.error = FUSE_NOTIFY_INVAL_INODE};
+        struct iovec parts[] = {{&out, sizeof out}, {&inode, sizeof inode}};
+
+        out.len = (uint32_t)(sizeof out + sizeof inode);
+        return writev(fuse_fd, parts, ELEMENTSOF(parts)) < 0 ? errno : 0;
+}
+
 static int do_request(int fd, const char *mountpoint, const struct keeper_msg *request)
 {
         switch (request->op) {
         case KEEPER_FORGET:
                 return forget(fd, request);
+        case KEEPER_INVALIDATE:
+                return invalidate(fd, request);
         case KEEPER_WARM:
                 return -keeper_warm_all(fd);
         default:
@@ -149,10 +163,10 @@ int renamer_start(struct renamer *ret)
 int renamer_send(struct renamer *r, const struct keeper_mount *m, const struct keeper_msg *request)
 {
         struct keeper_msg msg;
-        int e = 0;
+        bool notifies = request->op == KEEPER_FORGET || request->op == KEEPER_INVALIDATE;
+        int e = 0, fd = notifies ? m->fuse_fd : m->private_fd;
 
-        if (request->op != KEEPER_RENAME &&
-                (request->op == KEEPER_WARM ? m->private_fd : m->fuse_fd) < 0)
+        if (request->op != KEEPER_RENAME && fd < 0)
                 return -EBADF;
         if (!m->privileged) {
                 /* Both may be as long as a path gets: a message of its own. */
@@ -164,8 +178,7 @@ int renamer_send(struct renamer *r, const struct keeper_mount *m, const struct k
         msg = *request;
         msg.result = m->mnt_id; /* a field that a request has no use for */
         if (e == 0)
-                e = keeper_send(
-                        r->fd, &msg, request->op == KEEPER_FORGET ? m->fuse_fd : m->private_fd);
+                e = keeper_send(r->fd, &msg, fd);
         if (e < 0)
                 return e;
         r->busy = true;

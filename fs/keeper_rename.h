@@ -1,13 +1,13 @@
 /* Renamers: children of the keeper that put staged names in place, and do whatever else has to be
  * done inside a mount or may wait for its worker: unlink what is no more, have the kernel forget a
- * name, look at everything (fs/keeper_warm.h).
+ * name or what it has of an inode, look at everything (fs/keeper_warm.h).
  *
  * A rename through a mount waits until the worker answers it, in D state, where not even SIGKILL
  * helps; so the keeper never does it itself and never waits for one that does. A renamer that has
  * answered is used again, for a fork costs more than the rename; one that hangs is left to itself
  * and another is started. A renamer holds the descriptor of a mount only while it renames in it.
- * One of a connection would keep a dead connection alive: only FORGET, which is sent when all else
- * has failed, brings one, and that is closed as soon as the kernel has taken the notification.
+ * One of a connection would keep a dead connection alive: only FORGET and INVALIDATE bring one, and
+ * that is closed as soon as the kernel has taken the notification.
  */
 #pragma once
 

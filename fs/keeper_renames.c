@@ -1,9 +1,10 @@
-/* What the worker asks to be done within a mount (RENAME, FORGET, WARM): which renamer does it, and
- * what becomes of it. */
+/* What the worker asks to be done within a mount (RENAME, FORGET, INVALIDATE, WARM): which renamer
+ * does it, and what becomes of it. */
 #include <poll.h>
 #include <string.h>
 
 #include "fs/keeper_private.h"
+#include "fs/keeper_resend.h"
 
 static struct renamer *free_renamer(struct keeper *k)
 {
@@ -17,7 +18,9 @@ static struct renamer *free_renamer(struct keeper *k)
 
 static enum keeper_op answer_to(enum keeper_op op)
 {
-        return op == KEEPER_WARM ? KEEPER_WARMED : KEEPER_RENAMED;
+        return op == KEEPER_WARM         ? KEEPER_WARMED
+               : op == KEEPER_INVALIDATE ? KEEPER_INVALIDATED
+                                         : KEEPER_RENAMED;
 }
 
 void keeper_on_renamer(struct keeper *k, struct renamer *r)
@@ -51,6 +54,22 @@ void keeper_on_rename(struct keeper *k, const struct keeper_msg *request)
         int e = r ? renamer_send(r, &v->mount, request) : -EAGAIN;
         if (e < 0)
                 keeper_answer(k, request, op, e, strerror(-e), -EBADF);
+}
+
+/* The mount may be no more and its connection held by other namespaces, so the worker brings it. Of
+ * the worker's own open file the renamer would be another holder: what is in the worker's hands
+ * when it dies would not fail before that lets go, which may be waiting for just this. A clone is
+ * also proof that it is a connection. */
+void keeper_on_invalidate(struct keeper *k, const struct keeper_msg *request, int fuse_fd)
+{
+        _cleanup_close_ int clone = fuse_fd < 0 ? -EBADF : keeper_clone(fuse_fd);
+        const struct keeper_mount m = {.privileged = true, .fuse_fd = clone, .private_fd = -EBADF};
+        struct renamer *r = clone < 0 ? NULL : free_renamer(k);
+
+        /* Its own error would say of the inode what is true of /dev/fuse. */
+        int e = clone < 0 ? -EBADF : r ? renamer_send(r, &m, request) : -EAGAIN;
+        if (e < 0)
+                keeper_answer(k, request, KEEPER_INVALIDATED, e, strerror(-e), -EBADF);
 }
 
 void keeper_settle_renames(struct keeper *k, int timeout_ms)

@@ -49,17 +49,17 @@ static int put(const struct keeper_store *s, const char *name, int fd)
         return notify_send(s->address, message, fd);
 }
 
-/* What cannot be taken back does no harm: a record names what counts. */
-static void take_back(const struct keeper_store *s, const char *name)
+static int take_back(const struct keeper_store *s, const char *name)
 {
         char message[KEEPER_NAME_SIZE + 64];
 
         if (!s->address || !*name)
-                return;
+                return 0;
         (void)snprintf(message, sizeof message, "FDSTOREREMOVE=1\nFDNAME=%s", name);
         int r = notify_send(s->address, message, -EBADF);
         if (r < 0)
                 log_debug("the service manager keeps %s: %s", name, strerror(-r));
+        return r;
 }
 
 static void name_of_mount(uint64_t id, char name[KEEPER_NAME_SIZE])
@@ -103,7 +103,17 @@ static int write_record(struct keeper *k)
         return r < 0 ? r : write_slot(k->store.record, 0, &m);
 }
 
-static int store_area(struct keeper *k, char old[KEEPER_NAME_SIZE])
+/* What no record names any more. */
+static int take_replaced_back(struct keeper_store *s)
+{
+        int r = take_back(s, s->replaced);
+
+        if (r == 0)
+                s->replaced[0] = '\0';
+        return r;
+}
+
+static int store_area(struct keeper *k)
 {
         struct keeper_store *s = &k->store;
         char name[KEEPER_NAME_SIZE];
@@ -116,7 +126,7 @@ static int store_area(struct keeper *k, char old[KEEPER_NAME_SIZE])
         int r = put(s, name, k->area_fd);
         if (r < 0)
                 return r;
-        memcpy(old, s->area, KEEPER_NAME_SIZE);
+        memcpy(s->replaced, s->area, sizeof s->replaced);
         memcpy(s->area, name, sizeof name);
         s->area_stored = true;
         return 0;
@@ -125,7 +135,8 @@ static int store_area(struct keeper *k, char old[KEEPER_NAME_SIZE])
 static int store(struct keeper *k)
 {
         struct keeper_store *s = &k->store;
-        char old[KEEPER_NAME_SIZE] = "", name[KEEPER_NAME_SIZE];
+        char name[KEEPER_NAME_SIZE];
+        int r = 0;
 
         if (s->record < 0) {
                 s->record = memfd_create(KEEPER_STORE_RECORD, MFD_CLOEXEC);
@@ -137,21 +148,27 @@ static int store(struct keeper *k)
                 if (v->stored || v->mount.fuse_fd < 0)
                         continue;
                 name_of_mount(v->id, name);
-                take_back(s, name); /* that of a keeper that was killed */
-                int r = put(s, name, v->mount.fuse_fd);
+                (void)take_back(s, name); /* that of a keeper that was killed */
+                r = put(s, name, v->mount.fuse_fd);
                 if (r < 0)
                         return r;
                 v->stored = true;
         }
-        int r = store_area(k, old);
+        /* One journal after the other, or nobody would know of the one between. */
+        if (*s->replaced) {
+                r = write_record(k);
+                if (r == 0)
+                        r = take_replaced_back(s);
+        }
+        if (r == 0)
+                r = store_area(k);
         if (r == 0)
                 r = write_record(k);
         if (r == 0 && !s->record_stored) {
                 r = put(s, KEEPER_STORE_RECORD, s->record);
                 s->record_stored = r == 0;
         }
-        take_back(s, old);
-        return r;
+        return r < 0 ? r : take_replaced_back(s);
 }
 
 void keeper_store_sync(struct keeper *k)
@@ -181,7 +198,7 @@ void keeper_store_forget(struct keeper_store *s, uint64_t mount)
         char name[KEEPER_NAME_SIZE];
 
         name_of_mount(mount, name);
-        take_back(s, name);
+        (void)take_back(s, name); /* of a connection that is over */
         keeper_store_changed(s, false);
 }
 
@@ -189,7 +206,8 @@ void keeper_store_clear(struct keeper_store *s)
 {
         if (s->record < 0)
                 return;
-        take_back(s, KEEPER_STORE_RECORD);
-        take_back(s, s->area);
+        (void)take_back(s, KEEPER_STORE_RECORD);
+        (void)take_back(s, s->area);
+        (void)take_replaced_back(s);
         keeper_store_release(s);
 }

@@ -10,7 +10,8 @@
  *
  * Private mounts are not stored: the manager polls what it keeps, which O_PATH does not allow, and
  * they can be made again from the connection. What could not be sent (the manager's queue is full)
- * is sent STORE_RETRY_MS later. The manager drops a connection that is over by itself.
+ * is sent STORE_RETRY_MS later, and what is not taken back yet as well: an old journal has what was
+ * rotated out. The manager drops a connection that is over by itself.
  */
 #pragma once
 
@@ -25,6 +26,7 @@ struct keeper_store {
         const char *address; /* $NOTIFY_SOCKET; NULL: nothing is stored */
         int record;          /* the memfd; -EBADF until something is stored */
         char area[KEEPER_NAME_SIZE];
+        char replaced[KEEPER_NAME_SIZE]; /* the journal before, not taken back yet; "" for none */
         bool record_stored, area_stored;
         bool dirty;
         int64_t retry_at; /* keeper_now_ms(); 0: nothing waits */

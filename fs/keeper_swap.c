@@ -48,8 +48,17 @@ static void brief(struct keeper *k)
                 keeper_worker_tell(&k->worker, &m, k->area_fd);
         }
         for (size_t i = 0; i < k->n_volumes; i++) {
-                _cleanup_close_ int fd = keeper_worker_end(k, &k->volumes[i].mount);
-                keeper_msg_init(&m, KEEPER_VOLUME, k->volumes[i].id);
+                const struct volume *v = &k->volumes[i];
+                if (v->mount.fuse_fd < 0) /* could not be detached, and is over */
+                        continue;
+                _cleanup_close_ int fd = keeper_worker_end(k, &v->mount);
+                if (fd < 0) {
+                        /* A worker that is told of it in vain can serve no other mount either. */
+                        log_error("%s has no worker any more: %s", v->mount.mountpoint,
+                                strerror(-fd));
+                        continue;
+                }
+                keeper_msg_init(&m, KEEPER_VOLUME, v->id);
                 keeper_worker_tell(&k->worker, &m, fd);
         }
         keeper_msg_init(&m, KEEPER_START, 0);

@@ -122,7 +122,7 @@ static void withdraw(struct fs_mount *m)
         m->state = WITHDRAWING;
         tree_withdraw(m->tree);
 
-        size_t n = m->session ? tree_known(m->tree, NULL, 0) : 0;
+        size_t n = m->session && !session_is_over(m->session) ? tree_known(m->tree, NULL, 0) : 0;
         uint64_t *ids = calloc(n + 1, sizeof *ids);
         if (ids) {
                 n = MIN(n, tree_known(m->tree, ids, n));
@@ -400,7 +400,9 @@ void fs_mount_on_answer(struct fs_mount *m, const struct keeper_msg *answer, int
         else if (answer->op == KEEPER_WARMED)
                 fs_mount_warmed(m, answer->seq, answer->result);
         else if (answer->op == KEEPER_BOUND) {
-                tree_bind(m->tree, answer->seq, answer->result > 0);
+                uint64_t id = tree_bind(m->tree, answer->seq, answer->result > 0);
+                if (id && m->session)
+                        (void)notifier_inval_inode(m->fs->notifier, m->session, id);
                 if (m->rotation)
                         rotation_adopt(m->rotation);
         } else if (answer->op == KEEPER_UNMOUNTED)
@@ -433,6 +435,8 @@ int fs_mount_make(
         m->cfg = *cfg;
         m->cfg.mountpoint = m->mountpoint;
         m->cfg.fsname = NULL;
+        if (cfg->grace == 0 || cfg->grace > FS_GRACE_MAX)
+                m->cfg.grace = FS_GRACE_MAX;
         m->state_blob = sec_ref(cfg->state);
         m->cfg.state = NULL;
 

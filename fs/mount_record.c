@@ -13,7 +13,8 @@ enum record_flags {
 /* Followed by the mount point, NUL-terminated, and the owner's state. */
 struct mount_head {
         uint32_t uid, gid, mode, flags;
-        uint32_t n_mountpoint, reserved;
+        uint32_t n_mountpoint;
+        uint32_t grace; /* microseconds; 0: the longest */
         uint64_t n_state;
 };
 
@@ -36,6 +37,7 @@ static size_t mount_parts(const struct fs_mount *m, struct mount_head *head, str
                          (m->cfg.audit ? (uint32_t)FLAG_AUDIT : 0) |
                          (m->cfg.warm ? (uint32_t)FLAG_WARM : 0),
                 .n_mountpoint = (uint32_t)strlen(m->mountpoint) + 1,
+                .grace = (uint32_t)m->cfg.grace,
                 .n_state = m->state_blob ? sec_len(m->state_blob) : 0};
         parts[0] = (struct iovec){head, sizeof *head};
         parts[1] = (struct iovec){m->mountpoint, head->n_mountpoint};
@@ -105,6 +107,7 @@ int fs_mount_restore(
                 .xattr = head.flags & FLAG_XATTR,
                 .audit = head.flags & FLAG_AUDIT,
                 .warm = head.flags & FLAG_WARM,
+                .grace = head.grace,
                 .state = state};
         return fs_mount_make(fs, id, &cfg, ret);
 }

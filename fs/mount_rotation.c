@@ -51,21 +51,21 @@ int fs_mount_new_rotation(struct fs_mount *m)
                 .forget = ask_forget,
                 .idle = on_idle,
                 .userdata = m,
+                .grace = m->cfg.grace,
                 .first_seq = (uint64_t)m->fs->epoch << 32};
         return rotation_new(&rotation, &m->rotation);
 }
 
-/* Before the kernel knows anything of it. */
+/* Nobody is on the way to anything, and there is nothing that the kernel has to forget. */
 int fs_mount_show_generation(struct fs_mount *m)
 {
-        char dropped[TREE_GENERATION_SIZE];
-        struct tree_plan plan;
-
         int r = tree_make_generation(m->tree, NULL, 0);
         if (r == 0)
                 r = tree_put_data(m->tree);
-        while (r == 0 && tree_drop_generation(m->tree, dropped, &plan))
+        while (r == 0 && tree_drop_generation(m->tree, 0) == 0)
                 ;
+        while (tree_has_removals(m->tree))
+                tree_removed(m->tree);
         return r;
 }
 

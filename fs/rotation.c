@@ -12,6 +12,7 @@
 struct rotation {
         struct rotation_config cfg;
         struct loop_timer *timer; /* a rename's deadline, or the pause before the next try */
+        struct loop_timer *grace; /* of the generation before */
         struct view_file **queue;
         size_t n_queue, queue_size;
         /* One of these three is staged, or waits to be tried again. */
@@ -129,23 +130,22 @@ static void abandon(struct rotation *r)
         r->outstanding = 0;
 }
 
-/* Whoever walks to the generation before still arrives. */
+static void drop_generations(struct rotation *r, unsigned keep)
+{
+        int e;
+
+        do
+                e = tree_drop_generation(r->cfg.tree, keep);
+        while (e == 0);
+        if (e != -ENOENT)
+                log_error("%s: an old generation stays until the next change: %s", r->cfg.label,
+                        strerror(-e));
+}
+
+/* Whoever walks to the generation before still arrives, for a while. */
 static void drop_old_generations(struct rotation *r)
 {
-        char name[TREE_GENERATION_SIZE];
-        struct tree_plan plan;
-        bool dropped = false;
-
-        while (tree_drop_generation(r->cfg.tree, name, &plan)) {
-                /* Not tried again: what the kernel remembers of it costs memory, no more. */
-                int e = ask(r, &plan);
-                if (e < 0)
-                        log_info("%s: %s: %s", r->cfg.label, name, strerror(-e));
-                dropped = true;
-        }
-        /* The listing. */
-        if (dropped)
-                (void)notifier_inval_inode(r->cfg.notifier, r->cfg.session, TREE_ROOT);
+        drop_generations(r, loop_timer_in(r->grace, r->cfg.grace) < 0 ? 0 : 1);
 }
 
 /* What a dead worker had shown may be held by nobody: the kernel knows. */
@@ -162,14 +162,15 @@ static void finish(struct rotation *r)
 {
         bool data = r->data, file = r->current != NULL;
 
-        if (r->removing)
+        if (r->removing) {
                 tree_removed(r->cfg.tree);
+                /* The listing, which a name that is renamed away stays in. */
+                (void)notifier_inval_inode(r->cfg.notifier, r->cfg.session, r->removed_from);
+        }
         drop(r);
         r->changed = true;
-        if (data) {
+        if (data)
                 drop_old_generations(r);
-                probe_suspects(r);
-        }
         r->count += file;
         rotation_adopt(r);
 }
@@ -314,6 +315,7 @@ static void next(struct rotation *r)
         }
         loop_timer_off(r->timer);
         r->changed = false;
+        probe_suspects(r);
         r->cfg.idle(r->cfg.userdata);
 }
 
@@ -340,6 +342,14 @@ static void on_timer(void *userdata)
         next(r);
 }
 
+static void on_grace(void *userdata)
+{
+        struct rotation *r = userdata;
+
+        drop_generations(r, 0);
+        next(r);
+}
+
 int rotation_new(const struct rotation_config *cfg, struct rotation **ret)
 {
         struct rotation *r = calloc(1, sizeof *r);
@@ -347,8 +357,10 @@ int rotation_new(const struct rotation_config *cfg, struct rotation **ret)
                 return -ENOMEM;
         r->cfg = *cfg;
         int e = loop_timer_new(cfg->loop, on_timer, r, &r->timer);
+        if (e == 0)
+                e = loop_timer_new(cfg->loop, on_grace, r, &r->grace);
         if (e < 0) {
-                free(r);
+                rotation_free(r);
                 return e;
         }
         r->seq = r->abandoned = cfg->first_seq;
@@ -361,6 +373,7 @@ void rotation_free(struct rotation *r)
         if (!r)
                 return;
         loop_timer_free(r->timer);
+        loop_timer_free(r->grace);
         view_file_unref(r->current);
         for (size_t i = 0; i < r->n_queue; i++)
                 view_file_unref(r->queue[i]);
@@ -443,6 +456,7 @@ void rotation_resume(struct rotation *r, struct view_file *file)
 {
         struct tree_plan plan;
 
+        drop_old_generations(r);
         r->stale = tree_generation_is_stale(r->cfg.tree);
         r->data = !file && tree_pending_data(r->cfg.tree);
         if (!file && !r->data) {

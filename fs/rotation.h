@@ -11,7 +11,11 @@
  * When all plain names of a set of changes are in place, a generation is made of everything and
  * `..data` is moved to it by the same kind of rename: at the latest after as many files as waited
  * when the set came, so that changes which never end cannot hold it up. A generation has each set
- * whole, also of what still waits for its plain name. Loop thread.
+ * whole, also of what still waits for its plain name.
+ *
+ * The generation before stays for who has resolved `..data` and not yet opened what is there. It
+ * goes a grace time after `..data` has moved, or with the next move if that is sooner: then the one
+ * between is the one before. A worker that takes over begins the grace time anew. Loop thread.
  */
 #pragma once
 
@@ -34,6 +38,7 @@ struct rotation_config {
         /* Nothing is left to do, after something was done, and the kernel is done with it too. */
         void (*idle)(void *userdata);
         void *userdata;
+        usec_t grace;       /* of the generation before */
         uint64_t first_seq; /* numbers renames from here: no two workers use the same */
 };
 

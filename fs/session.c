@@ -1,6 +1,7 @@
 #include "fs/session.h"
 
 #include <linux/fuse.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/uio.h>
@@ -304,18 +305,21 @@ int session_resend(struct session *s)
         return keeper_resend(s->fd);
 }
 
-int session_inval_inode(struct session *s, uint64_t id)
+int session_inval_inode(struct session *s, uint64_t id, bool attributes)
 {
-        return fuse_lowlevel_notify_inval_inode(s->fuse, id, 0, 0);
+        return fuse_lowlevel_notify_inval_inode(s->fuse, id, attributes ? -1 : 0, 0);
 }
 
-int session_probe(struct session *s, uint64_t id)
+void session_unknown(struct session *s, uint64_t id)
 {
-        int r = fuse_lowlevel_notify_inval_inode(s->fuse, id, -1, 0);
+        tree_unknown(s->core.tree, id);
+}
 
-        if (r == -ENOENT)
-                tree_unknown(s->core.tree, id);
-        return r;
+bool session_is_over(const struct session *s)
+{
+        struct pollfd p = {.fd = s->fd};
+
+        return poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
 }
 
 uint64_t session_requests(const struct session *s)

@@ -70,13 +70,13 @@ size_t session_init_request(const struct session *s, void *buf, size_t size);
  * be served already. */
 int session_resend(struct session *s);
 
-/* Notifications (Linux fs/fuse/dev.c, fuse_notify): from the notifier's thread only, for the kernel
- * takes locks that an unanswered request may hold. -ENOENT: the kernel does not know it, which is
- * as good. */
-int session_inval_inode(struct session *s, uint64_t id);
-/* An invalidation of attributes, which waits for nothing, tells whether the kernel knows a node: if
- * not, so does the table (tree_unknown). */
-int session_probe(struct session *s, uint64_t id);
+/* The kernel is to forget an inode's attributes and pages, or the attributes alone: for
+ * fs/notifier.h, which says who may call this. -ENOENT: the kernel does not know it. */
+int session_inval_inode(struct session *s, uint64_t id, bool attributes);
+/* That was the answer: the table is told. */
+void session_unknown(struct session *s, uint64_t id);
+/* Unmounted or aborted: nobody reads there any more. */
+bool session_is_over(const struct session *s);
 
 uint64_t session_requests(const struct session *s);
 uint64_t session_refused(const struct session *s);

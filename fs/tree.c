@@ -416,6 +416,15 @@ size_t tree_suspects(struct tree *t, uint64_t *ids, size_t n)
         return count;
 }
 
+/* What the kernel knows has a parent that it knows. */
+static void disinherit(struct node *n)
+{
+        if (n->nlookup == 0)
+                n->inherited = false;
+        for (size_t i = 0; i < n->n_entries; i++)
+                disinherit(n->entries[i].node);
+}
+
 void tree_unknown(struct tree *t, uint64_t id)
 {
         LOCKED(t);
@@ -423,7 +432,7 @@ void tree_unknown(struct tree *t, uint64_t id)
 
         if (!n || !n->inherited || n->linked || n->nlookup > 0)
                 return;
-        n->inherited = false;
+        disinherit(n);
         tree_release(t, n);
 }
 

@@ -68,7 +68,7 @@ int tree_read(struct tree *t, uint64_t id, struct view_file **ret);
 typedef bool (*tree_name_fn)(void *userdata, const char *name, const struct stat *st, off_t next);
 int tree_readdir(struct tree *t, uint64_t id, off_t offset, tree_name_fn fn, void *userdata);
 /* 0 when this is the planned rename, now or already applied; -EINTR when it only has the kernel
- * forget a name that is no more (see tree_drop_generation); else -EROFS. The second with
+ * forget a name that is no more (see tree_plan_removal); else -EROFS. The second with
  * RENAME_EXCHANGE: a plan is for one of them. */
 int tree_rename(struct tree *t, uint64_t parent, const char *name, uint64_t new_parent,
         const char *new_name);
@@ -104,7 +104,7 @@ struct tree_plan {
         char folder[KEEPER_PATH_SIZE];
         char name[KEEPER_NAME_SIZE];
         bool exchange; /* of a file with a folder: the staged name then leads to the old one */
-        bool away;     /* the reverse: from the name to the staged one */
+        bool away;     /* the reverse, of a generation's name, which is no more */
         bool unlink;   /* none: the name, which is no more, is unlinked */
         bool forget;   /* none: the kernel is to forget that the name was not there */
 };
@@ -115,7 +115,13 @@ int tree_stage(struct tree *t, struct view_file *file, struct tree_plan *ret);
 
 /* Removed names that the kernel may still know, for a later worker too (fs/tree_removal.c).
  * unlink(2) succeeds on such a name, makes the kernel forget it and tells watchers. On one that the
- * kernel knows to be absent it fails without asking anybody: see tree_deny(). */
+ * kernel knows to be absent it fails without asking anybody: see tree_deny().
+ *
+ * A generation's folder is not unlinked, for nobody may take it from under those who are in it, and
+ * a notification would wait for the top folder until every look-up and listing there is answered: a
+ * worker that is killed meanwhile could neither die nor answer (tests/integration/stress/crash.c).
+ * So its name is renamed away, or rather that is tried: the answer is EINTR, after which the kernel
+ * trusts nothing that it knows of the old name (Linux fs/fuse/dir.c, fuse_rename_common). */
 bool tree_has_removals(struct tree *t);
 int tree_plan_removal(struct tree *t, struct tree_plan *ret); /* of the first; -ENOENT */
 void tree_removed(struct tree *t);                            /* the first is done */
@@ -131,22 +137,16 @@ int tree_make_generation(struct tree *t, struct view_file *const *newer, size_t 
 int tree_stage_data(struct tree *t, struct tree_plan *ret);
 /* The same at once, without a rename. */
 int tree_put_data(struct tree *t);
-/* Takes one folder away that is neither the generation pointed to nor the one before it nor newer.
- * Whoever is in it goes on. False when there is none.
- *
- * The kernel has to forget the name. A notification would wait for the top folder as long as a
- * look-up or a listing there is not answered, and a worker that is killed while it waits can
- * neither die nor answer (tests/integration/stress/crash.c). So a child of the keeper tries to
- * rename the name away: `ret` is that plan, its name in `ret_name`. It is answered EINTR, after
- * which the kernel trusts nothing that it knows of the old name (Linux fs/fuse/dir.c,
- * fuse_rename_common). */
-bool tree_drop_generation(
-        struct tree *t, char ret_name[TREE_GENERATION_SIZE], struct tree_plan *ret);
+/* Takes the oldest folder away that is older than the generation pointed to, but for `keep` of
+ * those. Whoever is in it goes on. Its name is put among the removals. -ENOENT when there is none,
+ * -ENOMEM. */
+int tree_drop_generation(struct tree *t, unsigned keep);
 /* What is shown under plain names is not what the generation pointed to has. */
 bool tree_generation_is_stale(struct tree *t);
 
-/* A bind mount has this inode as its root, or one has not any more. */
-void tree_bind(struct tree *t, uint64_t ino, bool bound);
+/* A bind mount has this inode as its root, or one has not any more. Its id when an earlier worker
+ * may have given it other bytes and died before the kernel was told, else 0. */
+uint64_t tree_bind(struct tree *t, uint64_t ino, bool bound);
 /* None is known of any more: another keeper will tell of those there are. */
 void tree_unbind(struct tree *t);
 /* Versions that are the root of a bind mount take the bytes that their name has now. At most n of
@@ -162,7 +162,7 @@ size_t tree_known(struct tree *t, uint64_t *ids, size_t n);
 /* Versions without a name that an earlier worker knew of and the kernel perhaps never did: at most
  * n of them. */
 size_t tree_suspects(struct tree *t, uint64_t *ids, size_t n);
-/* The kernel does not know this one. */
+/* The kernel does not know this one, nor what is in it. */
 void tree_unknown(struct tree *t, uint64_t id);
 
 /* What xattrs tell of a file beside its version: when the vault last confirmed it, and why not. */

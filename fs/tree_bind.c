@@ -7,7 +7,7 @@
  */
 #include "fs/tree_private.h"
 
-void tree_bind(struct tree *t, uint64_t ino, bool bound)
+uint64_t tree_bind(struct tree *t, uint64_t ino, bool bound)
 {
         LOCKED(t);
 
@@ -22,8 +22,9 @@ void tree_bind(struct tree *t, uint64_t ino, bool bound)
                                 n->bound--;
                                 t->n_bound--;
                         }
-                        return;
+                        return bound && n->inherited ? n->id : 0;
                 }
+        return 0;
 }
 
 void tree_unbind(struct tree *t)

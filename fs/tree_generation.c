@@ -185,37 +185,30 @@ int tree_put_data(struct tree *t)
         return r;
 }
 
-bool tree_drop_generation(
-        struct tree *t, char ret_name[TREE_GENERATION_SIZE], struct tree_plan *ret)
+int tree_drop_generation(struct tree *t, unsigned keep)
 {
-        char staged[KEEPER_STAGE_LEN + 1];
-        struct entry *oldest = NULL;
-        uint64_t number = 0;
+        char name[TREE_GENERATION_SIZE];
+        uint64_t oldest = 0;
         unsigned older = 0; /* than the one pointed to */
 
-        if (tree_staged_name(staged) < 0)
-                return false;
-        tree_make_room(t, RECORD_SIZE);
+        tree_make_room(t, TREE_REMOVAL_SIZE);
         LOCKED(t);
         for (size_t i = 0; i < t->root->n_entries; i++) {
-                struct entry *e = &t->root->entries[i];
+                const struct entry *e = &t->root->entries[i];
                 uint64_t n = e->node->dir ? tree_generation_of(e->name) : 0;
                 if (n == 0 || n >= t->generation)
                         continue;
-                older++;
-                if (!oldest || n < number) {
-                        oldest = e;
-                        number = n;
-                }
+                if (older++ == 0 || n < oldest)
+                        oldest = n;
         }
-        if (older < 2)
-                return false;
-        name_of(number, ret_name);
-        tree_unlink_entry(t, t->root, ret_name);
-        *ret = (struct tree_plan){.parent = TREE_ROOT, .away = true};
-        memcpy(ret->name, ret_name, TREE_GENERATION_SIZE);
-        memcpy(ret->staged, staged, sizeof staged);
-        return true;
+        if (older <= keep)
+                return -ENOENT;
+        name_of(oldest, name);
+        int r = tree_add_removal(t, name, TREE_ROOT, false);
+        if (r < 0)
+                return r;
+        tree_unlink_entry(t, t->root, name);
+        return 0;
 }
 
 /* Every plain file of `a` is in `b` with the same bytes, and nothing else is. */

@@ -315,9 +315,9 @@ static int restore_event(struct tree *t, const struct journal_record *record)
         case RECORD_REMOVED:
                 return n && node_unlink(&t->nodes, n) ? 0 : -EBADMSG;
         case RECORD_FORGOTTEN:
-                if (n && !n->linked) {
+                /* What was in a folder that went is forgotten before the folder. */
+                if (n && n != t->root) {
                         n->inherited = false;
-                        n->nlookup = 0;
                         node_release(&t->nodes, n);
                 }
                 return 0;

@@ -1,7 +1,8 @@
-/* Names that are no more, and that the kernel may still know.
+/* Names that are no more, and that the kernel may still know: of files, and of generations.
  *
- * It is made to forget them by unlink(2), one after the other: see fs/rotation.c. What has not come
- * to that is written down, for what the kernel remembers outlives a worker.
+ * It is made to forget them by unlink(2) or rename(2), one after the other: see fs/rotation.c. What
+ * has not come to that is written down, for what the kernel remembers outlives a worker, and with a
+ * name it remembers the bytes.
  */
 #include <time.h>
 
@@ -115,7 +116,8 @@ int tree_plan_removal(struct tree *t, struct tree_plan *ret)
                 return -ENAMETOOLONG;
         plan.parent = t->removals->parent;
         plan.forget = t->removals->absent;
-        plan.unlink = !plan.forget;
+        plan.away = !plan.forget && tree_generation_of(path) != 0;
+        plan.unlink = !plan.forget && !plan.away;
         memcpy(plan.folder, path, folder);
         memcpy(plan.name, name, strlen(name));
         *ret = plan;

@@ -198,6 +198,7 @@ static void begin_mount(struct class_mount *cm)
                 .xattr = cm->request.xattr,
                 .audit = cm->request.audit,
                 .warm = cm->parts.privileged && !cm->request.audit,
+                .grace = cm->request.poll_interval,
                 .state = state,
         };
         cm->state = MOUNTING;

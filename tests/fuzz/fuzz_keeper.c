@@ -52,6 +52,9 @@ static void check_valid(const struct keeper_msg *m)
                 abort();
         if (m->op == KEEPER_FORGET && (!one_name(m->name) || m->node == 0))
                 abort();
+        if (m->op == KEEPER_INVALIDATE &&
+                (m->node == 0 || (m->flags & ~(uint32_t)KEEPER_ATTRIBUTES)))
+                abort();
         if (m->op == KEEPER_RETURN && (m->path[0] != '/' || m->mount == 0))
                 abort();
 }

@@ -73,6 +73,34 @@ def test_who_is_in_a_generation_stays_in_it(pair, services, akvfs):
         os.close(folder)
 
 
+def shown(mount):
+    """Generations that are listed."""
+    return [name for name in os.listdir(mount.point) if name[2:].isdigit()]
+
+
+@pytest.mark.parametrize("worker", ["lives", "is killed"])
+def test_the_one_before_goes_after_a_poll_interval(worker, akvfs, services, spc):
+    old, new = secret("1"), secret("2")
+    services.set_secret("key", old)
+    with akvfs.mount(spc(["key"]), "poll_interval=3s") as mount:
+        folder = os.open(mount / "..data", os.O_PATH | os.O_DIRECTORY)
+        try:
+            services.set_secret("key", new)
+            akvfs.ok("refresh", mount.point)
+            assert mount.read("..data/key") == new.encode()
+            assert mount.read("..1/key") == old.encode(), "for those on their way to it"
+            if worker == "is killed":
+                os.kill(mount.status()["worker_pid"], 9)
+            wait_until(lambda: not os.path.exists(mount / "..1"), "it has gone")
+            wait_until(lambda: shown(mount) == ["..2"], "and is not listed")
+            assert mount.read("..data/key") == new.encode()
+            fd = os.open("key", os.O_RDONLY, dir_fd=folder)
+            assert os.read(fd, 1 << 16) == old.encode(), "who is in it stays"
+            os.close(fd)
+        finally:
+            os.close(folder)
+
+
 def test_watchers_of_kubernetes_volumes_see_each(pair, services, akvfs, watch):
     folder = watch(pair.point, "moved_to", "create", "delete")
     for number in range(2, 6):

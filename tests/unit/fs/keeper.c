@@ -169,6 +169,30 @@ static void part_covered(const char *path)
         _exit(0);
 }
 
+/* The next worker has nothing to serve it with, and serves what else there is. */
+static void part_left_covered(const char *path)
+{
+        struct keeper_msg m;
+        bool first = mountinfo_walk(is_there, (void *)(uintptr_t)path) == 0;
+        unsigned volumes = 0;
+        int fd;
+
+        if (first) {
+                do_mount(1, path);
+                CHECK(mount("other", path, "tmpfs", 0, NULL) == 0);
+                say(KEEPER_UNMOUNT, 1, KEEPER_DETACH, "");
+                CHECK(hear(KEEPER_UNMOUNTED, 1, NULL).result == -EBUSY);
+                (void)raise(SIGKILL);
+        }
+        do {
+                CHECK(keeper_recv(KEEPER_WORKER_FD, &m, &fd) == 1);
+                volumes += m.op == KEEPER_VOLUME;
+        } while (m.op != KEEPER_START);
+        CHECK(volumes == 0);
+        CHECK(umount(path) == 0);
+        _exit(0);
+}
+
 static void nothing(void *userdata)
 {
 }
@@ -242,6 +266,38 @@ static void part_rename(const char *path)
 }
 
 /* Renames that hang for ever must not keep the keeper from anything else. */
+static int invalidate(uint64_t node, int fuse_fd)
+{
+        struct keeper_msg m;
+        int fd;
+
+        keeper_msg_init(&m, KEEPER_INVALIDATE, 0);
+        m.node = node;
+        CHECK(keeper_send(KEEPER_WORKER_FD, &m, fuse_fd) == 0);
+        do
+                CHECK(keeper_recv(KEEPER_WORKER_FD, &m, &fd) == 1);
+        while (m.op != KEEPER_INVALIDATED);
+        return m.result;
+}
+
+/* Through no other than a connection, for the child that writes to it is root. */
+static void part_invalidate(const char *path)
+{
+        int fd = do_mount(1, path), no_connection = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+        FILE *regular = tmpfile();
+
+        CHECK(regular);
+        CHECK(invalidate(1, fd) == 0);
+        CHECK(invalidate(4711, fd) == -ENOENT);
+        CHECK(invalidate(1, -EBADF) == -EBADF);
+        CHECK(invalidate(1, no_connection) == -EBADF);
+        CHECK(invalidate(1, fileno(regular)) == -EBADF);
+        CHECK(lseek(fileno(regular), 0, SEEK_END) == 0);
+        say(KEEPER_UNMOUNT, 1, KEEPER_DETACH, "");
+        CHECK(hear(KEEPER_UNMOUNTED, 1, NULL).result == 0);
+        _exit(0);
+}
+
 static void part_hang(const char *path)
 {
         static const char staged[] = KEEPER_STAGE_PREFIX "0123456789abcdef0123456789abcdef";
@@ -320,7 +376,9 @@ static const struct part {
         {"life", part_life},
         {"gone", part_gone},
         {"covered", part_covered},
+        {"left_covered", part_left_covered},
         {"rename", part_rename},
+        {"invalidate", part_invalidate},
         {"hang", part_hang},
         {"signal", part_signal},
         {"descriptors", part_descriptors},
@@ -477,11 +535,27 @@ Test(keeper, what_cannot_be_detached_hangs_nobody)
         cr_assert_not(mounted());
 }
 
+Test(keeper, what_could_not_be_detached_is_no_next_worker_s)
+{
+        if (!have_root)
+                return;
+        cr_assert_eq(run("left_covered"), 0);
+        cr_assert_not(mounted());
+}
+
 Test(keeper, renames)
 {
         if (!have_root)
                 return;
         cr_assert_eq(run("rename"), 0);
+        cr_assert_not(mounted());
+}
+
+Test(keeper, invalidates_inodes_of_connections)
+{
+        if (!have_root)
+                return;
+        cr_assert_eq(run("invalidate"), 0);
         cr_assert_not(mounted());
 }
 

@@ -53,6 +53,7 @@ static void init(void)
 
 static void fini(void)
 {
+        keeper_binds_stop(&binds);
         keeper_binds_done(&binds);
         (void)umount2(at, MNT_DETACH);
         cr_expect_eq(rmdir(at), 0);
@@ -170,6 +171,61 @@ Test(keeper_bind, one_that_hangs_does_not_keep_the_others)
         /* What hung is not asked for again. */
         keeper_binds_read(&binds);
         cr_assert_eq(binds.fd, -EBADF);
+}
+
+static int go[2];
+
+static uint64_t wait_to_go(const char *path, int mnt_id)
+{
+        struct pollfd p = {.fd = STDIN_FILENO, .events = POLLIN};
+        struct stat st;
+
+        (void)poll(&p, 1, -1);
+        return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+/* A child that looks only once `go` was written to, which is all that it has beside its pipe. */
+static void begin_waiting(void)
+{
+        cr_assert_eq(pipe(go), 0);
+        cr_assert_eq(dup2(go[0], STDIN_FILENO), STDIN_FILENO);
+        keeper_binds_init(&binds, volume_of, on_told, NULL);
+        binds.look = wait_to_go;
+        bind_file(0);
+        keeper_binds_read(&binds);
+        cr_assert_gt(binds.child, 0);
+}
+
+Test(keeper_bind, a_guardian_s_copy_is_dropped_and_the_child_goes_on)
+{
+        int status;
+
+        if (!have_root)
+                return;
+        begin_waiting();
+        pid_t guardian = fork();
+        if (guardian == 0) {
+                keeper_binds_done(&binds);
+                _exit(0);
+        }
+        cr_assert_eq(waitpid(guardian, &status, 0), guardian);
+        cr_assert_eq(status, 0);
+        cr_assert_eq(write(go[1], "x", 1), 1);
+        settle();
+        cr_assert_eq(told.bound, 1);
+        cr_assert_eq(binds.deaths, 0);
+}
+
+Test(keeper_bind, what_a_killed_child_had_not_seen_another_one_looks_at)
+{
+        if (!have_root)
+                return;
+        begin_waiting();
+        cr_assert_eq(kill(binds.child, SIGKILL), 0);
+        cr_assert_eq(write(go[1], "x", 1), 1);
+        settle();
+        cr_assert_eq(told.bound, 1);
+        cr_assert_eq(binds.deaths, 1);
 }
 
 static void look(void)

@@ -256,6 +256,20 @@ Test(keeper_proto, only_requests_are_requests)
         cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
 }
 
+Test(keeper_proto, an_inode_is_invalidated_as_a_whole_or_its_attributes)
+{
+        struct keeper_msg m;
+
+        keeper_msg_init(&m, KEEPER_INVALIDATE, 0);
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "which");
+        m.node = 1;
+        cr_assert_eq(keeper_msg_valid(&m), 0);
+        m.flags = KEEPER_ATTRIBUTES;
+        cr_assert_eq(keeper_msg_valid(&m), 0);
+        m.flags = KEEPER_DETACH;
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
+}
+
 /* --- over the socket --- */
 
 Test(keeper_proto, a_message_arrives_as_it_was_sent_and_with_its_descriptor)

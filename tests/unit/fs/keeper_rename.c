@@ -5,37 +5,13 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
-#include <sys/inotify.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "fs/keeper_mount.h"
-#include "fs/keeper_rename.h"
-#include "fs/server.h"
-#include "tests/unit/fs/support.h"
-#include "tests/unit/fs/trees.h"
+#include "tests/unit/fs/renaming.h"
 
-static struct renamer renamer = {.fd = -EBADF};
-
-static void start_rename(const struct keeper_mount *m, const struct keeper_msg *request)
-{
-        if (renamer.fd < 0)
-                cr_assert_eq(renamer_start(&renamer), 0);
-        cr_assert_eq(renamer_send(&renamer, m, request), 0);
-        cr_assert(renamer.busy);
-}
-
-static int end_rename(void)
-{
-        struct pollfd p = {.fd = renamer.fd, .events = POLLIN};
-        int result;
-
-        cr_assert_eq(poll(&p, 1, 20000), 1, "the rename does not end");
-        cr_assert_eq(renamer_receive(&renamer, &result), 1);
-        cr_assert_not(renamer.busy);
-        return result;
-}
+TestSuite(keeper_rename, .init = renaming_init, .fini = renaming_fini, .timeout = 60);
 
 Test(keeper_rename, a_renamer_leaves_when_its_keeper_does, .timeout = 60)
 {
@@ -66,138 +42,6 @@ Test(keeper_rename, a_renamer_that_dies_is_noticed, .timeout = 60)
         renamer_done(&r);
 }
 
-static char at[PATH_MAX] = "/tmp/akvfs-unit-XXXXXX";
-static bool have_root;
-static struct keeper_mount mount_made;
-static struct server *server;
-static struct rig rig;
-
-static void init(void)
-{
-        cr_assert_not_null(mkdtemp(at));
-        have_root = private_namespace();
-        mount_made = (struct keeper_mount){.fuse_fd = -EBADF, .private_fd = -EBADF};
-}
-
-static void fini(void)
-{
-        char path[PATH_MAX + 256];
-
-        (void)umount2(at, MNT_DETACH | UMOUNT_NOFOLLOW);
-        (void)snprintf(path, sizeof path, "%s/out", at);
-        (void)remove(path);
-        cr_expect_eq(rmdir(at), 0);
-}
-
-TestSuite(keeper_rename, .init = init, .fini = fini, .timeout = 60);
-
-static void on_ready(void *userdata)
-{
-        rig.ready++;
-}
-
-static void on_renamed(void *userdata)
-{
-        rig.renamed++;
-}
-
-static void on_refused(void *userdata, struct session *s, uint64_t id)
-{
-        rig.refused++;
-}
-
-static void on_dead(void *userdata)
-{
-        rig.dead++;
-}
-
-static void on_freed(void *userdata)
-{
-        rig.freed++;
-}
-
-static const struct session_events events = {.ready = on_ready,
-        .renamed = on_renamed,
-        .refused = on_refused,
-        .dead = on_dead,
-        .freed = on_freed};
-
-static void begin(uint32_t flags)
-{
-        struct keeper_msg m;
-        char detail[KEEPER_NAME_SIZE] = "";
-
-        keeper_msg_init(&m, KEEPER_MOUNT, 1);
-        cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, at), 0);
-        cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, "akvfs:unit"), 0);
-        m.flags = flags;
-        cr_assert_eq(keeper_mount_make(&m, NULL, &mount_made, detail), 0, "%s", detail);
-        struct tree_config cfg = {.epoch = 5, .mode = 0644};
-        cr_assert_eq(tree_new(&cfg, &rig.tree), 0);
-        put_text(rig.tree, "f", "old");
-        put_text(rig.tree, "d/g", "old");
-}
-
-static void serve(void)
-{
-        struct session_config cfg = {
-                .tree = rig.tree, .label = at, .no_open = mount_made.privileged, .events = &events};
-
-        cr_assert_eq(server_new(2, &server), 0);
-        cr_assert_eq(
-                session_new(fcntl(mount_made.fuse_fd, F_DUPFD_CLOEXEC, 3), &cfg, &rig.session), 0);
-        cr_assert_eq(server_add(server, rig.session), 0);
-        wait_for_count(NULL, &rig.ready, 1);
-}
-
-static void end(void)
-{
-        char detail[KEEPER_NAME_SIZE] = "";
-
-        cr_assert_eq(keeper_mount_unmount(&mount_made, NULL, true, detail), 0, "%s", detail);
-        keeper_mount_done(&mount_made);
-        server_remove(server, rig.session);
-        rig.session = session_unref(rig.session);
-        wait_for_count(NULL, &rig.freed, 1);
-        server_free(server);
-        tree_free(rig.tree);
-}
-
-static struct keeper_msg plan(const char *path, const char *text)
-{
-        struct view_file *f = make_file(path, text);
-        struct tree_plan p;
-        struct keeper_msg m;
-
-        cr_assert_eq(tree_stage(rig.tree, f, &p), 0);
-        keeper_msg_init(&m, KEEPER_RENAME, 1);
-        cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, p.folder), 0);
-        cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, p.name), 0);
-        cr_assert_eq(keeper_msg_set(m.staged, sizeof m.staged, p.staged), 0);
-        cr_assert_eq(keeper_msg_valid(&m), 0);
-        view_file_unref(f);
-        return m;
-}
-
-static void expect_text(int fd, const char *text)
-{
-        char buf[64];
-
-        ssize_t n = pread(fd, buf, sizeof buf, 0);
-        cr_assert_eq(n, (ssize_t)strlen(text), "%zd", n);
-        cr_assert_arr_eq(buf, text, (size_t)n);
-}
-
-static int open_below(const char *name)
-{
-        char path[PATH_MAX + 256];
-
-        (void)snprintf(path, sizeof path, "%s/%s", at, name);
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        cr_assert_geq(fd, 0, "%s: %s", path, strerror(errno));
-        return fd;
-}
-
 static void rotate_and_look(void)
 {
         int old = open_below("f");
@@ -205,8 +49,8 @@ static void rotate_and_look(void)
         struct keeper_msg m = plan("f", "newer");
         start_rename(&mount_made, &m);
         cr_assert_eq(end_rename(), 0);
-        cr_assert(tree_applied(rig.tree));
-        wait_for_count(NULL, &rig.renamed, 1);
+        cr_assert(tree_applied(mount_rig.tree));
+        wait_for_count(NULL, &mount_rig.renamed, 1);
         int fresh = open_below("f");
         expect_text(fresh, "newer");
         expect_text(old, "old");
@@ -219,7 +63,7 @@ static void rotate_and_look(void)
         fresh = open_below("d/g");
         expect_text(fresh, "newer");
         safe_close(fresh);
-        cr_assert_eq(rig.refused, 0);
+        cr_assert_eq(mount_rig.refused, 0);
 }
 
 Test(keeper_rename, the_next_open_sees_it_and_the_last_one_does_not)
@@ -270,8 +114,8 @@ Test(keeper_rename, what_was_not_planned_is_refused)
         cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, "other"), 0);
         start_rename(&mount_made, &m);
         cr_assert_eq(end_rename(), -EROFS);
-        cr_assert_eq(rig.refused, 1);
-        cr_assert(tree_unstage(rig.tree));
+        cr_assert_eq(mount_rig.refused, 1);
+        cr_assert(tree_unstage(mount_rig.tree));
         cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, "missing"), 0);
         start_rename(&mount_made, &m);
         cr_assert_eq(end_rename(), -ENOENT);
@@ -295,7 +139,7 @@ Test(keeper_rename, nobody_else_changes_anything)
         cr_assert_eq(errno, EROFS);
         cr_assert_eq(unlink(path), -1);
         cr_assert_eq(errno, EROFS);
-        cr_assert_eq(rig.refused, 0, "the kernel did not even ask");
+        cr_assert_eq(mount_rig.refused, 0, "the kernel did not even ask");
         end();
 }
 
@@ -310,7 +154,7 @@ Test(keeper_rename, a_mount_over_it_is_none_of_ours)
         start_rename(&mount_made, &m);
         cr_assert_eq(end_rename(), -ENODEV);
         cr_assert_eq(umount(at), 0);
-        cr_assert(tree_unstage(rig.tree));
+        cr_assert(tree_unstage(mount_rig.tree));
         end();
 }
 
@@ -331,42 +175,10 @@ Test(keeper_rename, a_hanging_one_holds_no_connection)
         char detail[KEEPER_NAME_SIZE];
         cr_assert_eq(keeper_mount_unmount(&mount_made, NULL, true, detail), 0);
         keeper_mount_done(&mount_made);
-        tree_free(rig.tree);
+        tree_free(mount_rig.tree);
 }
 
 /* --- what else is done inside a mount --- */
-
-static void send_plan(const struct tree_plan *p, uint32_t flags, int expected)
-{
-        struct keeper_msg m;
-
-        keeper_msg_init(&m, KEEPER_RENAME, 1);
-        m.flags = flags;
-        cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, p->folder), 0);
-        cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, p->name), 0);
-        cr_assert_eq(keeper_msg_set(m.staged, sizeof m.staged, p->staged), 0);
-        cr_assert_eq(keeper_msg_valid(&m), 0);
-        start_rename(&mount_made, &m);
-        int r = end_rename();
-        cr_assert_eq(r, expected, "%d", r);
-}
-
-static bool is_there(const char *name)
-{
-        char path[PATH_MAX + 256];
-        struct stat st;
-
-        (void)snprintf(path, sizeof path, "%s/%s", at, name);
-        return lstat(path, &st) == 0;
-}
-
-static void expect_file(const char *name, const char *text)
-{
-        int fd = open_below(name);
-
-        expect_text(fd, text);
-        safe_close(fd);
-}
 
 Test(keeper_rename, a_file_and_a_folder_are_exchanged)
 {
@@ -375,7 +187,7 @@ Test(keeper_rename, a_file_and_a_folder_are_exchanged)
         begin(KEEPER_PRIVILEGED);
         serve();
         int file = open_below("f");
-        struct tree_plan p = stage(rig.tree, "f/below", "inner");
+        struct tree_plan p = stage(mount_rig.tree, "f/below", "inner");
         cr_assert(p.exchange);
         send_plan(&p, 0, -ENOTDIR);
         send_plan(&p, KEEPER_EXCHANGE, 0);
@@ -385,7 +197,7 @@ Test(keeper_rename, a_file_and_a_folder_are_exchanged)
 
         expect_file("d/g", "old");
         int folder = open_below("d");
-        p = stage(rig.tree, "d", "a file now");
+        p = stage(mount_rig.tree, "d", "a file now");
         cr_assert(p.exchange);
         send_plan(&p, KEEPER_EXCHANGE | KEEPER_KEEP_WARM, 0);
         expect_file("d", "a file now");
@@ -396,71 +208,7 @@ Test(keeper_rename, a_file_and_a_folder_are_exchanged)
         safe_close(inside);
         safe_close(folder);
         safe_close(file);
-        cr_assert_eq(rig.refused, 0);
-        end();
-}
-
-Test(keeper_rename, a_removed_name_is_unlinked_and_watchers_see_it)
-{
-        struct tree_plan p;
-        uint64_t parent;
-        char path[PATH_MAX + 256], event[sizeof(struct inotify_event) + 256];
-
-        if (!have_root)
-                return;
-        begin(KEEPER_PRIVILEGED);
-        serve();
-        (void)snprintf(path, sizeof path, "%s/d", at);
-        int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK), file = open_below("d/g");
-        cr_assert_geq(inotify_add_watch(watch, path, IN_DELETE), 0);
-        cr_assert_eq(tree_remove(rig.tree, "d/g", &parent), 0);
-        cr_assert(is_there("d/g"), "the kernel knows it still");
-        cr_assert_eq(tree_plan_removal(rig.tree, &p), 0);
-        send_plan(&p, KEEPER_UNLINK, 0);
-        cr_assert_not(is_there("d/g"));
-        cr_assert_gt(read(watch, event, sizeof event), 0);
-        cr_assert_str_eq(((const struct inotify_event *)(const void *)event)->name, "g");
-        expect_text(file, "old");
-        send_plan(&p, KEEPER_UNLINK, -ENOENT);
-        safe_close(file);
-        safe_close(watch);
-        cr_assert_eq(rig.refused, 0);
-
-        memcpy(p.folder, "", 1);
-        memcpy(p.name, "f", 2);
-        expect_file("f", "old");
-        send_plan(&p, KEEPER_UNLINK, -EROFS);
-        cr_assert_eq(rig.refused, 1, "what is there");
-        end();
-}
-
-Test(keeper_rename, a_name_is_forgotten_when_nothing_else_helps)
-{
-        struct view_file *f = make_file("f", "put at once");
-        struct keeper_msg m;
-        uint64_t parent;
-
-        if (!have_root)
-                return;
-        begin(KEEPER_PRIVILEGED);
-        serve();
-        expect_file("f", "old");
-        int held =
-                open_below("f"); /* or it may be dropped from the cache by whoever empties that */
-        cr_assert_eq(tree_replace(rig.tree, f, &parent), 0);
-        expect_file("f", "old");
-        keeper_msg_init(&m, KEEPER_FORGET, 1);
-        m.node = parent;
-        cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, "f"), 0);
-        cr_assert_eq(keeper_msg_valid(&m), 0);
-        start_rename(&mount_made, &m);
-        cr_assert_eq(end_rename(), 0);
-        expect_file("f", "put at once");
-        cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, "never looked at"), 0);
-        start_rename(&mount_made, &m);
-        cr_assert_eq(end_rename(), -ENOENT);
-        safe_close(held);
-        view_file_unref(f);
+        cr_assert_eq(mount_rig.refused, 0);
         end();
 }
 
@@ -470,9 +218,9 @@ static void costs_nothing(void (*warm)(void), void (*look)(void))
 {
         for (int i = 0; i < 50; i++) {
                 warm();
-                uint64_t before = session_requests(rig.session);
+                uint64_t before = session_requests(mount_rig.session);
                 look();
-                if (session_requests(rig.session) == before)
+                if (session_requests(mount_rig.session) == before)
                         return;
         }
         cr_assert_fail("it was asked for each time");
@@ -480,7 +228,7 @@ static void costs_nothing(void (*warm)(void), void (*look)(void))
 
 static void rotate_warm(void)
 {
-        struct tree_plan p = stage(rig.tree, "d/g", "newer");
+        struct tree_plan p = stage(mount_rig.tree, "d/g", "newer");
 
         expect_file("f", "old"); /* the way there is warm */
         send_plan(&p, KEEPER_KEEP_WARM, 0);
@@ -552,6 +300,8 @@ Test(keeper_rename, only_what_it_has_a_descriptor_for)
         keeper_msg_init(&m, KEEPER_WARM, 1);
         cr_assert_eq(renamer_send(&r, &none, &m), -EBADF);
         m.op = KEEPER_FORGET;
+        cr_assert_eq(renamer_send(&r, &none, &m), -EBADF);
+        m.op = KEEPER_INVALIDATE;
         cr_assert_eq(renamer_send(&r, &none, &m), -EBADF);
         cr_assert_not(r.busy);
         renamer_done(&r);

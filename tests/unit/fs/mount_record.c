@@ -28,6 +28,7 @@ static struct fs_mount *made(struct sec *state)
                 .mode = 0440,
                 .allow_other = true,
                 .xattr = true,
+                .grace = 1500,
                 .state = state};
         struct fs_mount *m;
 
@@ -69,6 +70,7 @@ Test(mount_record, a_mount_comes_back_with_all_it_had)
         cr_assert_eq(again->cfg.gid, 12);
         cr_assert_eq(again->cfg.mode, 0440);
         cr_assert(again->cfg.allow_other && again->cfg.xattr && !again->cfg.privileged);
+        cr_assert_eq(again->cfg.grace, 1500);
         cr_assert(sec_equal(fs_mount_state(again), state));
 
         cr_assert(journal_next(j, &offset, &r));
@@ -110,6 +112,22 @@ Test(mount_record, without_an_owners_state_and_without_init)
         journal_free(j);
         fs_mount_drop(again);
         fs_mount_drop(m);
+}
+
+Test(mount_record, the_generation_before_stays_a_minute_at_most)
+{
+        static const struct {
+                usec_t asked, is;
+        } cases[] = {{0, FS_GRACE_MAX}, {1, 1}, {FS_GRACE_MAX, FS_GRACE_MAX},
+                {FS_GRACE_MAX + 1, FS_GRACE_MAX}, {UINT64_MAX, FS_GRACE_MAX}};
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                struct fs_mount_config cfg = {.mountpoint = "/mnt", .grace = cases[i].asked};
+                struct fs_mount *m;
+                cr_assert_eq(fs_mount_make(stage.fs, 5, &cfg, &m), 0);
+                cr_assert_eq(m->cfg.grace, cases[i].is);
+                fs_mount_drop(m);
+        }
 }
 
 /* Every byte changed, every length: an answer, and nothing else. */

@@ -11,7 +11,6 @@ static void init(void)
 
 static void fini(void)
 {
-        cr_assert_eq(keeper.away, 0);
         cr_assert_eq(keeper.forgotten, 0);
         rotor_fini();
 }
@@ -160,4 +159,33 @@ Test(rotation_resume, goes_on_with_removals)
         cr_assert_eq(apply(rig.tree, &keeper.plan), 0);
         rotation_ended(rotation, keeper.seq, 0, "");
         cr_assert_eq(keeper.idle, 1, "and is warmed");
+}
+
+Test(rotation_resume, goes_on_with_a_generation)
+{
+        cr_assert_eq(tree_make_generation(rig.tree, NULL, 0), 0);
+        cr_assert_eq(tree_put_data(rig.tree), 0);
+        cr_assert_eq(tree_drop_generation(rig.tree, 0), 0);
+        rotation_resume(rotation, NULL);
+        cr_assert_eq(keeper.away, 1);
+        cr_assert(keeper.plan.away);
+        cr_assert_str_eq(keeper.plan.name, "..1");
+        rotation_ended(rotation, keeper.seq, 0, "");
+        cr_assert_not(tree_has_removals(rig.tree));
+        cr_assert_not(rotation_busy(rotation));
+}
+
+/* Since when the last worker had it, nobody knows. */
+Test(rotation_resume, begins_the_time_of_the_generation_before_anew)
+{
+        cr_assert_eq(tree_make_generation(rig.tree, NULL, 0), 0);
+        cr_assert_eq(tree_put_data(rig.tree), 0);
+        usec_t start = loop_now(loop);
+        rotation_resume(rotation, NULL);
+        cr_assert_not(rotation_busy(rotation));
+        cr_assert_eq(keeper.away, 0);
+        next_timer();
+        cr_assert_eq(loop_now(loop) - start, GRACE);
+        cr_assert(keeper.plan.away);
+        cr_assert_str_eq(keeper.plan.name, "..1");
 }

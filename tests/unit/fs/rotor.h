@@ -5,17 +5,18 @@
 #include "fs/rotation.h"
 #include "tests/unit/fs/trees.h"
 
+#define GRACE (60 * USEC_PER_SEC) /* of the generation before */
+
 extern struct rig rig;
 extern struct loop *loop;
 extern struct rotation *rotation;
 
 /* The keeper, as far as a rotation sees it. */
 extern struct rotor {
-        unsigned asked, away; /* away: names of generations to be forgotten */
-        unsigned unlinked, forgotten, idle;
+        unsigned asked, away, unlinked, forgotten, idle; /* away: names of generations */
         uint64_t forgotten_in;
         int forget_fails; /* what asking that answers */
-        uint64_t seq, away_seq;
+        uint64_t seq;
         struct tree_plan plan;
         char name[256];
         int fail; /* what asking answers */
@@ -32,6 +33,10 @@ void add(const char *path, const char *text);
 int kernel_renames(void);
 /* The same for `..data`, which must be what was asked for. */
 void rename_data(void);
+
+/* A generation is taken away, the table's word first; and its name is renamed away, to the child's
+ * end. */
+void generation_goes(const char *name);
 
 bool shows(const char *name, const char *text);
 /* Through `..data`, as a reader walks. */

@@ -257,14 +257,14 @@ Test(session, the_last_reference_closes_the_connection)
 Test(session, nothing_is_notified_before_init)
 {
         rig_new(&rig, true, false);
-        cr_assert_eq(session_inval_inode(rig.session, 5), -ENOSYS);
+        cr_assert_eq(session_inval_inode(rig.session, 5, false), -ENOSYS);
         rig_done(&rig);
 }
 
 Test(session, notifications_have_the_kernel_s_form)
 {
         rig_start(&rig, true, false);
-        cr_assert_eq(session_inval_inode(rig.session, 5), 0);
+        cr_assert_eq(session_inval_inode(rig.session, 5, false), 0);
         cr_assert(get_answer(rig.kernel, &answer));
         cr_assert_eq(answer.h.unique, 0);
         cr_assert_eq(answer.h.error, FUSE_NOTIFY_INVAL_INODE);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 static void note(struct stage *s, const struct err *error)
 {
@@ -42,6 +43,7 @@ int stage_socket(struct stage *s)
         cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
         cr_assert_eq(loop_new(&s->loop), 0);
         s->keeper = pair[0];
+        keeper_queue_init(&s->said);
         return pair[1];
 }
 
@@ -89,6 +91,7 @@ void stage_done(struct stage *s)
 {
         fs_stop(s->fs);
         loop_free(s->loop);
+        keeper_queue_done(&s->said);
         s->keeper = safe_close(s->keeper);
         s->kernel = safe_close(s->kernel);
         s->area = safe_close(s->area);
@@ -115,14 +118,57 @@ void stage_mount(struct stage *s)
                 view_file_unref(files[i]);
 }
 
+/* What a child of the keeper tells the kernel when it is asked to. */
+static void notify_kernel(struct stage *s, const struct keeper_msg *m, int fd)
+{
+        struct fuse_notify_inval_inode_out inode = {
+                .ino = m->node, .off = m->flags & KEEPER_ATTRIBUTES ? -1 : 0};
+        struct fuse_out_header out = {
+                .len = sizeof out + sizeof inode, .error = FUSE_NOTIFY_INVAL_INODE};
+        struct iovec parts[] = {{&out, sizeof out}, {&inode, sizeof inode}};
+
+        cr_assert_geq(fd, 0);
+        (void)!writev(fd, parts, ELEMENTSOF(parts));
+        stage_answer(s, KEEPER_INVALIDATED, m, 0, -EBADF);
+}
+
+/* Takes in what the worker has asked for; what its kernel is to be told is done at once. */
+static void listen_to_worker(struct stage *s)
+{
+        struct pollfd p = {.fd = s->keeper, .events = POLLIN};
+        struct keeper_msg m;
+
+        while (s->keeper >= 0 && poll(&p, 1, 0) > 0) {
+                _cleanup_close_ int fd = -EBADF;
+                if (keeper_recv(s->keeper, &m, &fd) != 1)
+                        return;
+                if (m.op == KEEPER_INVALIDATE) {
+                        cr_assert_eq(keeper_msg_valid(&m), 0);
+                        notify_kernel(s, &m, fd);
+                } else
+                        cr_assert_eq(keeper_queue_push(&s->said, &m, fd), 0);
+        }
+}
+
 static void wait_readable(struct stage *s, int fd)
 {
         struct pollfd p = {.fd = fd, .events = POLLIN};
 
-        for (int i = 0; poll(&p, 1, 0) == 0; i++) {
+        for (int i = 0; listen_to_worker(s), poll(&p, 1, 0) == 0; i++) {
                 cr_assert_lt(i, 2000, "nothing came");
                 cr_assert_geq(loop_turn(s->loop, 10 * USEC_PER_MSEC), 0);
         }
+}
+
+/* The journal may be handed over at any time. */
+static bool is_area(struct stage *s, const struct keeper_msg *m, int *fd)
+{
+        if (m->op != KEEPER_AREA)
+                return false;
+        cr_assert_geq(*fd, 0);
+        safe_close(s->area);
+        s->area = TAKE_FD(*fd);
+        return true;
 }
 
 struct keeper_msg stage_take(struct stage *s, enum keeper_op op)
@@ -130,17 +176,13 @@ struct keeper_msg stage_take(struct stage *s, enum keeper_op op)
         struct keeper_msg m;
         int fd = -EBADF;
 
-        /* A journal may be handed over at any time, and a worker says that it has started. */
-        do {
-                wait_readable(s, s->keeper);
-                cr_assert_eq(keeper_recv(s->keeper, &m, &fd), 1);
-                if (m.op == KEEPER_AREA) {
-                        cr_assert_geq(fd, 0);
-                        safe_close(s->area);
-                        s->area = fd;
-                        fd = -EBADF;
+        /* A worker says that it has started. */
+        do
+                for (int i = 0; listen_to_worker(s), !keeper_queue_take(&s->said, &m, &fd); i++) {
+                        cr_assert_lt(i, 2000, "nothing came");
+                        cr_assert_geq(loop_turn(s->loop, 10 * USEC_PER_MSEC), 0);
                 }
-        } while (m.op == KEEPER_AREA || m.op == KEEPER_READY);
+        while (is_area(s, &m, &fd) || m.op == KEEPER_READY);
         cr_assert_eq(m.op, op, "%u instead of %u", m.op, op);
         cr_assert_eq(keeper_msg_valid(&m), 0);
         cr_assert_eq(fd, -EBADF);
@@ -202,19 +244,25 @@ void stage_ready(struct stage *s)
 
 bool stage_quiet(struct stage *s)
 {
-        struct pollfd p = {.fd = s->keeper, .events = POLLIN};
+        struct keeper_msg m;
+        int fd;
 
-        for (int i = 0; i < 5; i++)
+        for (int i = 0; i < 5; i++) {
                 cr_assert_geq(loop_turn(s->loop, 10 * USEC_PER_MSEC), 0);
-        while (poll(&p, 1, 0) > 0) {
-                struct keeper_msg m;
-                int fd = -EBADF;
-                if (keeper_recv(s->keeper, &m, &fd) != 1 || m.op != KEEPER_AREA)
-                        return false;
-                safe_close(s->area);
-                s->area = fd;
+                listen_to_worker(s);
         }
+        while (keeper_queue_take(&s->said, &m, &fd))
+                if (!is_area(s, &m, &fd)) {
+                        safe_close(fd);
+                        return false;
+                }
         return true;
+}
+
+void stage_hear(struct stage *s, struct answer *a)
+{
+        wait_readable(s, s->kernel);
+        cr_assert(get_answer(s->kernel, a));
 }
 
 int stage_call(struct stage *s, struct answer *a, uint32_t opcode, uint64_t node, const void *arg,
@@ -222,10 +270,9 @@ int stage_call(struct stage *s, struct answer *a, uint32_t opcode, uint64_t node
 {
         uint64_t unique = ask(s->kernel, opcode, node, arg, len, x, y);
 
-        do {
-                wait_readable(s, s->kernel);
-                cr_assert(get_answer(s->kernel, a));
-        } while (a->h.unique == 0);
+        do
+                stage_hear(s, a);
+        while (a->h.unique == 0);
         cr_assert_eq(a->h.unique, unique);
         return a->h.error;
 }
@@ -243,8 +290,7 @@ uint64_t stage_lookup(struct stage *s, uint64_t parent, const char *name)
 
 int stage_notification(struct stage *s, struct answer *a)
 {
-        wait_readable(s, s->kernel);
-        cr_assert(get_answer(s->kernel, a));
+        stage_hear(s, a);
         cr_assert_eq(a->h.unique, 0);
         return a->h.error;
 }

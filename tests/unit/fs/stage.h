@@ -1,20 +1,21 @@
 /* A file system whose keeper and kernel are played by the test.
  *
- * The test's thread turns the loop while it waits; requests of the kernel are answered by the real
- * serving threads.
+ * The test's thread turns the loop while it waits, and has the kernel told whatever of inodes the
+ * keeper is asked to; requests of the kernel are answered by the real serving threads.
  */
 #pragma once
 
 #include "fs/fs.h"
-#include "fs/keeper_proto.h"
+#include "fs/keeper_queue.h"
 #include "tests/unit/fs/support.h"
 
 struct stage {
         struct loop *loop;
         struct fs *fs;
-        int keeper; /* the keeper's end; -EBADF once it died */
-        int area;   /* the newest journal that the keeper was handed, or -EBADF */
-        int kernel; /* the kernel's end of the connection, -EBADF before MOUNTED */
+        int keeper;               /* the keeper's end; -EBADF once it died */
+        struct keeper_queue said; /* to it, and not taken yet */
+        int area;                 /* the newest journal that the keeper was handed, or -EBADF */
+        int kernel;               /* the kernel's end of the connection, -EBADF before MOUNTED */
         struct fs_mount *mount;
         _Atomic unsigned mounted, gone;
         int mounted_code, gone_code; /* of the events' errors, 0 for none */
@@ -55,6 +56,8 @@ bool stage_quiet(struct stage *s);
 int stage_call(struct stage *s, struct answer *a, uint32_t opcode, uint64_t node, const void *arg,
         size_t len, const char *x, const char *y);
 uint64_t stage_lookup(struct stage *s, uint64_t parent, const char *name);
+/* The next answer or notification. */
+void stage_hear(struct stage *s, struct answer *a);
 /* The next notification: its code. Turns the loop meanwhile. */
 int stage_notification(struct stage *s, struct answer *a);
 /* Reads notifications until the connection is closed by the other side; how many INVAL_INODE. */

@@ -57,6 +57,21 @@ Test(tree_bind, not_any_more_when_the_bind_is_gone)
         cr_assert_eq(tree_adopt(tree, ids, 4), 0);
 }
 
+/* The last worker wrote down that it has other bytes, and may have died before it told the kernel.
+ */
+Test(tree_bind, what_an_earlier_worker_had_shown_may_be_cached_as_it_was)
+{
+        uint64_t ino;
+
+        put_text(tree, "f", "1");
+        uint64_t one = find_ino(TREE_ROOT, "f", &ino);
+        cr_assert_eq(tree_bind(tree, ino, true), 0);
+        node_find(&tree->nodes, one)->inherited = true;
+        cr_assert_eq(tree_bind(tree, ino, true), one);
+        cr_assert_eq(tree_bind(tree, ino, false), 0);
+        cr_assert_eq(tree_bind(tree, 4711, true), 0);
+}
+
 Test(tree_bind, a_removed_name_leaves_the_last_bytes)
 {
         uint64_t ino, ids[4], parent;

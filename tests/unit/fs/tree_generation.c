@@ -23,17 +23,24 @@ static void next_generation(void)
         cr_assert_eq(tree_put_data(tree), 0);
 }
 
-static bool drop(const char *name)
+/* But for `keep` that are older than what is pointed to. */
+static bool drop(unsigned keep, const char *name)
 {
-        char dropped[TREE_GENERATION_SIZE];
         struct tree_plan plan;
 
-        if (!tree_drop_generation(tree, dropped, &plan))
+        int r = tree_drop_generation(tree, keep);
+        if (r < 0) {
+                cr_assert_eq(r, -ENOENT);
+                cr_assert_not(tree_has_removals(tree));
                 return false;
-        cr_assert_str_eq(dropped, name);
+        }
+        cr_assert_eq(tree_plan_removal(tree, &plan), 0);
+        cr_assert(plan.away && !plan.unlink && !plan.forget);
+        cr_assert_eq(plan.parent, TREE_ROOT);
+        cr_assert_str_empty(plan.folder);
         cr_assert_str_eq(plan.name, name);
-        cr_assert(plan.away);
         cr_assert_eq(tree_rename(tree, TREE_ROOT, name, TREE_ROOT, plan.staged), -EINTR);
+        tree_removed(tree);
         return true;
 }
 
@@ -177,23 +184,28 @@ Test(tree_generation, data_is_replaced_by_the_announced_rename)
         cr_assert_eq(stats.files, 1, "each file counts once");
 }
 
-Test(tree_generation, two_stay_and_the_oldest_goes)
+Test(tree_generation, the_oldest_go)
 {
         bool cacheable;
 
         put_text(tree, "f", "1");
         next_generation();
-        cr_assert_not(drop(NULL));
+        cr_assert_not(drop(0, NULL));
         next_generation();
-        cr_assert_not(drop(NULL), "the one before stays");
+        cr_assert_not(drop(1, NULL), "the one before stays");
         cr_assert_eq(tree_make_generation(tree, NULL, 0), 0);
-        cr_assert_not(drop(NULL), "nothing points to the third yet");
+        cr_assert_not(drop(1, NULL), "nothing points to the third yet");
         cr_assert_eq(tree_put_data(tree), 0);
-        cr_assert(drop("..1"));
-        cr_assert_not(drop(NULL));
+        cr_assert(drop(1, "..1"));
+        cr_assert_not(drop(1, NULL));
         cr_assert_eq(look(TREE_ROOT, "..1", &cacheable), -ENOENT);
         cr_assert_eq(look(TREE_ROOT, "..2", &cacheable), 0);
         cr_assert_eq(look(TREE_ROOT, "..3", &cacheable), 0);
+        cr_assert_eq(tree_make_generation(tree, NULL, 0), 0);
+        cr_assert(drop(0, "..2"));
+        cr_assert_not(drop(0, NULL), "what is pointed to stays, and what is newer");
+        cr_assert_eq(look(TREE_ROOT, "..3", &cacheable), 0);
+        cr_assert_eq(look(TREE_ROOT, "..4", &cacheable), 0);
 }
 
 Test(tree_generation, whoever_is_in_a_dropped_one_goes_on)
@@ -207,7 +219,7 @@ Test(tree_generation, whoever_is_in_a_dropped_one_goes_on)
         put_text(tree, "d/f", "newer");
         next_generation();
         next_generation();
-        cr_assert(drop("..1"));
+        cr_assert(drop(1, "..1"));
         uint64_t id = find(tree, d, "f");
         cr_assert(holds(tree, id, "old"));
         size_t held = sec_total();
@@ -231,7 +243,7 @@ Test(tree_generation, one_that_nobody_looked_at_goes_at_once)
         next_generation();
         size_t held = sec_total();
         next_generation();
-        cr_assert(drop("..1"));
+        cr_assert(drop(1, "..1"));
         cr_assert_eq(sec_total(), held - 6);
 }
 

@@ -92,3 +92,64 @@ Test(tree_removal, a_later_worker_goes_on_with_them)
                 tree_free(t);
         }
 }
+
+Test(tree_removal, a_later_worker_goes_on_with_a_generation)
+{
+        struct tree_plan plan;
+
+        put_text(twin.tree, "f", "1");
+        for (int i = 0; i < 2; i++) {
+                cr_assert_eq(tree_make_generation(twin.tree, NULL, 0), 0);
+                cr_assert_eq(tree_put_data(twin.tree), 0);
+        }
+        cr_assert_eq(tree_drop_generation(twin.tree, 0), 0);
+        for (int whole = 0; whole < 2; whole++) {
+                if (whole)
+                        twin_area(&twin);
+                struct tree *t = twin_restore(&twin);
+                cr_assert_eq(absent(t, TREE_ROOT, "..1"), -ENOENT);
+                cr_assert_eq(tree_plan_removal(t, &plan), 0);
+                cr_assert(plan.away);
+                cr_assert_str_eq(plan.name, "..1");
+                cr_assert_eq(tree_rename(t, TREE_ROOT, "..1", TREE_ROOT, plan.staged), -EINTR);
+                tree_removed(t);
+                cr_assert_not(tree_has_removals(t));
+                tree_free(t);
+        }
+}
+
+/* What a dead worker had shown and the kernel never asked for. */
+Test(tree_removal, a_generation_that_the_kernel_never_knew_is_wiped)
+{
+        uint64_t ids[8];
+
+        put_text(twin.tree, "d/f", "secret");
+        cr_assert_eq(tree_make_generation(twin.tree, NULL, 0), 0);
+        cr_assert_eq(tree_put_data(twin.tree), 0);
+        put_text(twin.tree, "d/f", "");
+        cr_assert_eq(tree_make_generation(twin.tree, NULL, 0), 0);
+        cr_assert_eq(tree_put_data(twin.tree), 0);
+        twin_take_over(&twin);
+        cr_assert_eq(tree_drop_generation(twin.tree, 0), 0);
+        size_t held = sec_total(), n = tree_suspects(twin.tree, ids, ELEMENTSOF(ids));
+        cr_assert_gt(n, 0);
+        for (size_t i = 0; i < n; i++)
+                tree_unknown(twin.tree, ids[i]);
+        cr_assert_eq(sec_total(), held - strlen("secret"));
+}
+
+/* What went with its folder does not come back with the journal. */
+Test(tree_removal, a_wiped_generation_stays_wiped_for_a_later_worker)
+{
+        put_text(twin.tree, "d/f", "secret");
+        cr_assert_eq(tree_make_generation(twin.tree, NULL, 0), 0);
+        cr_assert_eq(tree_put_data(twin.tree), 0);
+        put_text(twin.tree, "d/f", "");
+        cr_assert_eq(tree_make_generation(twin.tree, NULL, 0), 0);
+        cr_assert_eq(tree_put_data(twin.tree), 0);
+        cr_assert_eq(tree_drop_generation(twin.tree, 0), 0);
+        size_t held = sec_total();
+        struct tree *t = twin_restore(&twin);
+        cr_assert_eq(sec_total(), held);
+        tree_free(t);
+}
