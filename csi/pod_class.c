@@ -32,10 +32,15 @@ enum rpc_code pod_class_code(const struct err *e)
         case ERR_TIMEOUT:
                 return RPC_DEADLINE_EXCEEDED;
         default:
-                /* what an earlier try left may just be on its way out */
-                return e->code == -ENOMEM  ? RPC_RESOURCE_EXHAUSTED
-                       : e->code == -EBUSY ? RPC_ABORTED
-                                           : RPC_INTERNAL;
+                switch (-e->code) {
+                case ENOMEM:
+                case EUSERS: /* as many mounts as a worker can have */
+                        return RPC_RESOURCE_EXHAUSTED;
+                case EBUSY: /* what an earlier try left may just be on its way out */
+                        return RPC_ABORTED;
+                default:
+                        return RPC_INTERNAL;
+                }
         }
 }
 

@@ -436,12 +436,12 @@ void volumes_publish(struct volumes *v, struct publish_request *r, struct rpc_ca
 void volumes_unpublish(struct volumes *v, const char *path, struct rpc_call *call)
 {
         struct volume *volume = find(v, path);
+        bool fresh = !volume;
 
-        if (!volume && volume_new(v, path, CLEARING, &volume) < 0) {
+        if (fresh && volume_new(v, path, CLEARING, &volume) < 0) {
                 rpc_fail(call, RPC_RESOURCE_EXHAUSTED, "out of memory");
                 return;
         }
-        bool fresh = volume->state == CLEARING && !volume->unpublishers.list;
         if (callers_add(&volume->unpublishers, call, false) < 0) {
                 if (fresh)
                         volume_free(volume);

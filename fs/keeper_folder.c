@@ -65,8 +65,18 @@ int keeper_folder_unmount(int parent, const char *name, bool detach)
         return umount2(path, UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) < 0 ? -errno : 0;
 }
 
+/* Kubelet's path of a CSI volume: what the Secrets Store CSI Driver, whose place akvfs may have
+ * taken, left there is a tmpfs. */
+static bool is_csi_path(const char *path)
+{
+        const char *name = strrchr(path, '/');
+
+        return strstr(path, "/volumes/kubernetes.io~csi/") && streq(name, "/mount");
+}
+
 struct search {
         int mnt_id;
+        bool csi;
         bool ours;
 };
 
@@ -77,13 +87,13 @@ static int is_ours(void *userdata, int mnt_id, unsigned dev_minor, const char *p
 
         if (mnt_id != s->mnt_id)
                 return 0;
-        s->ours = streq(fstype, "fuse.akvfs");
+        s->ours = streq(fstype, "fuse.akvfs") || (s->csi && streq(fstype, "tmpfs"));
         return 1;
 }
 
-/* Takes away dead mounts of ours at that name. 1 when nothing is there at all, 0 when a plain
+/* Takes away what is left of volumes at that name. 1 when nothing is there at all, 0 when a plain
  * folder is, -EBUSY when anything else is mounted. */
-static int take_down(int parent, const char *name)
+static int take_down(int parent, const char *name, const char *path)
 {
         int here = mountinfo_id_of_fd(parent);
 
@@ -93,7 +103,7 @@ static int take_down(int parent, const char *name)
                 _cleanup_close_ int fd = open_below(parent, name);
                 if (fd < 0)
                         return fd == -ENOENT ? 1 : fd;
-                struct search s = {.mnt_id = mountinfo_id_of_fd(fd)};
+                struct search s = {.mnt_id = mountinfo_id_of_fd(fd), .csi = is_csi_path(path)};
                 if (s.mnt_id == here)
                         return 0;
                 int r = s.mnt_id < 0 ? s.mnt_id : mountinfo_walk(is_ours, &s);
@@ -117,7 +127,7 @@ int keeper_folder_make(
         int r = keeper_folder_parent(below, path, &name, &parent, detail);
         if (r < 0)
                 return r;
-        r = take_down(parent, name);
+        r = take_down(parent, name, path);
         bool made = r == 1;
         if (made && mkdirat(parent, name, FOLDER_MODE) < 0 && errno != EEXIST)
                 r = -errno;
@@ -139,7 +149,7 @@ int keeper_folder_clear(const char *below, const char *path, char *detail)
                 return 0;
         if (r < 0)
                 return r;
-        r = take_down(parent, name);
+        r = take_down(parent, name, path);
         if (r == 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
                 r = -errno;
         return r < 0 ? failed(detail, r, "", path) : 0;

@@ -17,12 +17,13 @@ int keeper_folder_parent(
         const char *below, const char *path, const char **ret_name, int *ret_fd, char *detail);
 
 /* Makes the volume's folder where there is none (0750, as kubelet makes its own) and opens it. What
- * an akvfs whose keeper has died left mounted there is taken away first; -EBUSY when it is anything
- * else. *ret_made: it was not there. */
+ * an akvfs whose keeper has died left mounted there is taken away first, and at the path of a CSI
+ * volume the tmpfs of the Secrets Store CSI Driver; -EBUSY when it is anything else. *ret_made: it
+ * was not there. */
 int keeper_folder_make(
         const char *below, const char *path, bool *ret_made, int *ret_fd, char *detail);
 
-/* Takes away what is left at a path: dead mounts of ours, then the folder. 0 also when nothing is
+/* Takes away what is left at a path: mounts as above, then the folder. 0 also when nothing is
  * there; -EBUSY when something else is mounted. Folders with something in them stay: -ENOTEMPTY. */
 int keeper_folder_clear(const char *below, const char *path, char *detail);
 

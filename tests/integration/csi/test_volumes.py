@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 
 import classes
 import grpc
@@ -168,6 +169,35 @@ def test_what_volumes_say_of_themselves(node):
     assert "SecretNotFound" in text
     node.kubelet.unpublish(pod)
     refused(lambda: node.kubelet.stats(pod), grpc.StatusCode.NOT_FOUND)
+
+
+def test_an_unpublish_ends_with_readers_inside(node):
+    node.services.set_secret("pw", secret())
+    node.put_class("shop", ["pw"])
+    pod = node.kubelet.pod("shop", "web-0", account="web")
+    node.kubelet.publish(pod)
+    with open(pod.target / "pw", "rb") as reader:
+        node.kubelet.unpublish(pod)
+        assert not pod.target.exists()
+        with pytest.raises(OSError):
+            reader.read()
+
+
+def test_a_volume_of_the_driver_before_is_replaced_and_taken_away(node):
+    """Pods that were there when akvfs took the Secrets Store CSI Driver's place."""
+    node.services.set_secret("pw", value := secret())
+    node.put_class("shop", ["pw"])
+    pods = [node.kubelet.pod("shop", f"web-{i}", account="web") for i in range(2)]
+    for pod in pods:
+        pod.target.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", pod.target], check=True)
+        (pod.target / "pw").write_text("of that driver")
+    node.kubelet.publish(pods[0])  # a republish, for kubelet
+    assert (pods[0].target / "pw").read_text() == value
+    for pod in pods:
+        node.kubelet.unpublish(pod)
+        assert not pod.target.exists()
+    assert node.mounts() == []
 
 
 def test_the_pod_s_group_reads(node):

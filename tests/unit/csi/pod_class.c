@@ -150,6 +150,7 @@ Test(pod_class, codes_say_who_has_to_act)
                 {ERR_TIMEOUT, -ETIMEDOUT, RPC_DEADLINE_EXCEEDED},
                 {ERR_LOCAL, -EIO, RPC_INTERNAL},
                 {ERR_LOCAL, -EBUSY, RPC_ABORTED},
+                {ERR_LOCAL, -EUSERS, RPC_RESOURCE_EXHAUSTED},
                 {ERR_OTHER, -ENOMEM, RPC_RESOURCE_EXHAUSTED},
         };
 

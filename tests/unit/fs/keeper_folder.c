@@ -151,6 +151,28 @@ Test(keeper_folder, what_a_dead_keeper_left_is_taken_away)
         cr_assert_eq(lstat(target, &st), -1);
 }
 
+/* Pods that were there before akvfs took that driver's place. */
+Test(keeper_folder, what_the_upstream_driver_left_is_taken_away)
+{
+        static const char *const folders[] = {"pod/volumes", "pod/volumes/kubernetes.io~csi",
+                "pod/volumes/kubernetes.io~csi/s", "pod/volumes/kubernetes.io~csi/s/mount"};
+        char path[128] = "";
+
+        if (!have_root)
+                return;
+        for (size_t i = 0; i < ELEMENTSOF(folders); i++) {
+                (void)snprintf(path, sizeof path, "%s/%s", below, folders[i]);
+                cr_assert_eq(mkdir(path, 0755), 0);
+        }
+        cr_assert_eq(mount("tmpfs", path, "tmpfs", 0, NULL), 0);
+        cr_assert_eq(keeper_folder_clear(below, path, detail), 0, "%s", detail);
+        cr_assert_eq(access(path, F_OK), -1);
+        for (size_t i = ELEMENTSOF(folders) - 1; i-- > 0;) {
+                (void)snprintf(path, sizeof path, "%s/%s", below, folders[i]);
+                cr_assert_eq(rmdir(path), 0);
+        }
+}
+
 Test(keeper_folder, what_is_somebody_else_s_stays)
 {
         char path[128];
