@@ -36,11 +36,12 @@ int driver_web_new(const struct driver_web_config *cfg, struct driver_web **ret,
         };
         _cleanup_(driver_web_freep) struct driver_web *w = calloc(1, sizeof *w);
 
-        if (!w)
+        if (!w) {
+                safe_close(cfg->listen_fd);
                 return err_set(e, -ENOMEM, "out of memory");
+        }
         w->cfg = *cfg;
-        w->cfg.address = NULL;
-        int r = web_new(cfg->loop, cfg->address, pages, ELEMENTSOF(pages), w, &w->web, e);
+        int r = web_new(cfg->loop, cfg->listen_fd, pages, ELEMENTSOF(pages), w, &w->web, e);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(w);
@@ -53,9 +54,4 @@ void driver_web_free(struct driver_web *w)
                 return;
         web_free(w->web);
         free(w);
-}
-
-uint16_t driver_web_port(const struct driver_web *w)
-{
-        return web_port(w->web);
 }

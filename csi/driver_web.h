@@ -11,7 +11,7 @@
 
 struct driver_web_config {
         struct loop *loop;
-        const char *address; /* WEB_ADDRESS */
+        int listen_fd; /* web_listen()'s, taken over, also on failure */
         const struct driver_metrics *metrics;
         bool (*is_ready)(void *userdata);
         /* Before /metrics is made: for what is set rather than counted. NULL: nothing is. */
@@ -21,10 +21,7 @@ struct driver_web_config {
 
 struct driver_web;
 
-/* What the configuration points to is borrowed for as long as it lives, but for the address. Errors
- * as web_new(). */
+/* What the configuration points to is borrowed for as long as it lives. */
 int driver_web_new(const struct driver_web_config *cfg, struct driver_web **ret, struct err *e);
 void driver_web_free(struct driver_web *w);
 DEFINE_CLEANUP(struct driver_web *, driver_web_free)
-
-uint16_t driver_web_port(const struct driver_web *w);

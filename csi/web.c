@@ -16,7 +16,6 @@ struct web {
         struct MHD_Daemon *daemon;
         struct loop_io *io;
         struct loop_timer *timer; /* when a connection has been silent for too long */
-        uint16_t port;
 };
 
 /* --- pages --- */
@@ -139,7 +138,7 @@ static int parse_address(const char *text, union address *ret, socklen_t *ret_le
         return 0;
 }
 
-static int listen_at(const char *text, int *ret_fd, uint16_t *ret_port, struct err *e)
+int web_listen(const char *text, int *ret_fd, struct err *e)
 {
         _cleanup_close_ int fd = -EBADF;
         const int on = 1;
@@ -153,15 +152,13 @@ static int listen_at(const char *text, int *ret_fd, uint16_t *ret_port, struct e
         fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
                 setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0 ||
-                bind(fd, &a.any, len) < 0 || listen(fd, WEB_CONNECTIONS_MAX) < 0 ||
-                getsockname(fd, &a.any, &len) < 0) {
+                bind(fd, &a.any, len) < 0 || listen(fd, WEB_CONNECTIONS_MAX) < 0) {
                 r = -errno;
                 err_set_cause(e, ERR_LOCAL, r, "cannot listen on %s: %s", text, strerror(-r));
                 if (r == -EADDRINUSE)
                         err_hint(e, "another program has this port on the host: name another one");
                 return r;
         }
-        *ret_port = ntohs(a.any.sa_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port);
         *ret_fd = TAKE_FD(fd);
         return 0;
 }
@@ -186,21 +183,20 @@ static int start(struct web *w, int fd)
         return r;
 }
 
-int web_new(struct loop *l, const char *address, const struct web_page *pages, size_t n,
-        void *userdata, struct web **ret, struct err *e)
+int web_new(struct loop *l, int fd, const struct web_page *pages, size_t n, void *userdata,
+        struct web **ret, struct err *e)
 {
         _cleanup_(web_freep) struct web *w = calloc(1, sizeof *w);
-        int fd = -EBADF;
 
-        if (!w)
+        if (!w) {
+                safe_close(fd);
                 return err_set(e, -ENOMEM, "out of memory");
+        }
         *w = (struct web){.loop = l, .pages = pages, .n = n, .userdata = userdata};
-        int r = listen_at(address, &fd, &w->port, e);
+        int r = start(w, fd);
         if (r < 0)
-                return r;
-        r = start(w, fd);
-        if (r < 0)
-                return err_set_cause(e, ERR_LOCAL, r, "cannot serve %s: %s", address, strerror(-r));
+                return err_set_cause(e, ERR_LOCAL, r,
+                        "the pages for probes and metrics cannot be served: %s", strerror(-r));
         *ret = TAKE_PTR(w);
         return 0;
 }
@@ -214,9 +210,4 @@ void web_free(struct web *w)
         if (w->daemon)
                 MHD_stop_daemon(w->daemon);
         free(w);
-}
-
-uint16_t web_port(const struct web *w)
-{
-        return w->port;
 }

@@ -27,11 +27,14 @@ struct web_page {
 
 struct web;
 
-/* address: "127.0.0.1:9808", "[::1]:9808"; port 0 is one that is free. The pages are borrowed for
- * as long as it lives. -EADDRINUSE and what bind(2) says, with a hint. */
-int web_new(struct loop *l, const char *address, const struct web_page *pages, size_t n,
-        void *userdata, struct web **ret, struct err *e);
+/* A listening socket. address: "127.0.0.1:9808", "[::1]:9808"; port 0 is one that is free. In any
+ * process: a confined worker gets it from who started it. -EINVAL (ERR_USAGE) for what is no
+ * address; else what bind(2) says, with a hint when the port is taken. */
+int web_listen(const char *address, int *ret_fd, struct err *e);
+
+/* Serves the pages on that socket, which is taken over, also on failure. The pages are borrowed for
+ * as long as it lives. */
+int web_new(struct loop *l, int fd, const struct web_page *pages, size_t n, void *userdata,
+        struct web **ret, struct err *e);
 void web_free(struct web *w); /* not from within a page */
 DEFINE_CLEANUP(struct web *, web_free)
-
-uint16_t web_port(const struct web *w);

@@ -123,6 +123,7 @@ class ApiServer:
         self.faults = []
         self.requests = []  # (verb, resource, namespace, name, Request)
         self.cuts = 0
+        self.begun = 0  # watches whose answer has begun: its headers are sent
         self.front = Front(self.answer, protocols)
         self.url, self.ca_file = self.front.url, self.front.ca_file
 
@@ -410,6 +411,8 @@ class ApiServer:
         def line(kind, item):
             return json.dumps({"type": kind, "object": item}).encode() + b"\n"
 
+        with self.changed:
+            self.begun += 1
         bookmark = time.monotonic() + self.bookmark_seconds
         while True:
             with self.changed:

@@ -1,7 +1,10 @@
 /* The pages of a driver that has done a little of everything, for tests: prints its port, serves
  * until its input ends. A line makes it not ready, the next one ready again. */
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "csi/driver_web.h"
 
@@ -51,13 +54,18 @@ int main(void)
         _cleanup_(driver_metrics_freep) struct driver_metrics *d = NULL;
         _cleanup_(loop_freep) struct loop *loop = NULL;
         _cleanup_(driver_web_freep) struct driver_web *web = NULL;
+        struct sockaddr_in a = {0};
+        socklen_t len = sizeof a;
         struct loop_io *input;
+        int fd;
 
-        if (driver_metrics_new(&d) < 0 || loop_new(&loop) < 0)
+        if (driver_metrics_new(&d) < 0 || loop_new(&loop) < 0 ||
+                web_listen("127.0.0.1:0", &fd, NULL) < 0 ||
+                getsockname(fd, (struct sockaddr *)&a, &len) < 0)
                 return 1;
         struct sample s = {.loop = loop, .metrics = d};
         const struct driver_web_config cfg = {.loop = loop,
-                .address = "127.0.0.1:0",
+                .listen_fd = fd,
                 .metrics = d,
                 .is_ready = is_ready,
                 .collect = collect,
@@ -66,7 +74,7 @@ int main(void)
                 loop_io_new(loop, 0, EPOLLIN, on_input, &s, &input) < 0)
                 return 1;
         count(d);
-        printf("%u\n", driver_web_port(web));
+        printf("%u\n", ntohs(a.sin_port));
         fflush(stdout);
         int r = loop_run(loop);
         loop_io_free(input);

@@ -9,6 +9,7 @@
 
 static struct loop *loop;
 static struct web *web;
+static in_port_t port; /* as the network has it */
 static int status = 200;
 
 static int make_page(void *userdata, char **ret, size_t *ret_len)
@@ -29,7 +30,14 @@ static unsigned made;
 static void set_up(void)
 {
         cr_assert_eq(loop_new(&loop), 0);
-        cr_assert_eq(web_new(loop, "127.0.0.1:0", pages, ELEMENTSOF(pages), &made, &web, NULL), 0);
+        struct sockaddr_in a;
+        socklen_t len = sizeof a;
+        int fd;
+
+        cr_assert_eq(web_listen("127.0.0.1:0", &fd, NULL), 0);
+        cr_assert_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+        port = a.sin_port;
+        cr_assert_eq(web_new(loop, fd, pages, ELEMENTSOF(pages), &made, &web, NULL), 0);
 }
 
 static void tear_down(void)
@@ -42,9 +50,8 @@ TestSuite(web, .init = set_up, .fini = tear_down, .timeout = 60);
 
 static int dial(void)
 {
-        struct sockaddr_in a = {.sin_family = AF_INET,
-                .sin_port = htons(web_port(web)),
-                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in a = {
+                .sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
         cr_assert_eq(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
@@ -158,28 +165,46 @@ Test(web, an_address_that_is_none_is_told)
         static const char *const bad[] = {"", "9808", ":9808", "localhost:9808", "127.0.0.1",
                 "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:x", "[::1:9808", "::1:9808", "[]:1",
                 "1111.1111.1111.1111.1111.1111.1111.1111.1111.1111:1"};
-        struct web *other = NULL;
+        int fd = -EBADF;
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
                 _cleanup_err_ struct err e = {0};
-                cr_expect_eq(
-                        web_new(loop, bad[i], pages, 1, NULL, &other, &e), -EINVAL, "%s", bad[i]);
+                cr_expect_eq(web_listen(bad[i], &fd, &e), -EINVAL, "%s", bad[i]);
                 cr_expect_eq(e.cause, ERR_USAGE);
         }
         _cleanup_err_ struct err e = {0};
-        cr_expect_eq(web_new(loop, "192.0.2.1:9808", pages, 1, NULL, &other, &e), -EADDRNOTAVAIL);
+        cr_expect_eq(web_listen("192.0.2.1:9808", &fd, &e), -EADDRNOTAVAIL);
         cr_expect_not_null(strstr(e.text, "192.0.2.1:9808"));
+        cr_expect_eq(fd, -EBADF);
 }
 
 Test(web, a_second_process_may_have_the_same_port)
 {
         struct web *other = NULL;
         char address[32];
+        int fd;
 
-        snprintf(address, sizeof address, "127.0.0.1:%u", web_port(web));
-        cr_assert_eq(web_new(loop, address, pages, 1, &made, &other, NULL), 0);
-        cr_expect_eq(web_port(other), web_port(web));
+        snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(port));
+        cr_assert_eq(web_listen(address, &fd, NULL), 0);
+        cr_assert_eq(web_new(loop, fd, pages, 1, &made, &other, NULL), 0);
         web_free(web);
         web = other;
         expect("GET", "/healthz", 200, "fine");
+}
+
+Test(web, a_port_that_another_program_has_is_told)
+{
+        struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        socklen_t len = sizeof a;
+        _cleanup_err_ struct err e = {0};
+        char address[32];
+        int fd;
+
+        _cleanup_close_ int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        cr_assert_eq(bind(other, (struct sockaddr *)&a, sizeof a), 0);
+        cr_assert_eq(listen(other, 1), 0);
+        cr_assert_eq(getsockname(other, (struct sockaddr *)&a, &len), 0);
+        snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(a.sin_port));
+        cr_expect_eq(web_listen(address, &fd, &e), -EADDRINUSE);
+        cr_expect_not_null(strstr(e.hint, "another program has this port"));
 }
