@@ -131,11 +131,11 @@ struct keeper_msg {
         uint32_t magic, version, op, flags;
         uint64_t mount; /* chosen by the worker, unique while it lives */
         uint64_t node;  /* FORGET: of the folder; INVALIDATE */
-        uint64_t
-                seq;    /* RENAME, FORGET, INVALIDATE, WARM, CLEAR and their answers: which of them;
-                           HELLO,    RETURNED: which start of a worker; ATTACHED: the keeper's pid; BOUND:
-                           st_ino; READY:   the version of its journals; AREA: of this one; PASS: which
-                           of them, from   0; GIVE: the minor number of the superblock's device */
+        /* RENAME, FORGET, INVALIDATE, WARM, CLEAR and their answers: which of them; HELLO,
+         * RETURNED: which start of a worker; ATTACHED: the keeper's pid; BOUND: st_ino; READY: the
+         * version of its journals; AREA: of this one; PASS: which of them, from 0; GIVE: the minor
+         * number of the superblock's device */
+        uint64_t seq;
         int32_t result; /* answers: 0 or a negative errno; RETURNED: how many mounts; GIVEN, TAKEN:
                            how many descriptors; GIVE: the visible mount's id; LEAVE of a keeper: 1,
                            it ends now; BOUND: 1 bound, 0 not any more */
