@@ -9,6 +9,7 @@
 #   make lint     format, static analysis, and the rules of the house
 #   make bench    build/bench.json and a short table
 #   make fuzz     each fuzzer for FUZZ_SECONDS (30)
+#   make rootfs   the tree of the container image in build/rootfs, without Docker
 #   make install  DESTDIR and PREFIX as usual
 #   make clean    everything but the sources goes
 
@@ -90,6 +91,12 @@ install: all
 		install -D -m 0644 /dev/stdin "$(DESTDIR)$(UNITDIR)/akvfs@.service"
 	install -d "$(DESTDIR)$(SBINDIR)"
 	ln -sf "$(BINDIR)/akvfs" "$(DESTDIR)$(SBINDIR)/mount.akvfs"
+
+.PHONY: rootfs
+rootfs: all
+	$(deps) rootfs
+	@rm -rf build/rootfs
+	@deploy/image/rootfs build/rootfs
 
 .PHONY: clean
 clean:

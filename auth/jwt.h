@@ -10,7 +10,9 @@
 /* Without padding (RFC 4648 section 5). Caller frees; NULL when memory is short. */
 char *jwt_base64url(const void *data, size_t len);
 
-#define JWT_TEXT_MAX 256
+/* "system:serviceaccount:" and two names of a cluster, at most 253 characters each, fit in whole.
+ */
+#define JWT_TEXT_MAX 576
 struct jwt_claims {
         char iss[JWT_TEXT_MAX], sub[JWT_TEXT_MAX], aud[JWT_TEXT_MAX]; /* "" when absent */
         char app[JWT_TEXT_MAX]; /* appid, or what Entra's v2 tokens call it: azp */

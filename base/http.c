@@ -28,7 +28,8 @@ struct origin {
         struct origin *next;
         char *scheme, *host, *port;
         unsigned transfers; /* that point here, whatever their state */
-        unsigned active;
+        unsigned active;    /* but for streams */
+        unsigned streams;
         struct transfers waiting;
 };
 
@@ -245,6 +246,11 @@ static int timer_function(CURLM *multi, long ms, void *userdata)
 
 /* --- transfers --- */
 
+static unsigned *kind_count(struct transfer *t)
+{
+        return t->on_data ? &t->origin->streams : &t->origin->active;
+}
+
 /* Takes it out of libcurl or of its queue; what is left is the memory. */
 static void transfer_stop(struct transfer *t)
 {
@@ -256,7 +262,7 @@ static void transfer_stop(struct transfer *t)
                 break;
         case TRANSFER_ACTIVE:
                 curl_multi_remove_handle(c->multi, t->easy);
-                t->origin->active--;
+                (*kind_count(t))--;
                 c->active--;
                 loop_release(c->loop);
                 break;
@@ -275,7 +281,7 @@ static int transfer_start(struct http_client *c, struct transfer *t)
         if (m != CURLM_OK)
                 return m == CURLM_OUT_OF_MEMORY ? -ENOMEM : -EIO;
         t->state = TRANSFER_ACTIVE;
-        t->origin->active++;
+        (*kind_count(t))++;
         c->active++;
         loop_hold(c->loop);
         return 0;
@@ -400,8 +406,9 @@ int http_client_new(struct loop *l, struct http_client **ret)
         curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
         curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, timer_function);
         curl_multi_setopt(c->multi, CURLMOPT_TIMERDATA, c);
-        curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
-        curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)HTTP_CONNECTIONS_PER_HOST);
+        curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX);
+        curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
+                (long)(HTTP_CONNECTIONS_PER_HOST + HTTP_STREAMS_PER_HOST));
         curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, IDLE_CONNECTIONS_MAX);
         *ret = TAKE_PTR(c);
         return 0;
@@ -442,7 +449,10 @@ int http_send(struct http_client *c, const struct http_request *req, http_done_f
         t->origin = origin_get(c, t->scheme, t->host, t->port);
         if (!t->origin)
                 r = -ENOMEM;
-        else if (t->origin->active < HTTP_CONNECTIONS_PER_HOST) {
+        else if (t->on_data && t->origin->streams >= HTTP_STREAMS_PER_HOST) {
+                origin_put(c, t->origin);
+                r = -EBUSY;
+        } else if (t->on_data || t->origin->active < HTTP_CONNECTIONS_PER_HOST) {
                 r = transfer_start(c, t);
                 if (r < 0)
                         origin_put(c, t->origin);
@@ -450,9 +460,14 @@ int http_send(struct http_client *c, const struct http_request *req, http_done_f
                 t->state = TRANSFER_WAITING;
                 TAILQ_INSERT_TAIL(&t->origin->waiting, t, entry);
         }
+        if (r == -EBUSY)
+                err_set_cause(e, ERR_LOCAL, r, "there are %d streams from %s:%s already",
+                        HTTP_STREAMS_PER_HOST, t->host, t->port);
+        else if (r < 0)
+                err_set_cause(e, ERR_LOCAL, r, "not enough memory for a request");
         if (r < 0) {
                 http_transfer_free(t);
-                return err_set_cause(e, ERR_LOCAL, r, "not enough memory for a request");
+                return r;
         }
         http_call_link(c, &t->call);
         if (ret)

@@ -1,10 +1,13 @@
 /* HTTP requests over libcurl's multi interface, on the worker's loop.
  *
- * Many requests in flight over few kept-alive connections: HTTP/1.1, at most
- * HTTP_CONNECTIONS_PER_HOST a scheme, host and port, the rest queue (their time limits start when
- * they leave the queue). TLS 1.2 at least, certificate
- * and host name always verified, no redirects followed, no cookies, no content decoding. The proxy
- * variables are honoured (https_proxy, no_proxy, ...) unless the request says otherwise.
+ * Many requests in flight over few kept-alive connections: HTTP/1.1 (HTTP/2 for endpoints that
+ * ask for it), at most HTTP_CONNECTIONS_PER_HOST a scheme, host and port, the rest queue (their
+ * time limits start when they leave the queue). TLS 1.2 at least, certificate and host name always
+ * verified, no redirects followed, no cookies, no content decoding. The proxy variables are
+ * honoured (https_proxy, no_proxy, ...) unless the request says otherwise.
+ *
+ * A stream is a request whose answer is handed on as it comes, for as long as the server sends. It
+ * queues for nothing and takes nobody's place; there are at most HTTP_STREAMS_PER_HOST.
  *
  * Loop thread only. Answers and request bodies are wiped after the callback returned.
  */
@@ -16,6 +19,7 @@
 /* A hundred objects and their token are to arrive within twelve times the latency: seven rounds of
  * sixteen leave room for the token and the handshakes, thirteen of eight do not. */
 #define HTTP_CONNECTIONS_PER_HOST 16
+#define HTTP_STREAMS_PER_HOST 256
 #define HTTP_CONNECT_TIMEOUT_MS 10000
 #define HTTP_TOTAL_TIMEOUT_MS 30000
 #define HTTP_RESPONSE_MAX ((size_t)8 << 20)
@@ -38,12 +42,17 @@ struct http_endpoint {
                                    ca_file then names it in messages only. NULL: it is read */
         const char *proxy;      /* NULL: from the environment; "": none; else a proxy URL */
         bool allow_http;        /* plain http: only metadata services (IMDS) */
+        bool http2;             /* where the server has it (ALPN): requests share a connection */
         const char *connect_to; /* "host:port" to connect to instead of the URL's, whose host is
                                    still the name that TLS asks for and verifies; or NULL;
                                    copied */
         unsigned connect_timeout_ms, total_timeout_ms; /* 0: the defaults above */
-        size_t response_max;                           /* 0: the default above */
+        size_t response_max; /* 0: the default above; not of a stream's 2xx answer */
 };
+
+/* Bytes of a stream's answer, if its status is 2xx, in libcurl's own pieces. A negative errno gives
+ * the stream up: its callback is then called with that error. Must not cancel it, nor any other. */
+typedef int (*http_data_fn)(void *userdata, const char *data, size_t len);
 
 struct http_request {
         const char *method; /* "GET", "POST", ... */
@@ -52,6 +61,7 @@ struct http_request {
         const void *body;           /* copied, and the copy wiped; NULL for none */
         size_t body_len;
         const struct http_endpoint *endpoint; /* NULL: all defaults */
+        http_data_fn on_data; /* this is a stream, with done's userdata; NULL: it is none */
 };
 
 struct http_response {
@@ -61,6 +71,7 @@ struct http_response {
         const char *peer; /* address that was connected to, or "" */
         struct err error; /* cause ERR_DNS, ERR_CONNECT, ERR_TIMEOUT, ERR_TLS, ...; text names
                              scheme, host and port, never the query; code is a negative errno */
+        bool cut;         /* status is 0, but the headers of an answer had come */
         usec_t took;      /* from leaving the queue to the last byte, of the last try */
         unsigned tries;   /* how often it was sent: 1 but for http_send_retrying() */
         void *private;
@@ -74,7 +85,8 @@ const char *http_header(const struct http_response *resp, const char *name);
 typedef void (*http_done_fn)(void *userdata, struct http_response *resp);
 
 /* Starts the request. *ret (optional) is valid until the callback is called or the call cancelled.
- * -EINVAL for a URL that is not https (or http where allowed), with the reason in e. */
+ * -EINVAL for a URL that is not https (or http where allowed), with the reason in e; -EBUSY for a
+ * stream when there are as many as there may be. */
 int http_send(struct http_client *c, const struct http_request *req, http_done_fn done,
         void *userdata, struct http_call **ret, struct err *e);
 
@@ -87,7 +99,7 @@ struct http_call *http_cancel(struct http_call *call);
  * (2^n - 1) * base_ms with jitter 0.8 to 1.3, at most cap_ms; Retry-After (seconds or a date) is
  * honoured up to cap_ms (one who asks for more gets no further try: the caller has the answer);
  * statuses 408 429 500 502 503 504 and transport errors (but not TLS verification failures) are
- * tried again. */
+ * tried again. A stream is never: its caller knows where it was. */
 struct http_retry {
         unsigned tries;
         unsigned base_ms, cap_ms;

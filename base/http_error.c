@@ -160,6 +160,11 @@ bool http_failure_describe(const struct http_failure *f, struct err *e)
                         f->host, f->port);
                 return false;
         }
+        if (f->given_up) {
+                err_set_cause(e, ERR_SERVICE, f->given_up, "what %s:%s%s sends is not taken: %s",
+                        f->host, f->port, through, strerror(-f->given_up));
+                return false;
+        }
         if (f->too_large || f->code == CURLE_FILESIZE_EXCEEDED) {
                 err_set_cause(e, ERR_SERVICE, -EFBIG,
                         "answer of %s:%s%s is larger than the limit of %zu bytes", f->host, f->port,

@@ -38,6 +38,8 @@ struct transfer {
         enum { TRANSFER_IDLE, TRANSFER_WAITING, TRANSFER_ACTIVE, TRANSFER_BROKEN } state;
         http_done_fn done;
         void *userdata;
+        http_data_fn on_data; /* NULL: no stream */
+        int given_up;         /* what on_data said */
 
         /* what was asked for */
         CURL *easy;
@@ -86,6 +88,7 @@ struct http_failure {
         size_t response_max;
         bool shaking_hands; /* TLS has begun */
         bool too_large, headers_too_large, no_memory;
+        int given_up; /* by who takes a stream: a negative errno */
 };
 /* Fills e. Returns whether another try makes sense. */
 bool http_failure_describe(const struct http_failure *f, struct err *e);

@@ -131,7 +131,7 @@ static CURLcode set_limits(CURL *easy, struct transfer *t)
 
         SET(CURLOPT_CONNECTTIMEOUT_MS, (long)t->connect_timeout_ms);
         SET(CURLOPT_TIMEOUT_MS, (long)t->total_timeout_ms);
-        SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)t->max);
+        SET(CURLOPT_MAXFILESIZE_LARGE, t->on_data ? (curl_off_t)0 : (curl_off_t)t->max);
         SET(CURLOPT_NOSIGNAL, 1L);
         SET(CURLOPT_TCP_KEEPALIVE, 1L);
         /* A look-up cannot be interrupted. Without this, cancelling it or its time limit would
@@ -148,7 +148,6 @@ static CURLcode set_security(CURL *easy, struct transfer *t, const char *proxy)
         SET(CURLOPT_PROTOCOLS_STR, t->scheme);
         SET(CURLOPT_REDIR_PROTOCOLS_STR, t->scheme);
         SET(CURLOPT_FOLLOWLOCATION, 0L);
-        SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
         SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
         SET(CURLOPT_SSL_VERIFYPEER, 1L);
         SET(CURLOPT_SSL_VERIFYHOST, 2L);
@@ -195,8 +194,13 @@ static int set_connect_to(struct transfer *t, const char *where)
 
 static CURLcode set_request(CURL *easy, struct transfer *t, const struct http_request *req)
 {
+        bool http2 = req->endpoint && req->endpoint->http2;
         CURLcode r = CURLE_OK;
 
+        SET(CURLOPT_HTTP_VERSION,
+                http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+        /* Rather wait for a connection that is being made than make another one. */
+        SET(CURLOPT_PIPEWAIT, http2 ? 1L : 0L);
         SET(CURLOPT_URL, req->url);
         SET(CURLOPT_PATH_AS_IS, 1L);
         SET(CURLOPT_USERAGENT, "akvfs/" AKVFS_VERSION);
@@ -225,6 +229,7 @@ static int prepare(struct transfer *t, const struct http_request *req, struct er
         t->connect_timeout_ms =
                 ep->connect_timeout_ms ? ep->connect_timeout_ms : HTTP_CONNECT_TIMEOUT_MS;
         t->total_timeout_ms = ep->total_timeout_ms ? ep->total_timeout_ms : HTTP_TOTAL_TIMEOUT_MS;
+        t->on_data = req->on_data;
         t->max = ep->response_max ? ep->response_max : HTTP_RESPONSE_MAX;
         if (ep->ca_file && !(t->ca_file = strdup(ep->ca_file)))
                 return -ENOMEM;

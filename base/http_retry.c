@@ -1,4 +1,5 @@
 /* Requests that are tried again: a call that makes one transfer after the other. */
+#include <assert.h>
 #include <limits.h>
 
 #include "base/http_impl.h"
@@ -182,6 +183,7 @@ int http_send_retrying(struct http_client *c, const struct http_request *req,
         const struct http_retry *policy, http_done_fn done, void *userdata, struct http_call **ret,
         struct err *e)
 {
+        assert(!req->on_data);
         struct retrying *y = calloc(1, sizeof *y);
         if (!y)
                 return err_set_cause(e, ERR_LOCAL, -ENOMEM, "not enough memory for a request");

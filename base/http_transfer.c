@@ -32,11 +32,27 @@ static CURLcode on_tls_begin(CURL *easy, void *ssl_ctx, void *userdata)
         return CURLE_OK;
 }
 
+static size_t on_stream(struct transfer *t, const char *data, size_t n)
+{
+        int r = t->on_data(t->userdata, data, n);
+
+        if (r >= 0)
+                return n;
+        t->given_up = r;
+        return CURL_WRITEFUNC_ERROR;
+}
+
 static size_t on_body(char *data, size_t size, size_t n, void *userdata)
 {
         struct transfer *t = userdata;
+        long status = 0;
 
         n *= size;
+        if (t->on_data) {
+                curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+                if (status >= 200 && status <= 299)
+                        return on_stream(t, data, n);
+        }
         if (n > t->max - t->len) {
                 t->too_large = true;
                 return CURL_WRITEFUNC_ERROR;
@@ -173,8 +189,10 @@ static void fill_failure(struct transfer *t, CURLcode code, struct http_response
                 .too_large = t->too_large,
                 .headers_too_large = t->headers_too_large,
                 .no_memory = t->no_memory,
+                .given_up = t->given_up,
         };
 
+        ret->cut = t->headers_complete;
         t->exchange.transient = http_failure_describe(&f, &ret->error);
         t->exchange.headers_len = 0;
 }

@@ -18,6 +18,7 @@ enum cli_status {
         CLI_USAGE = 2,
 };
 
+int cli_csi(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_get(int argc, char **argv);
 int cli_mount(int argc, char **argv);

@@ -137,6 +137,22 @@ static struct served *find(const struct commands *c, const char *mountpoint)
         return NULL;
 }
 
+/* Those of commands, or those of the CSI driver: *ret is a list that the caller frees. */
+static size_t list_mounts(const struct commands *c, struct class_mount ***ret)
+{
+        size_t n = 0;
+
+        if (c->config.volumes)
+                return volumes_mounts(c->config.volumes, ret);
+        for (const struct served *s = c->list; s; s = s->next)
+                n++;
+        *ret = calloc(n + 1, sizeof(struct class_mount *));
+        n = 0;
+        for (const struct served *s = c->list; *ret && s; s = s->next)
+                (*ret)[n++] = s->mount;
+        return n;
+}
+
 static int mount_class(
         struct commands *c, struct control_conn *conn, const cJSON *message, struct err *e)
 {
@@ -144,7 +160,7 @@ static int mount_class(
                 .progress = on_progress, .started = on_started, .gone = on_gone};
         _cleanup_mount_request_ struct mount_request q = {0};
 
-        if (c->ending || (c->config.own && c->list))
+        if (c->ending || c->config.volumes || (c->config.own && c->list))
                 return err_set_cause(e, ERR_LOCAL, -ESHUTDOWN, "this worker takes no more mounts");
         int r = mount_request_parse(message, &q, e);
         if (r < 0)
@@ -356,28 +372,35 @@ static void do_refresh(struct commands *c, struct control_conn *conn, const cJSO
                 json_free(r->answer);
                 r->answer = NULL;
         }
-        for (struct served *s = c->list; s; s = s->next)
-                if (!mountpoint || streq(class_mount_path(s->mount), mountpoint))
-                        refresh_add(r, s->mount);
+        struct class_mount **all = NULL;
+        size_t n = list_mounts(c, &all);
+        for (size_t i = 0; i < n; i++)
+                if (!mountpoint || streq(class_mount_path(all[i]), mountpoint))
+                        refresh_add(r, all[i]);
+        free(all);
         refresh_check(r);
 }
 
 static void on_hup_refreshed(void *userdata, const struct err *error)
 {
-        const struct served *s = userdata;
+        const struct class_mount *m = userdata;
 
         if (error)
-                log_warning("polled %s: %s", class_mount_path(s->mount), err_text(error));
+                log_warning("polled %s: %s", class_mount_path(m), err_text(error));
         else
-                log_info("polled %s", class_mount_path(s->mount));
+                log_info("polled %s", class_mount_path(m));
 }
 
 void commands_refresh_all(struct commands *c)
 {
-        for (struct served *s = c->list; s; s = s->next)
-                if (class_mount_is_mounted(s->mount) &&
-                        class_mount_refresh(s->mount, on_hup_refreshed, s) < 0)
-                        log_error("could not poll %s: out of memory", class_mount_path(s->mount));
+        struct class_mount **all = NULL;
+        size_t n = list_mounts(c, &all);
+
+        for (size_t i = 0; i < n; i++)
+                if (class_mount_is_mounted(all[i]) &&
+                        class_mount_refresh(all[i], on_hup_refreshed, all[i]) < 0)
+                        log_error("could not poll %s: out of memory", class_mount_path(all[i]));
+        free(all);
 }
 
 /* --- status, hello --- */
@@ -389,15 +412,18 @@ static void do_status(struct commands *c, struct control_conn *conn, const cJSON
         cJSON *mounts = cJSON_AddArrayToObject(j, "mounts");
         int64_t now = loop_wall(c->config.parts.loop);
 
-        for (const struct served *s = c->list; mounts && s; s = s->next) {
-                if (mountpoint && !streq(class_mount_path(s->mount), mountpoint))
+        struct class_mount **all = NULL;
+        size_t n = list_mounts(c, &all);
+        for (size_t i = 0; mounts && i < n; i++) {
+                if (mountpoint && !streq(class_mount_path(all[i]), mountpoint))
                         continue;
-                cJSON *m = class_mount_status(s->mount, getpid(), now);
+                cJSON *m = class_mount_status(all[i], getpid(), now);
                 if (!m)
                         mounts = NULL;
                 else
                         cJSON_AddItemToArray(mounts, m);
         }
+        free(all);
         control_conn_send(conn, mounts ? TAKE_PTR(j) : NULL);
 }
 
@@ -407,7 +433,7 @@ static void do_hello(struct commands *c, struct control_conn *conn, const cJSON 
         int64_t protocol;
 
         hello.keeper_pid = fs_keeper_pid(c->config.parts.fs); /* changes when one is killed */
-        hello.accepts = !c->ending && !(c->config.own && c->used);
+        hello.accepts = !c->ending && !c->config.volumes && !(c->config.own && c->used);
         control_conn_send(conn, control_hello_format(&hello));
         if (json_int64(message, "protocol", &protocol) < 0 || protocol != CONTROL_PROTOCOL)
                 control_conn_close(conn);
@@ -482,7 +508,8 @@ int commands_new(int listen_fd, const struct commands_config *config, struct com
                 return r;
         }
         control_server_serve(c->server, config->hello.uid);
-        adopt(c);
+        if (!config->volumes)
+                adopt(c);
         *ret = c;
         return 0;
 }

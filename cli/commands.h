@@ -1,8 +1,9 @@
 /* What a worker does for the commands that reach it over the control socket. */
 #pragma once
 
-#include "cli/class_mount.h"
 #include "cli/control_server.h"
+#include "csi/volumes.h"
+#include "mount/class_mount.h"
 
 struct commands;
 
@@ -10,6 +11,8 @@ struct commands_config {
         struct class_mount_parts parts;
         struct control_hello hello; /* strings are borrowed */
         bool own;                   /* `mount -f`: one mount, then no more */
+        /* The CSI driver's, or NULL: they are shown and polled too, and no mount is taken. */
+        struct volumes *volumes;
         /* There may be nothing left to do: look with commands_are_idle(), in a later turn of the
          * loop. */
         void (*idle)(void *userdata);

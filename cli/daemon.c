@@ -23,7 +23,8 @@ enum {
         WORD_RUN_AS,
         WORD_PRIVILEGED,
         WORD_TAKE,
-        WORD_STORE
+        WORD_STORE,
+        WORD_CSI
 };
 
 static const struct word table[] = {
@@ -36,6 +37,7 @@ static const struct word table[] = {
         {"privileged", 0, false, WORD_PRIVILEGED},
         {"take", 0, false, WORD_TAKE},
         {"store", 0, true, WORD_STORE},
+        {"csi", 0, false, WORD_CSI},
 };
 
 int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct err *e)
@@ -47,7 +49,7 @@ int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct e
         int id = 0, r;
 
         words_init(&words, argc, argv);
-        while ((r = words_next(&words, table, ELEMENTSOF(table), &id, &value, e)) > 0) {
+        while (!w.csi && (r = words_next(&words, table, ELEMENTSOF(table), &id, &value, e)) > 0) {
                 switch (id) {
                 case WORD_SOCKET:
                         w.socket = value;
@@ -78,6 +80,11 @@ int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct e
                         break;
                 case WORD_TAKE:
                         w.take = true;
+                        break;
+                case WORD_CSI:
+                        w.csi = true;
+                        w.argc = argc - words.next + 1;
+                        w.argv = argv + words.next - 1;
                         break;
                 default:
                         return err_set_cause(
@@ -124,6 +131,8 @@ void daemon_words_format(const struct daemon_words *w, const char *command, char
         }
         if (w->take)
                 argv[n++] = "--take";
+        if (w->csi)
+                argv[n++] = "--csi"; /* the last */
         argv[n] = NULL;
 }
 

@@ -37,6 +37,9 @@ struct daemon_words {
         const char *store;  /* to the keeper: where descriptors are kept, or NULL */
         const char *run_as; /* the worker's account as "UID:GID", or NULL: the keeper's own */
         bool privileged;    /* to the worker: it serves root, whose keeper mounts by mount(2) */
+        bool csi; /* to the worker: it serves kubelet; the rest of the words is `akvfs csi`'s */
+        int argc; /* those, the first of them a name; argv borrowed */
+        char **argv;
         bool take; /* to the keeper: another one hands everything over, on KEEPER_TAKE_FD */
 };
 int daemon_words_parse(int argc, char **argv, struct daemon_words *ret, struct err *e);
@@ -53,5 +56,10 @@ void daemon_words_format(const struct daemon_words *w, const char *command, char
 #define WORKER_LISTEN_FD 4
 /* Who reads credentials for it (auth/helper.h). */
 #define WORKER_HELPER_FD 5
+/* With `csi` there is no helper and no log file, but the sockets of kubelet's and, where there is
+ * one, the file of --ca-file. */
+#define WORKER_CSI_FD 5
+#define WORKER_REGISTRATION_FD 6
+#define WORKER_CA_FD 7
 /* The log file, opened by the keeper: the worker's account could not. Only with such a log. */
 #define WORKER_LOG_FD 6

@@ -13,7 +13,7 @@ int direct_resolve(const struct spc_class *class, struct options *o, credentials
         if (r == 0)
                 r = identity_resolve(class, o, &found, warn, &d->identity, e);
         if (r == 0)
-                r = vault_urls_resolve(class, o, &d->urls, e);
+                r = vault_urls_resolve(class, o->vault_url, &d->urls, e);
         return r < 0 ? r : identity_find_sni(&d->identity, e);
 }
 

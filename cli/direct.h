@@ -2,7 +2,8 @@
  * nothing. */
 #pragma once
 
-#include "cli/vault_urls.h"
+#include "cli/identity_find.h"
+#include "mount/vault_urls.h"
 
 struct auth_helper;
 

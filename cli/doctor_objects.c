@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "cli/status_json.h"
+#include "mount/status_json.h"
 
 /* One request, and what came of it; of a named object or of a selector's list. */
 struct probe {

@@ -7,8 +7,8 @@
 #include "cli/cli.h"
 #include "cli/direct.h"
 #include "cli/hygiene.h"
-#include "cli/status_json.h"
 #include "cli/words.h"
+#include "mount/status_json.h"
 
 static const char help[] =
         "akvfs get CLASS.yaml [FILE] [OPTIONS]\n"

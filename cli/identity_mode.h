@@ -2,7 +2,7 @@
  * it. Nothing is probed: the class and what was set decide. */
 #pragma once
 
-#include "cli/identity.h"
+#include "cli/identity_find.h"
 
 /* Fills everything of i but the endpoints, which are there already. */
 int identity_choose(const struct spc_class *class, const struct options *o,

@@ -60,7 +60,7 @@ static int allow_beneath(int ruleset, const char *path, uint64_t rights)
                        : 0;
 }
 
-int landlock_enter(const char *control_socket, struct err *e)
+int landlock_enter(const char *control_socket, const char *const *more, struct err *e)
 {
         int abi =
                 (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -73,6 +73,8 @@ int landlock_enter(const char *control_socket, struct err *e)
         int r = ruleset < 0 ? -errno : 0;
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(readable); i++)
                 r = allow_beneath(ruleset, readable[i], READ);
+        for (size_t i = 0; r == 0 && more && more[i]; i++)
+                r = allow_beneath(ruleset, more[i], READ);
         _cleanup_free_ char *copy = strdup(control_socket);
         if (r == 0)
                 r = copy ? allow_beneath(ruleset, dirname(copy), LANDLOCK_ACCESS_FS_REMOVE_FILE)

@@ -6,5 +6,6 @@
 #include "base/err.h"
 
 /* Before the first thread: those that follow inherit it. `control_socket` stays removable, for a
- * worker that may. 1 when bound, 0 where the kernel has none. */
-int landlock_enter(const char *control_socket, struct err *e);
+ * worker that may; `more` (NULL-terminated, or NULL) are folders that stay readable too. 1 when
+ * bound, 0 where the kernel has none. */
+int landlock_enter(const char *control_socket, const char *const *more, struct err *e);

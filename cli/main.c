@@ -16,6 +16,7 @@ static const struct {
         {"refresh", "poll now", cli_refresh},
         {"status", "mounts, objects, versions, ages, errors", cli_status},
         {"upgrade", "put a new program in place, without a failed read", cli_upgrade},
+        {"csi", "the CSI driver of a Kubernetes node", cli_csi},
         {"keeper", NULL, cli_keeper},
         {"worker", NULL, cli_worker},
 };
@@ -32,6 +33,7 @@ static void print_help(FILE *f)
               "  akvfs refresh [DIR]\n"
               "  akvfs status [DIR] [--json]\n"
               "  akvfs upgrade [DIR] [--binary FILE]\n"
+              "  akvfs csi --nodeid NAME [OPTIONS]\n"
               "\n",
                 f);
         for (size_t i = 0; i < ELEMENTSOF(commands); i++)

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/deadmount.h"
 #include "cli/hygiene.h"
+#include "cli/identity_find.h"
 #include "cli/mount_client.h"
 #include "cli/mountpoint.h"
 #include "cli/rundir.h"
@@ -118,7 +119,7 @@ static int prepare(struct options *o, struct mount_request *q, bool restored, st
         if (r == 0)
                 r = identity_resolve(q->class, o, &found, warn, &q->identity, e);
         if (r == 0)
-                r = vault_urls_resolve(q->class, o, &q->vaults, e);
+                r = vault_urls_resolve(q->class, o->vault_url, &q->vaults, e);
         if (r == 0)
                 r = identity_find_sni(&q->identity, e);
         if (r == 0)

@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/daemon.h"
+#include "cli/identity_find.h"
 #include "cli/log_target.h"
 #include "cli/notify.h"
 #include "cli/service.h"

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "cli/options.h"
-#include "cli/request.h"
 #include "cli/restore.h"
+#include "mount/request.h"
 
 int mount_in_background(const struct mount_request *q, const struct options *o);
 

@@ -11,10 +11,11 @@
 #include "base/loop.h"
 #include "cache/view.h"
 #include "cli/words.h"
+#include "mount/request.h"
 
 #define OPTIONS_POLL_DEFAULT (120 * USEC_PER_SEC)
 #define OPTIONS_POLL_MIN (10 * USEC_PER_MSEC)
-#define OPTIONS_POLL_MAX (366 * 86400 * USEC_PER_SEC)
+#define OPTIONS_POLL_MAX REQUEST_POLL_MAX
 /* Below it the load on the vault is worth a warning. */
 #define OPTIONS_POLL_FREQUENT (30 * USEC_PER_SEC)
 #define OPTIONS_TEXT_MAX ((size_t)64 << 10)

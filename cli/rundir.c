@@ -185,14 +185,22 @@ int rundir_listen(
 {
         unsigned char random[8];
         char hex[2 * sizeof random + 1], name[32];
-        _cleanup_close_ int fd = -EBADF, door_fd = -EBADF;
-        _cleanup_free_ char *path = NULL, *door = NULL;
 
         int r = random_bytes(random, sizeof random);
         if (r < 0)
                 return err_set(e, r, "no random numbers: %s", strerror(-r));
         hex_encode(random, sizeof random, hex);
         snprintf(name, sizeof name, "w-%s.sock", hex);
+        return rundir_listen_as(d, name, ret_fd, ret_door, ret_path, e);
+}
+
+int rundir_listen_as(const struct rundir *d, const char *name, int *ret_fd, int *ret_door,
+        char **ret_path, struct err *e)
+{
+        _cleanup_close_ int fd = -EBADF, door_fd = -EBADF;
+        _cleanup_free_ char *path = NULL, *door = NULL;
+        int r;
+
         if (xasprintf(&path, "%s/%s", d->path, name) < 0 || rundir_door_name(name, &door) < 0)
                 return err_set(e, -ENOMEM, "out of memory");
         r = listen_on(d, name, SOCK_STREAM, &fd);

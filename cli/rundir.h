@@ -33,6 +33,9 @@ void rundir_names_free(char **names);
 /* A new listening socket and its full path, and the door beside it. Hold the lock. */
 int rundir_listen(
         const struct rundir *d, int *ret_fd, int *ret_door, char **ret_path, struct err *e);
+/* The same with a name of the caller's own, "w-NAME.sock", that nobody listens on. */
+int rundir_listen_as(const struct rundir *d, const char *name, int *ret_fd, int *ret_door,
+        char **ret_path, struct err *e);
 /* The door that belongs to a worker's socket, by the name or path of that. -EINVAL, -ENOMEM. */
 int rundir_door_name(const char *socket, char **ret);
 /* A connection to it; blocks. -ECONNREFUSED, -ENOENT: that keeper is gone. -EPERM: who listens is

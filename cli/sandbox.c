@@ -108,6 +108,8 @@ static const char *const allowed[] = {
         "rseq",
         "set_tid_address",
         "sched_getaffinity",
+        "sched_getparam", /* glibc's, of a thread that libgrpc starts at its end */
+        "sched_getscheduler",
         /* who, when, chance */
         "getpid",
         "gettid",

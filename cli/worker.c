@@ -14,6 +14,7 @@
 #include "base/wipe.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/csi_worker.h"
 #include "cli/daemon.h"
 #include "cli/hygiene.h"
 #include "cli/landlock.h"
@@ -26,6 +27,8 @@
 
 /* Who waits for an answer while another worker waits for us. Less than the keeper's patience. */
 #define MAKE_WAY_TIMEOUT (10 * USEC_PER_SEC)
+/* Without a call of kubelet's, before the connections are cut. */
+#define QUIET_ENOUGH (40 * USEC_PER_MSEC)
 
 struct worker {
         struct loop *loop;
@@ -36,10 +39,13 @@ struct worker {
         struct cache *cache;
         struct fs *fs;
         struct commands *commands;
+        struct csi_worker *csi; /* NULL: only commands are served */
         struct loop_io *signals;
         struct loop_timer *leave, *patience;
         const char *socket;
         bool ending, making_way;
+        usec_t quiet_since; /* csi, while making way; 0: it is not quiet */
+        bool bidden;        /* csi: told to end once what is mounted is gone */
 };
 
 /* Nothing is taken down, so nothing can be freed in order either: all that is left is in memory
@@ -63,7 +69,30 @@ static void on_successor(void *userdata)
 
         w->making_way = true;
         loop_timer_in(w->patience, MAKE_WAY_TIMEOUT);
+        if (w->csi)
+                csi_worker_make_way(w->csi);
         commands_make_way(w->commands);
+}
+
+/* Kubelet's calls come on connections that stay: one that has just been answered may bring the
+ * next.
+ */
+static bool is_quiet(struct worker *w)
+{
+        usec_t now = loop_now(w->loop);
+
+        if (!commands_are_quiet(w->commands))
+                return false;
+        if (!w->csi)
+                return true;
+        if (!csi_worker_is_quiet(w->csi))
+                w->quiet_since = 0;
+        else if (!w->quiet_since)
+                w->quiet_since = now;
+        if (w->quiet_since && now - w->quiet_since >= QUIET_ENOUGH)
+                return true;
+        loop_timer_in(w->leave, QUIET_ENOUGH / 4);
+        return false;
 }
 
 static void on_leave(void *userdata)
@@ -71,11 +100,12 @@ static void on_leave(void *userdata)
         struct worker *w = userdata;
 
         if (w->making_way && !w->ending) {
-                if (commands_are_quiet(w->commands))
+                if (is_quiet(w))
                         make_way(w);
                 return;
         }
-        if (!commands_are_idle(w->commands))
+        if (w->csi ? !w->bidden || volumes_count(csi_worker_volumes(w->csi)) > 0
+                   : !commands_are_idle(w->commands))
                 return;
         /* The name goes first: who comes too late finds nothing rather than a closed door. */
         (void)unlink(w->socket);
@@ -89,6 +119,24 @@ static void on_idle(void *userdata)
         loop_timer_in(w->leave, 0);
 }
 
+/* Pods go on with what they have: kubelet unpublishes it, or the next driver does. The second time
+ * means it. */
+static void end_csi(struct worker *w, unsigned signal)
+{
+        struct volumes *volumes = csi_worker_volumes(w->csi);
+
+        if (signal == SIGTERM && !w->bidden) {
+                log_info("signal %u: no new volumes; %zu are served until they are unpublished",
+                        signal, volumes_count(volumes));
+                volumes_drain(volumes);
+        } else {
+                log_info("signal %u: taking %zu volumes away", signal, volumes_count(volumes));
+                volumes_end(volumes);
+        }
+        w->bidden = true;
+        loop_timer_in(w->leave, 0);
+}
+
 static void on_signal(void *userdata, int fd, uint32_t revents)
 {
         struct worker *w = userdata;
@@ -98,6 +146,10 @@ static void on_signal(void *userdata, int fd, uint32_t revents)
                 if (info.ssi_signo == SIGHUP) {
                         log_info("SIGHUP: polling now");
                         commands_refresh_all(w->commands);
+                        continue;
+                }
+                if (w->csi) {
+                        end_csi(w, info.ssi_signo);
                         continue;
                 }
                 /* twice from a terminal: once by the kernel, once by the keeper */
@@ -132,13 +184,13 @@ static int check_memory(void)
         return sec_new("", 1, &probe);
 }
 
-static int confine(const char *socket, struct err *e)
+static int confine(const struct worker *w, struct err *e)
 {
         if (CLI_SANITIZED) {
                 log_info("a sanitized build: files and system calls are not closed off");
                 return 0;
         }
-        int r = landlock_enter(socket, e);
+        int r = landlock_enter(w->socket, w->csi ? csi_worker_folders(w->csi) : NULL, e);
         if (r == 0)
                 log_info("this kernel has no Landlock: files are guarded by their modes alone");
         return r < 0 ? r : sandbox_enter(e);
@@ -168,9 +220,9 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
                 r = http_client_new(w->loop, &w->http);
         if (r == 0)
                 r = auths_new(w->loop, w->http, &w->auths);
-        if (r == 0)
+        if (r == 0 && !w->csi)
                 r = auth_helper_new(w->loop, WORKER_HELPER_FD, &w->helper);
-        if (r == 0)
+        if (r == 0 && w->helper)
                 auths_set_helper(w->auths, w->helper);
         if (r == 0)
                 r = vaults_new(w->loop, w->http, &w->vaults);
@@ -183,15 +235,20 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
                 return r;
         (void)prctl(PR_SET_NAME, "akvfs-worker");
 
+        const struct class_mount_parts parts = {.loop = w->loop,
+                .auths = w->auths,
+                .vaults = w->vaults,
+                .cache = w->cache,
+                .fs = w->fs,
+                .privileged = words->privileged};
+        r = w->csi ? csi_worker_start(w->csi, &parts, w->http, on_idle, w, e) : 0;
+        if (r < 0)
+                return r;
         const struct commands_config config = {
-                .parts = {.loop = w->loop,
-                        .auths = w->auths,
-                        .vaults = w->vaults,
-                        .cache = w->cache,
-                        .fs = w->fs,
-                        .privileged = words->privileged},
+                .parts = parts,
                 .hello = hello,
                 .own = words->foreground,
+                .volumes = w->csi ? csi_worker_volumes(w->csi) : NULL,
                 .idle = on_idle,
                 .userdata = w,
         };
@@ -206,6 +263,7 @@ static int start(struct worker *w, int signal_fd, const struct daemon_words *wor
 static void stop(struct worker *w)
 {
         commands_free(w->commands);
+        csi_worker_free(w->csi);
         if (w->fs)
                 fs_stop(w->fs);
         cache_free(w->cache);
@@ -233,7 +291,9 @@ int cli_worker(int argc, char **argv)
         log_set_level((enum log_level)words.log_level);
         log_set_json(words.log_json);
         bool log_file = log_target_is_file(words.log);
-        r = hygiene_close_from(log_file ? WORKER_LOG_FD + 1 : WORKER_HELPER_FD + 1);
+        r = hygiene_close_from(words.csi  ? WORKER_CA_FD + 1
+                               : log_file ? WORKER_LOG_FD + 1
+                                          : WORKER_HELPER_FD + 1);
         if (r == 0)
                 r = hygiene_protect();
         if (r == 0)
@@ -255,8 +315,10 @@ int cli_worker(int argc, char **argv)
         r = check_memory();
         if (r < 0)
                 err_set(&e, r, "could not start: %s", strerror(-r));
-        else
-                r = confine(words.socket, &e);
+        else if (words.csi)
+                r = csi_worker_new(words.argc, words.argv, &w.csi, &e);
+        if (r == 0)
+                r = confine(&w, &e);
         if (r == 0)
                 r = start(&w, signal_fd, &words, &e);
         if (r == 0) {

@@ -5,6 +5,82 @@
 
 #include "base/log.h"
 
+/* --- what others left --- */
+
+struct fs_clearing {
+        struct fs_clearing *next;
+        uint64_t seq;
+        fs_cleared_fn done;
+        void *userdata;
+        char *path;
+};
+
+static void free_clearing(struct fs_clearing *c)
+{
+        free(c->path);
+        free(c);
+}
+
+int fs_clear(struct fs *fs, const char *path, fs_cleared_fn done, void *userdata)
+{
+        struct fs_clearing *c = calloc(1, sizeof *c);
+        struct keeper_msg m;
+
+        if (!c)
+                return -ENOMEM;
+        *c = (struct fs_clearing){.seq = ++fs->last_clearing,
+                .done = done,
+                .userdata = userdata,
+                .path = strdup(path)};
+        keeper_msg_init(&m, KEEPER_CLEAR, 0);
+        m.seq = c->seq;
+        int r = c->path ? keeper_msg_set(m.path, sizeof m.path, path) : -ENOMEM;
+        if (r == 0)
+                r = keeper_client_send(fs->keeper, &m, -EBADF);
+        if (r < 0) {
+                free_clearing(c);
+                return r;
+        }
+        c->next = fs->clearings;
+        fs->clearings = c;
+        return 0;
+}
+
+static void on_cleared(struct fs *fs, const struct keeper_msg *m)
+{
+        _cleanup_err_ struct err e = {0};
+
+        for (struct fs_clearing **p = &fs->clearings; *p; p = &(*p)->next) {
+                struct fs_clearing *c = *p;
+
+                if (c->seq != m->seq)
+                        continue;
+                *p = c->next;
+                if (m->result < 0)
+                        err_set_cause(&e, ERR_LOCAL, m->result, "%s cannot be taken away: %s",
+                                c->path, m->detail);
+                c->done(c->userdata, e.code ? &e : NULL);
+                free_clearing(c);
+                return;
+        }
+}
+
+/* Nobody answers what was asked of a keeper that died; whoever wants it asks again. */
+static void lose_clearings(struct fs *fs)
+{
+        _cleanup_err_ struct err e = {0};
+        struct fs_clearing *list = TAKE_PTR(fs->clearings);
+
+        err_set_cause(&e, ERR_LOCAL, -EPIPE, "the keeper was killed meanwhile");
+        while (list) {
+                struct fs_clearing *c = list;
+
+                list = c->next;
+                c->done(c->userdata, &e);
+                free_clearing(c);
+        }
+}
+
 static void on_answer(void *userdata, const struct keeper_msg *m, int fd)
 {
         struct fs *fs = userdata;
@@ -14,6 +90,7 @@ static void on_answer(void *userdata, const struct keeper_msg *m, int fd)
                 log_error(
                         "the keeper is gone: the mounts end, since nobody is left to rotate them");
                 fs->keeper_gone = true;
+                lose_clearings(fs);
                 notifier_lost(fs->notifier);
                 for (mount = fs->mounts; mount; mount = next) {
                         next = fs_mount_next(mount);
@@ -28,7 +105,13 @@ static void on_answer(void *userdata, const struct keeper_msg *m, int fd)
                         next = fs_mount_next(mount);
                         fs_mount_on_heir(mount);
                 }
+                lose_clearings(fs);
                 safe_close(fd);
+                return;
+        }
+        if (m->op == KEEPER_CLEARED) {
+                safe_close(fd);
+                on_cleared(fs, m);
                 return;
         }
         if (m->op == KEEPER_INVALIDATED) {

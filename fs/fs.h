@@ -86,6 +86,12 @@ void fs_mount_set_state(
 /* Unmounts: tried as umount(8) does, then detached, so that it always ends also with readers. */
 void fs_mount_end(struct fs_mount *m);
 
+/* What an akvfs that has died left at a volume's path is taken away: its mount, and the folder. For
+ * a keeper that mounts below one folder (keeper_options.below). done is called once, never from
+ * within, with NULL also when there was nothing; before fs_stop() is called all are to be over. */
+typedef void (*fs_cleared_fn)(void *userdata, const struct err *error);
+int fs_clear(struct fs *fs, const char *path, fs_cleared_fn done, void *userdata);
+
 struct fs_mount_stats {
         uint64_t requests;   /* that the kernel sent for this mount */
         uint64_t refused;    /* of them, attempts to change something */

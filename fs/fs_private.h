@@ -21,6 +21,8 @@ struct fs {
         bool keeper_gone;
         bool resend;
         struct snapshot *snapshot;
+        struct fs_clearing *clearings; /* asked of the keeper */
+        uint64_t last_clearing;
         void (*leave)(void *userdata);
         void *leave_userdata;
         /* The snapshot is written anew, without what is over, some time after outdated_fd said so.

@@ -69,7 +69,7 @@ static void answer_mounted(struct keeper *k, const struct keeper_msg *request)
                 return;
         }
         v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
-        (void)keeper_mount_unmount(&v->mount, true, detail);
+        (void)keeper_mount_unmount(&v->mount, k->options.below, true, detail);
         keeper_mount_done(&v->mount);
         k->n_volumes--;
         keeper_answer(k, request, KEEPER_MOUNTED, r, strerror(-r), -EBADF);
@@ -85,6 +85,10 @@ static void on_mount(struct keeper *k, const struct keeper_msg *request)
                         -EBADF);
                 return;
         }
+        if (k->options.below && keeper_is_taken(k, request->path)) {
+                keeper_answer(k, request, KEEPER_MOUNTED, -EBUSY, "it is mounted already", -EBADF);
+                return;
+        }
         struct volume *bigger = realloc(k->volumes, (k->n_volumes + 1) * sizeof *bigger);
         if (!bigger) {
                 keeper_answer(k, request, KEEPER_MOUNTED, -ENOMEM, "out of memory", -EBADF);
@@ -92,7 +96,7 @@ static void on_mount(struct keeper *k, const struct keeper_msg *request)
         }
         k->volumes = bigger;
 
-        int r = keeper_mount_make(request, &mount, detail);
+        int r = keeper_mount_make(request, k->options.below, &mount, detail);
         if (r < 0) {
                 keeper_answer(k, request, KEEPER_MOUNTED, r, detail, -EBADF);
                 return;
@@ -108,7 +112,8 @@ static void on_unmount(struct keeper *k, const struct keeper_msg *request)
         int r = 0;
 
         if (v) {
-                r = keeper_mount_unmount(&v->mount, request->flags & KEEPER_DETACH, detail);
+                r = keeper_mount_unmount(
+                        &v->mount, k->options.below, request->flags & KEEPER_DETACH, detail);
                 if (r == 0) {
                         keeper_store_forget(&k->store, v->id);
                         keeper_mount_done(&v->mount);
@@ -167,6 +172,9 @@ static bool on_worker(struct keeper *k)
         case KEEPER_UNMOUNT:
                 on_unmount(k, &m);
                 break;
+        case KEEPER_CLEAR:
+                keeper_on_clear(k, &m);
+                break;
         case KEEPER_AREA:
                 if (fd >= 0) {
                         safe_close(k->area_fd);
@@ -213,10 +221,16 @@ static void start_spare(struct keeper *k)
         log_error("%u workers died in a row: until one serves, readers get EIO", k->worker.deaths);
 }
 
+/* A worker is. */
+static bool is_wanted(const struct keeper *k)
+{
+        return k->n_volumes > 0 || (k->options.lasting && !k->bidden);
+}
+
 /* It has made way. With its last mount it may have ended for good. */
 static void on_swapped(struct keeper *k, int status)
 {
-        if (k->n_volumes > 0) {
+        if (is_wanted(k)) {
                 keeper_promote(k);
                 return;
         }
@@ -247,7 +261,7 @@ static void on_worker_died(struct keeper *k, int status)
         }
         if (k->upgrade.state == UPGRADE_SWAPPING && !k->leaving && k->worker.serving_at == 0)
                 keeper_revert(k);
-        keeper_worker_died(&k->worker, status, !asked && !k->leaving && k->n_volumes > 0);
+        keeper_worker_died(&k->worker, status, !asked && !k->leaving && is_wanted(k));
         if (k->worker.start_at && k->worker.deaths >= DEATHS_MAX && k->spare == 0)
                 start_spare(k);
 }
@@ -327,7 +341,9 @@ static void on_signal(struct keeper *k)
                 else if (info.ssi_signo == SIGUSR1)
                         part(k);
                 else {
-                        if (info.ssi_signo != SIGHUP)
+                        bool first = k->options.lasting && !k->bidden && info.ssi_signo == SIGTERM;
+                        k->bidden |= first;
+                        if (info.ssi_signo != SIGHUP && !first)
                                 leave(k);
                         keeper_worker_kill(&k->worker, (int)info.ssi_signo);
                 }
@@ -346,7 +362,7 @@ static void unmount_all(struct keeper *k)
                 (void)keeper_mount_abort(&v->mount);
                 v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
                 v->seen = false;
-                int r = keeper_mount_unmount(&v->mount, true, detail);
+                int r = keeper_mount_unmount(&v->mount, k->options.below, true, detail);
                 if (r < 0)
                         log_error("%s is still mounted: %s", v->mount.mountpoint, detail);
                 else if (!v->gone)

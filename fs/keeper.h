@@ -26,6 +26,10 @@ struct keeper_options {
         int door_fd;       /* where it is asked to, a listening SOCK_SEQPACKET socket; 0: nowhere */
         const char *store; /* where a service manager keeps descriptors ($NOTIFY_SOCKET), so that
                               mounts outlive all of us (fs/keeper_store.h); NULL: nowhere */
+        const char *below; /* volumes are mounted in folders below this one only, which the keeper
+                              makes and removes (fs/keeper_folder.h); NULL: anywhere */
+        bool lasting; /* a worker is wanted also when nothing is mounted, and the first SIGTERM is
+                         the worker's alone: what is mounted stays until it is unmounted */
         int take_fd; /* where another keeper hands everything over to this one, which has nothing of
                         its own to begin with, pass_fds and door_fd neither; 0: nobody does */
 };

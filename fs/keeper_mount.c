@@ -12,7 +12,9 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include "base/log.h"
 #include "base/mountinfo.h"
+#include "fs/keeper_folder.h"
 
 #define FUSERMOUNT "fusermount3"
 #define FUSERMOUNT_TIMEOUT_MS 10000
@@ -124,7 +126,43 @@ static int make_superblock(
         return 0;
 }
 
-static int mount_privileged(const struct keeper_msg *request, struct keeper_mount *m, char *detail)
+/* The mount is made, and attached nowhere yet. */
+static int attach(const struct keeper_msg *request, const char *below, int visible, char *detail)
+{
+        _cleanup_close_ int folder = -EBADF;
+        bool made = false;
+
+        if (!below) {
+                if (move_mount(visible, "", AT_FDCWD, request->path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+                        return failed(detail, request->path);
+                return 0;
+        }
+        int r = keeper_folder_make(below, request->path, &made, &folder, detail);
+        if (r < 0)
+                return r;
+        if (move_mount(visible, "", folder, "",
+                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
+                return 0;
+        r = failed(detail, request->path);
+        if (made) {
+                char ignored[KEEPER_NAME_SIZE];
+                (void)keeper_folder_clear(below, request->path, ignored);
+        }
+        return r;
+}
+
+static void detach_again(const struct keeper_msg *request, const char *below)
+{
+        char ignored[KEEPER_NAME_SIZE];
+
+        if (below)
+                (void)keeper_folder_clear(below, request->path, ignored);
+        else
+                (void)umount2(request->path, MNT_DETACH | UMOUNT_NOFOLLOW);
+}
+
+static int mount_privileged(
+        const struct keeper_msg *request, const char *below, struct keeper_mount *m, char *detail)
 {
         _cleanup_close_ int visible = -EBADF, private = -EBADF;
 
@@ -134,14 +172,15 @@ static int mount_privileged(const struct keeper_msg *request, struct keeper_moun
         int r = make_superblock(request, m->fuse_fd, &visible, detail);
         if (r < 0)
                 return r;
-        if (move_mount(visible, "", AT_FDCWD, request->path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-                return failed(detail, request->path);
+        r = attach(request, below, visible, detail);
+        if (r < 0)
+                return r;
 
         r = mount_of(visible, &m->mnt_id, &m->dev_minor);
         if (r < 0) {
                 errno = -r;
                 r = failed(detail, request->path);
-                (void)umount2(request->path, MNT_DETACH | UMOUNT_NOFOLLOW);
+                detach_again(request, below);
                 return r;
         }
         private = open_tree(visible, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -151,7 +190,7 @@ static int mount_privileged(const struct keeper_msg *request, struct keeper_moun
         if (private < 0 ||
                 mount_setattr(private, "", AT_EMPTY_PATH, &writable, sizeof writable) < 0) {
                 r = failed(detail, "private mount");
-                (void)umount2(request->path, MNT_DETACH | UMOUNT_NOFOLLOW);
+                detach_again(request, below);
                 return r;
         }
         m->private_fd = TAKE_FD(private);
@@ -420,14 +459,16 @@ static int mount_helper(const struct keeper_msg *request, struct keeper_mount *m
         return r;
 }
 
-int keeper_mount_make(const struct keeper_msg *request, struct keeper_mount *ret, char *detail)
+int keeper_mount_make(
+        const struct keeper_msg *request, const char *below, struct keeper_mount *ret, char *detail)
 {
         struct keeper_mount m = {.fuse_fd = -EBADF, .private_fd = -EBADF};
 
         m.privileged = request->flags & KEEPER_PRIVILEGED;
         m.mountpoint = strdup(request->path);
         int r = !m.mountpoint  ? -ENOMEM
-                : m.privileged ? mount_privileged(request, &m, detail)
+                : m.privileged ? mount_privileged(request, below, &m, detail)
+                : below        ? (errno = EPERM, failed(detail, request->path))
                                : mount_helper(request, &m, detail);
         if (r < 0) {
                 keeper_mount_done(&m);
@@ -437,8 +478,45 @@ int keeper_mount_make(const struct keeper_msg *request, struct keeper_mount *ret
         return 0;
 }
 
-int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail)
+/* What is on top at the volume's folder must be the mount. */
+static int unmount_folder(
+        const struct keeper_mount *m, const char *below, bool detach, char *detail)
 {
+        _cleanup_close_ int parent = -EBADF;
+        const char *name = NULL;
+        int id = -1;
+        unsigned minor = 0;
+
+        int r = keeper_folder_parent(below, m->mountpoint, &name, &parent, detail);
+        if (r == -ENOENT)
+                return 0; /* with all that was below */
+        if (r < 0)
+                return r;
+        _cleanup_close_ int top = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        bool is_top = top >= 0 && mount_of(top, &id, &minor) == 0 && id == m->mnt_id &&
+                      minor == m->dev_minor;
+        top = safe_close(top);
+        if (is_top) {
+                r = keeper_folder_unmount(parent, name, detach);
+        } else {
+                r = mountinfo_walk(is_this, (void *)(uintptr_t)m);
+                r = r > 0 ? -EBUSY : r;
+        }
+        if (r < 0) {
+                errno = -r;
+                return failed(detail, m->mountpoint);
+        }
+        /* Not ours any more, and what somebody put there is theirs. */
+        if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+                log_warning("%s is unmounted, and the folder stays: %s", m->mountpoint,
+                        strerror(errno));
+        return 0;
+}
+
+int keeper_mount_unmount(const struct keeper_mount *m, const char *below, bool detach, char *detail)
+{
+        if (below)
+                return unmount_folder(m, below, detach, detail);
         /* Somebody may have mounted over it: what is on top must be ours. Without O_DIRECTORY,
          * which has an automount below it begin a new mount, and us wait for it. */
         _cleanup_close_ int top = open(m->mountpoint, O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -23,8 +23,11 @@ struct keeper_mount {
 };
 
 /* Fills *ret, which the caller empties with keeper_mount_done(). On failure nothing is left mounted
- * and detail (KEEPER_NAME_SIZE bytes) says what failed. */
-int keeper_mount_make(const struct keeper_msg *request, struct keeper_mount *ret, char *detail);
+ * and detail (KEEPER_NAME_SIZE bytes) says what failed. below: NULL, or the one folder that may be
+ * mounted in, as root; the mount point is made there, and removed again by keeper_mount_unmount()
+ * (fs/keeper_folder.h). */
+int keeper_mount_make(const struct keeper_msg *request, const char *below, struct keeper_mount *ret,
+        char *detail);
 
 /* A mount that another keeper made, from the descriptor of its connection and that of its private
  * mount; both are taken over on success. Where there is none (-EBADF) the private mount is made
@@ -35,7 +38,8 @@ int keeper_mount_recover(const struct keeper_msg *returned, int fuse_fd, int pri
 
 /* Takes the visible mount away: as umount(8) does (-EBUSY while files are open), or detached. 0
  * also when it is gone already. Descriptors stay open. */
-int keeper_mount_unmount(const struct keeper_mount *m, bool detach, char *detail);
+int keeper_mount_unmount(
+        const struct keeper_mount *m, const char *below, bool detach, char *detail);
 
 /* Ends the connection whoever holds it: every request gets an error at once, also one that a worker
  * has read and does not answer. Needs the control file system of FUSE, at its usual place; -ENOENT

@@ -32,6 +32,7 @@ struct keeper {
         bool resend, leaving;
         int64_t leave_by; /* when patience with the worker ends; 0: it was not told to end */
         bool killed;      /* that time has come once */
+        bool bidden;      /* `lasting`, and told to end by SIGTERM */
         pid_t spare;
         struct guardian guardian;
         bool is_guardian;   /* this process has become the guardian: see keeper_succeed() */
@@ -62,6 +63,11 @@ struct volume *keeper_find(struct keeper *k, uint64_t id); /* NULL: there is non
 void keeper_answer(struct keeper *k, const struct keeper_msg *request, enum keeper_op op,
         int result, const char *detail, int fd);
 void keeper_end_spare(struct keeper *k);
+
+/* --- fs/keeper_clear.c --- */
+
+bool keeper_is_taken(const struct keeper *k, const char *path); /* a volume's mount point */
+void keeper_on_clear(struct keeper *k, const struct keeper_msg *request);
 
 /* --- fs/keeper_renames.c --- */
 

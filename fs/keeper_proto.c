@@ -127,6 +127,8 @@ int keeper_msg_valid(const struct keeper_msg *m)
                 if (m->path[0] != '/' || m->mount == 0)
                         return -EINVAL;
                 return m->flags & ~(uint32_t)KEEPER_PRIVILEGED ? -EINVAL : 0;
+        case KEEPER_CLEAR:
+                return m->path[0] != '/' || m->flags ? -EINVAL : 0;
         case KEEPER_RETURNED:
                 if (m->result < 0 || m->seq == 0 || m->seq > UINT32_MAX)
                         return -EINVAL;

@@ -16,6 +16,8 @@
  *            this connection              INVALIDATED the same; -EBADF: no child could be given it
  *   WARM     look at everything           WARMED     the same
  *   UNMOUNT  take the mount away          UNMOUNTED  result; 0: nothing is left of it
+ *   CLEAR    take away what a dead keeper
+ *            left at a volume's path      CLEARED    the same
  *                                         GONE       somebody else unmounted it
  *   AREA     the journal, to be kept      HELLO      first of all: which start of a worker this is
  *   SERVING  it has taken everything      AREA       the journal that the last worker left
@@ -78,6 +80,7 @@ enum keeper_op {
         KEEPER_WARM,
         KEEPER_FORGET,
         KEEPER_INVALIDATE,
+        KEEPER_CLEAR,
         KEEPER_MOUNTED = 101,
         KEEPER_RENAMED,
         KEEPER_UNMOUNTED,
@@ -91,6 +94,7 @@ enum keeper_op {
         KEEPER_LEAVE,
         KEEPER_WARMED,
         KEEPER_INVALIDATED,
+        KEEPER_CLEARED,
         KEEPER_UPGRADE = 201,
         KEEPER_UPGRADED,
         KEEPER_TAKE,
@@ -127,16 +131,16 @@ struct keeper_msg {
         uint32_t magic, version, op, flags;
         uint64_t mount; /* chosen by the worker, unique while it lives */
         uint64_t node;  /* FORGET: of the folder; INVALIDATE */
-        uint64_t
-                seq;    /* RENAME, FORGET, INVALIDATE, WARM and their answers: which of them; HELLO,
-                           RETURNED: which start of a worker; ATTACHED: the keeper's pid; BOUND:
-                           st_ino; READY:   the version of its journals; AREA: of this one; PASS: which
-                           of them, from   0; GIVE: the minor number of the superblock's device */
+        /* RENAME, FORGET, INVALIDATE, WARM, CLEAR and their answers: which of them; HELLO,
+         * RETURNED: which start of a worker; ATTACHED: the keeper's pid; BOUND: st_ino; READY: the
+         * version of its journals; AREA: of this one; PASS: which of them, from 0; GIVE: the minor
+         * number of the superblock's device */
+        uint64_t seq;
         int32_t result; /* answers: 0 or a negative errno; RETURNED: how many mounts; GIVEN, TAKEN:
                            how many descriptors; GIVE: the visible mount's id; LEAVE of a keeper: 1,
                            it ends now; BOUND: 1 bound, 0 not any more */
         uint32_t reserved;
-        char path[KEEPER_PATH_SIZE]; /* MOUNT, RETURN, GIVE: the mount point, absolute;
+        char path[KEEPER_PATH_SIZE]; /* MOUNT, RETURN, GIVE, CLEAR: the mount point, absolute;
                                         RENAME: folder inside the mount, "" for its root */
         char name[KEEPER_NAME_SIZE]; /* MOUNT: source shown in mountinfo; RENAME, FORGET: the name;
                                         READY, TAKE: the program's version; AREA, STORE: its name in

@@ -288,7 +288,8 @@ int keeper_take(struct keeper *k, int socket)
                 .worker_fd = -EBADF,
                 .worker_pidfd = -EBADF};
         _cleanup_close_ int parent = (int)syscall(SYS_pidfd_open, getppid(), 0);
-        _cleanup_close_ int previous = program_of_parent();
+        /* One that lasts is started by anybody, and finds the other one by its door. */
+        _cleanup_close_ int previous = k->options.lasting ? -EBADF : program_of_parent();
 
         int r = tell(&t, KEEPER_TAKE, 0);
         if (r == 0)

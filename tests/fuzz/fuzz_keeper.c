@@ -48,6 +48,8 @@ static void check_valid(const struct keeper_msg *m)
         if (m->op == KEEPER_RENAME && (m->flags & KEEPER_KEEP_WARM) &&
                 (m->flags & (KEEPER_AWAY | KEEPER_UNLINK)))
                 abort();
+        if (m->op == KEEPER_CLEAR && m->path[0] != '/')
+                abort();
         if (m->op == KEEPER_FORGET && (!one_name(m->name) || m->node == 0))
                 abort();
         if (m->op == KEEPER_INVALIDATE &&

@@ -16,12 +16,18 @@ def quote(value):
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def document(elements, vault="kv", name="app", tenant=None, **parameters):
-    """The YAML of a class. elements: texts from element(), or names of secrets."""
+def objects(elements):
+    """The parameter `objects`. elements: texts from element(), or names of secrets."""
     array = "array:\n"
     for entry in elements:
         text = entry if "objectName" in entry else element(entry)
         array += "  - |\n" + textwrap.indent(text, "    ") + "\n"
+    return array
+
+
+def document(elements, vault="kv", name="app", tenant=None, **parameters):
+    """The YAML of a class. elements: as of objects()."""
+    array = objects(elements)
     lines = [
         "apiVersion: secrets-store.csi.x-k8s.io/v1",
         "kind: SecretProviderClass",

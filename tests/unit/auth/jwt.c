@@ -117,9 +117,9 @@ Test(jwt, claims_cannot_paint_a_terminal_nor_leave_a_quote)
         cr_assert_str_eq(c.aud, "x");
         cr_assert_eq(c.exp, 0);
 
-        char big[400] = "{\"iss\":\"";
-        memset(big + 8, 'i', 300);
-        strcpy(big + 308, "\"}");
+        char big[800] = "{\"iss\":\"";
+        memset(big + 8, 'i', 700);
+        strcpy(big + 708, "\"}");
         _cleanup_free_ char *big_body = jwt_base64url(big, strlen(big)), *big_token = NULL;
         cr_assert_eq(xasprintf(&big_token, "e30.%s.c2ln", big_body), 0);
         cr_assert_eq(jwt_read_claims(big_token, strlen(big_token), &c), 0);

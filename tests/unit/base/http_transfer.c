@@ -77,3 +77,100 @@ Test(http_transfer, headers_above_the_limit_are_an_error)
         cr_assert_not_null(
                 strstr(err_text(&r.error), "bytes of headers"), "%s", err_text(&r.error));
 }
+
+struct streamed {
+        struct fetched end; /* first: on_fetched() takes it */
+        char data[64];
+        unsigned pieces;
+        int answer; /* of on_data() */
+};
+
+static int on_data(void *userdata, const char *data, size_t len)
+{
+        struct streamed *s = userdata;
+        size_t had = strlen(s->data);
+
+        s->pieces++;
+        cr_assert_lt(had + len, sizeof s->data);
+        memcpy(s->data + had, data, len);
+        s->data[had + len] = '\0';
+        return s->answer;
+}
+
+static void stream(struct test_server *s, struct streamed *got, struct http_call **ret)
+{
+        struct http_endpoint ep = {.ca_file = test_server_ca_file(s), .response_max = 4};
+        struct http_request q = {
+                .method = "GET", .url = test_server_url(s), .endpoint = &ep, .on_data = on_data};
+
+        cr_assert_eq(http_send(client, &q, on_fetched, got, ret, NULL), 0);
+}
+
+Test(http_transfer, a_stream_is_handed_on_as_it_comes_and_bounded_by_its_taker)
+{
+        _cleanup_(test_server_freep) struct test_server *s = test_server_new(NULL);
+        struct streamed got = {0}, given_up = {.answer = -EFBIG}, refused = {0};
+        struct http_call *call;
+
+        test_server_say(s, &(struct test_answer){.body = "drop by drop", .manner = TEST_DRIP});
+        stream(s, &got, NULL);
+        run_until(&got.end.calls, 1);
+        cr_assert_eq(got.end.status, 200);
+        cr_assert_str_eq(got.data, "drop by drop");
+        cr_assert_eq(got.end.body_len, 0);
+
+        test_server_say(s, &(struct test_answer){.body = "x", .manner = TEST_ENDLESS});
+        stream(s, &given_up, NULL);
+        run_until(&given_up.end.calls, 1);
+        cr_assert_eq(given_up.pieces, 1);
+        assert_no_answer(&given_up.end, ERR_SERVICE, "is not taken");
+        cr_assert_eq(given_up.end.error.code, -EFBIG);
+
+        /* What the server says of a refusal is an answer like any other. */
+        test_server_say(s, &(struct test_answer){.status = 410, .body = "old"});
+        stream(s, &refused, NULL);
+        run_until(&refused.end.calls, 1);
+        cr_assert_eq(refused.end.status, 410);
+        cr_assert_str_eq(refused.end.body, "old");
+        cr_assert_eq(refused.pieces, 0);
+
+        /* It is open for as long as it takes: what came is there meanwhile. */
+        struct streamed open = {0};
+        test_server_say(s, &(struct test_answer){.body = "abcd", .manner = TEST_HANG_IN_BODY});
+        stream(s, &open, &call);
+        run_until(&open.pieces, 1);
+        cr_assert_eq(open.end.calls, 0);
+        cr_assert_str_eq(open.data, "ab");
+        http_cancel(call);
+}
+
+Test(http_transfer, streams_take_nobody_s_place)
+{
+        _cleanup_(test_server_freep) struct test_server *s = test_server_new(NULL);
+        struct streamed open[HTTP_CONNECTIONS_PER_HOST + 1] = {0};
+
+        for (size_t i = 0; i < ELEMENTSOF(open); i++) {
+                test_server_say(
+                        s, &(struct test_answer){.body = "ab", .manner = TEST_HANG_IN_BODY});
+                stream(s, &open[i], NULL);
+                run_until(&open[i].pieces, 1);
+        }
+        test_server_say(s, &(struct test_answer){.body = "through"});
+        cr_assert_str_eq(fetch_from(s, "/").body, "through");
+}
+
+Test(http_transfer, streams_are_bounded_in_number)
+{
+        _cleanup_(test_server_freep) struct test_server *s =
+                test_server_new(&(struct test_server_options){.never_accept = true});
+        struct http_endpoint ep = {.ca_file = test_server_ca_file(s)};
+        struct http_request q = {
+                .method = "GET", .url = test_server_url(s), .endpoint = &ep, .on_data = on_data};
+        struct streamed all = {0};
+        _cleanup_err_ struct err e = {0};
+
+        for (unsigned i = 0; i < HTTP_STREAMS_PER_HOST; i++)
+                cr_assert_eq(http_send(client, &q, on_fetched, &all, NULL, NULL), 0);
+        cr_assert_eq(http_send(client, &q, on_fetched, &all, NULL, &e), -EBUSY);
+        cr_assert_not_null(strstr(e.text, "256 streams"));
+}

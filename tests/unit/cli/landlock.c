@@ -47,7 +47,7 @@ static int try_all(void)
         snprintf(made, sizeof made, "%s/made", dir);
         if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
                 return 1;
-        int r = landlock_enter(socket_path, NULL);
+        int r = landlock_enter(socket_path, NULL, NULL);
         if (r == 0)
                 return 77; /* this kernel has none */
         if (r < 0)

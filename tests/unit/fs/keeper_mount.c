@@ -57,7 +57,7 @@ static struct keeper_mount make(uint32_t flags)
         struct keeper_msg m = request(at, flags);
         struct keeper_mount mount;
 
-        cr_assert_eq(keeper_mount_make(&m, &mount, detail), 0, "%s", detail);
+        cr_assert_eq(keeper_mount_make(&m, NULL, &mount, detail), 0, "%s", detail);
         return mount;
 }
 
@@ -113,9 +113,9 @@ Test(keeper_mount, users_see_it_read_only_and_the_keeper_does_not)
         cr_assert_neq(private_id, m.mnt_id);
         cr_assert_eq(mountinfo_attached(private_id), 0);
 
-        cr_assert_eq(keeper_mount_unmount(&m, false, detail), 0, "%s", detail);
+        cr_assert_eq(keeper_mount_unmount(&m, NULL, false, detail), 0, "%s", detail);
         cr_assert_eq(mountinfo_attached(m.mnt_id), 0);
-        cr_assert_eq(keeper_mount_unmount(&m, false, detail), 0, "gone already");
+        cr_assert_eq(keeper_mount_unmount(&m, NULL, false, detail), 0, "gone already");
         keeper_mount_done(&m);
         keeper_mount_done(&m); /* twice is once */
 }
@@ -129,7 +129,7 @@ Test(keeper_mount, without_allow_other_others_are_kept_out)
         struct keeper_mount m = make(KEEPER_PRIVILEGED);
         line_of(at, line, sizeof line);
         cr_assert_null(strstr(line, "allow_other"), "%s", line);
-        cr_assert_eq(keeper_mount_unmount(&m, false, detail), 0);
+        cr_assert_eq(keeper_mount_unmount(&m, NULL, false, detail), 0);
         keeper_mount_done(&m);
 }
 
@@ -141,9 +141,9 @@ Test(keeper_mount, in_use_is_busy_and_detaching_works_all_the_same)
         int user = open(at, O_PATH | O_DIRECTORY | O_CLOEXEC);
         cr_assert_geq(user, 0);
         cr_assert_eq(mountinfo_id_of_fd(user), m.mnt_id);
-        cr_assert_eq(keeper_mount_unmount(&m, false, detail), -EBUSY);
+        cr_assert_eq(keeper_mount_unmount(&m, NULL, false, detail), -EBUSY);
         cr_assert_not_null(strstr(detail, at), "%s", detail);
-        cr_assert_eq(keeper_mount_unmount(&m, true, detail), 0, "%s", detail);
+        cr_assert_eq(keeper_mount_unmount(&m, NULL, true, detail), 0, "%s", detail);
         cr_assert_eq(mountinfo_attached(m.mnt_id), 0);
         safe_close(user);
         keeper_mount_done(&m);
@@ -166,7 +166,7 @@ Test(keeper_mount, a_connection_is_aborted_whoever_holds_it)
         cr_assert_eq(poll(&connection, 1, 0), 1);
         cr_assert(connection.revents & POLLERR, "it is over although it is held");
         cr_assert_eq(mountinfo_attached(m.mnt_id), 1);
-        cr_assert_eq(keeper_mount_unmount(&m, true, detail), 0, "%s", detail);
+        cr_assert_eq(keeper_mount_unmount(&m, NULL, true, detail), 0, "%s", detail);
 
         /* Its number may be another's as soon as nothing holds the superblock. */
         m.private_fd = safe_close(m.private_fd);
@@ -183,12 +183,12 @@ Test(keeper_mount, what_is_mounted_on_top_is_not_touched)
                 return;
         struct keeper_mount m = make(KEEPER_PRIVILEGED);
         cr_assert_eq(mount("other", at, "tmpfs", 0, NULL), 0);
-        cr_assert_eq(keeper_mount_unmount(&m, true, detail), -EBUSY);
+        cr_assert_eq(keeper_mount_unmount(&m, NULL, true, detail), -EBUSY);
         cr_assert_not_null(strstr(detail, "on top"), "%s", detail);
         line_of(at, line, sizeof line);
         cr_assert_not_null(strstr(line, " tmpfs other "), "%s", line);
         cr_assert_eq(umount(at), 0);
-        cr_assert_eq(keeper_mount_unmount(&m, true, detail), 0, "%s", detail);
+        cr_assert_eq(keeper_mount_unmount(&m, NULL, true, detail), 0, "%s", detail);
         keeper_mount_done(&m);
 }
 
@@ -206,7 +206,7 @@ Test(keeper_mount, another_mount_with_its_id_is_not_taken_for_it)
         int other = open(at, O_PATH | O_DIRECTORY | O_CLOEXEC);
         taken.mnt_id = mountinfo_id_of_fd(other); /* if the kernel has not done so itself */
         safe_close(other);
-        cr_assert_eq(keeper_mount_unmount(&taken, true, detail), 0, "ours is gone");
+        cr_assert_eq(keeper_mount_unmount(&taken, NULL, true, detail), 0, "ours is gone");
         line_of(at, line, sizeof line);
         cr_assert_not_null(strstr(line, " tmpfs other "), "and theirs is there: %s", line);
         cr_assert_eq(umount(at), 0);
@@ -233,18 +233,18 @@ Test(keeper_mount, what_fails_leaves_nothing)
                 return;
         int before = open_descriptors();
         struct keeper_msg m = request("/nowhere/at/all", KEEPER_PRIVILEGED);
-        cr_assert_eq(keeper_mount_make(&m, &mount, detail), -ENOENT);
+        cr_assert_eq(keeper_mount_make(&m, NULL, &mount, detail), -ENOENT);
         cr_assert_not_null(strstr(detail, "/nowhere/at/all"), "%s", detail);
 
         (void)snprintf(path, sizeof path, "%s/file", folder);
         safe_close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
         m = request(path, KEEPER_PRIVILEGED);
-        cr_assert_lt(keeper_mount_make(&m, &mount, detail), 0, "a file");
+        cr_assert_lt(keeper_mount_make(&m, NULL, &mount, detail), 0, "a file");
 
         (void)snprintf(path, sizeof path, "%s/link", folder);
         cr_assert_eq(symlink("mnt", path), 0);
         m = request(path, KEEPER_PRIVILEGED);
-        cr_assert_lt(keeper_mount_make(&m, &mount, detail), 0, "a symlink is not followed");
+        cr_assert_lt(keeper_mount_make(&m, NULL, &mount, detail), 0, "a symlink is not followed");
         char line[4096];
         line_of(at, line, sizeof line);
         cr_assert_str_empty(line);
@@ -272,8 +272,8 @@ Test(keeper_mount, the_helper_mounts_and_unmounts)
         struct pollfd p = {.fd = m.fuse_fd, .events = POLLIN};
         cr_assert_eq(poll(&p, 1, 10000), 1);
         int user = open(at, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        cr_assert_eq(keeper_mount_unmount(&m, false, detail), -EBUSY, "%s", detail);
-        cr_assert_eq(keeper_mount_unmount(&m, true, detail), 0, "%s", detail);
+        cr_assert_eq(keeper_mount_unmount(&m, NULL, false, detail), -EBUSY, "%s", detail);
+        cr_assert_eq(keeper_mount_unmount(&m, NULL, true, detail), 0, "%s", detail);
         cr_assert_eq(mountinfo_attached(m.mnt_id), 0);
         safe_close(user);
         keeper_mount_done(&m);
@@ -288,10 +288,10 @@ Test(keeper_mount, the_helper_s_own_words_are_told)
         if (!have_root)
                 return;
         int before = open_descriptors();
-        cr_assert_lt(keeper_mount_make(&m, &mount, detail), 0);
+        cr_assert_lt(keeper_mount_make(&m, NULL, &mount, detail), 0);
         cr_assert_not_null(strstr(detail, "/nowhere/at/all"), "%s", detail);
         cr_assert_eq(setenv("PATH", folder, 1), 0);
-        cr_assert_eq(keeper_mount_make(&m, &mount, detail), -ENOENT);
+        cr_assert_eq(keeper_mount_make(&m, NULL, &mount, detail), -ENOENT);
         cr_assert_not_null(strstr(detail, "fuse3"), "%s", detail);
         cr_assert_eq(open_descriptors(), before);
 }

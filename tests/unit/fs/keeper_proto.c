@@ -233,15 +233,21 @@ Test(keeper_proto, every_string_has_an_end)
 
 Test(keeper_proto, only_requests_are_requests)
 {
-        static const uint32_t others[] = {0, KEEPER_FORGET + 1, 99, UINT32_MAX};
+        static const uint32_t others[] = {0, KEEPER_CLEAR + 1, 99, UINT32_MAX};
         struct keeper_msg m = mount_request();
 
         for (size_t i = 0; i < ELEMENTSOF(others); i++) {
                 m.op = others[i];
                 cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "%u", others[i]);
         }
-        for (m.op = KEEPER_MOUNTED; m.op <= KEEPER_WARMED; m.op++)
+        for (m.op = KEEPER_MOUNTED; m.op <= KEEPER_CLEARED; m.op++)
                 cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "%u is the keeper's", m.op);
+        keeper_msg_init(&m, KEEPER_CLEAR, 0);
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "no path");
+        cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, "/a"), 0);
+        cr_assert_eq(keeper_msg_valid(&m), 0);
+        m.flags = KEEPER_DETACH;
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
         keeper_msg_init(&m, KEEPER_UNMOUNT, 3);
         cr_assert_eq(keeper_msg_valid(&m), 0);
         m.flags = KEEPER_DETACH;

@@ -153,7 +153,7 @@ Test(keeper_recover, makes_the_private_mount_again_without_asking_who_serves)
         m.flags = KEEPER_PRIVILEGED;
         cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, at), 0);
         cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, "akvfs:unit"), 0);
-        cr_assert_eq(keeper_mount_make(&m, &made, detail), 0, "%s", detail);
+        cr_assert_eq(keeper_mount_make(&m, NULL, &made, detail), 0, "%s", detail);
 
         /* Nobody answers on this connection: a single request would hang here. */
         say(KEEPER_RETURN, 5, at, KEEPER_PRIVILEGED, made.fuse_fd);
@@ -166,7 +166,7 @@ Test(keeper_recover, makes_the_private_mount_again_without_asking_who_serves)
         cr_assert_eq(r.mounts[0].mount.dev_minor, made.dev_minor);
         cr_assert_geq(r.mounts[0].mount.private_fd, 0);
         cr_assert_eq(r.mounts[1].mount.mnt_id, -1, "that place shows nothing of this superblock");
-        cr_assert_eq(keeper_mount_unmount(&r.mounts[0].mount, true, detail), 0, "%s", detail);
+        cr_assert_eq(keeper_mount_unmount(&r.mounts[0].mount, NULL, true, detail), 0, "%s", detail);
         keeper_returned_done(&r);
         keeper_mount_done(&made);
         cr_expect_eq(rmdir(at), 0);

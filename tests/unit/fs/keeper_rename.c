@@ -173,7 +173,7 @@ Test(keeper_rename, a_hanging_one_holds_no_connection)
         int r = end_rename();
         cr_assert(r == -ENOTCONN || r == -ECONNABORTED, "%d", r);
         char detail[KEEPER_NAME_SIZE];
-        cr_assert_eq(keeper_mount_unmount(&mount_made, true, detail), 0);
+        cr_assert_eq(keeper_mount_unmount(&mount_made, NULL, true, detail), 0);
         keeper_mount_done(&mount_made);
         tree_free(mount_rig.tree);
 }

@@ -94,7 +94,7 @@ void begin(uint32_t flags)
         cr_assert_eq(keeper_msg_set(m.path, sizeof m.path, at), 0);
         cr_assert_eq(keeper_msg_set(m.name, sizeof m.name, "akvfs:unit"), 0);
         m.flags = flags;
-        cr_assert_eq(keeper_mount_make(&m, &mount_made, detail), 0, "%s", detail);
+        cr_assert_eq(keeper_mount_make(&m, NULL, &mount_made, detail), 0, "%s", detail);
         struct tree_config cfg = {.epoch = 5, .mode = 0644};
         cr_assert_eq(tree_new(&cfg, &mount_rig.tree), 0);
         put_text(mount_rig.tree, "f", "old");
@@ -120,7 +120,7 @@ void end(void)
 {
         char detail[KEEPER_NAME_SIZE] = "";
 
-        cr_assert_eq(keeper_mount_unmount(&mount_made, true, detail), 0, "%s", detail);
+        cr_assert_eq(keeper_mount_unmount(&mount_made, NULL, true, detail), 0, "%s", detail);
         keeper_mount_done(&mount_made);
         server_remove(server, mount_rig.session);
         mount_rig.session = session_unref(mount_rig.session);

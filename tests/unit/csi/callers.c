@@ -1,0 +1,116 @@
+#include "csi/callers.h"
+
+#include <criterion/criterion.h>
+
+#include "grpc_client.h"
+
+static struct callers line;
+static struct loop *loop;
+static struct rpc_server *server;
+static struct client *client;
+static char *path;
+static size_t nobody, arrived;
+
+static char *say_late(void *userdata)
+{
+        return strdup("not yet");
+}
+
+static void on_nobody(void *userdata)
+{
+        nobody++;
+}
+
+static void on_wait(void *userdata, struct rpc_call *call)
+{
+        arrived++;
+        cr_assert_eq(callers_add(&line, call, true), 0);
+}
+
+static void on_wait_for_ever(void *userdata, struct rpc_call *call)
+{
+        arrived++;
+        cr_assert_eq(callers_add(&line, call, false), 0);
+}
+
+static const struct rpc_method methods[] = {
+        {"/test/Wait", on_wait},
+        {"/test/WaitForEver", on_wait_for_ever},
+};
+
+static void set_up(void)
+{
+        cr_assert_eq(loop_new(&loop), 0);
+        cr_assert_eq(rpc_server_new(loop, methods, ELEMENTSOF(methods), NULL, &server, NULL), 0);
+        cr_assert_eq(rpc_server_listen(server, listening_socket(&path), NULL), 0);
+        client = client_new(loop, path);
+        line = (struct callers){.loop = loop, .late = say_late, .nobody = on_nobody};
+        nobody = arrived = 0;
+}
+
+static void tear_down(void)
+{
+        client_free(client);
+        rpc_server_free(server);
+        loop_free(loop);
+        remove_socket(path);
+        free(path);
+}
+
+TestSuite(callers, .init = set_up, .fini = tear_down, .timeout = 60);
+
+static struct client_call *start(const char *method, usec_t timeout)
+{
+        size_t before = arrived;
+        struct client_call *call = client_start(client, method, "", 0, timeout);
+
+        while (arrived == before)
+                cr_assert_geq(loop_turn(loop, USEC_PER_SEC), 0);
+        return call;
+}
+
+Test(callers, all_are_told_the_same)
+{
+        struct client_call *a = start("/test/Wait", 30 * USEC_PER_SEC);
+        struct client_call *b = start("/test/WaitForEver", 30 * USEC_PER_SEC);
+
+        callers_answer(&line, RPC_NOT_FOUND, "no");
+        cr_assert_null(line.list);
+        _cleanup_answer_ struct answer first = client_finish(a), second = client_finish(b);
+        cr_assert_eq(first.code, RPC_NOT_FOUND);
+        cr_assert_str_eq(first.text, "no");
+        cr_assert_eq(second.code, RPC_NOT_FOUND);
+        cr_assert_eq(nobody, 0);
+
+        a = start("/test/Wait", 30 * USEC_PER_SEC);
+        callers_answer(&line, RPC_OK, NULL);
+        _cleanup_answer_ struct answer third = client_finish(a);
+        cr_assert_eq(third.code, RPC_OK);
+        cr_assert_eq(third.length, 0);
+}
+
+Test(callers, one_is_told_before_its_deadline)
+{
+        _cleanup_answer_ struct answer a = client_finish(start("/test/Wait", USEC_PER_SEC));
+
+        cr_assert_eq(a.code, RPC_DEADLINE_EXCEEDED);
+        cr_assert_str_eq(a.text, "not yet", "our own answer");
+        cr_assert_eq(nobody, 1);
+        cr_assert_null(line.list);
+}
+
+Test(callers, one_that_gave_up_is_forgotten)
+{
+        struct client_call *a = start("/test/WaitForEver", 30 * USEC_PER_SEC);
+        struct client_call *b = start("/test/Wait", 30 * USEC_PER_SEC);
+
+        client_cancel(a);
+        _cleanup_answer_ struct answer gone = client_finish(a);
+        cr_assert_neq(gone.code, RPC_OK);
+        cr_assert_eq(nobody, 0, "the other one waits");
+        client_cancel(b);
+        _cleanup_answer_ struct answer other = client_finish(b);
+        while (nobody == 0)
+                cr_assert_geq(loop_turn(loop, USEC_PER_SEC), 0);
+        cr_assert_null(line.list);
+}

@@ -1,0 +1,170 @@
+#include "csi/pod_class.h"
+
+#include <criterion/criterion.h>
+
+#include "csi/service_tokens.h"
+#include "pod.h"
+
+#define S(text) ((char *)(uintptr_t)(text))
+
+static struct publish_request pod;
+static struct pod_class_config cfg;
+static struct mount_request q;
+static struct err e;
+
+static void set_up(void)
+{
+        unsetenv("AZURE_AUTHORITY_HOST");
+        pod = pod_request(SERVICE_TOKEN_EXCHANGE);
+        cfg = (struct pod_class_config){
+                .poll_interval = 5 * USEC_PER_SEC, .ca_pem = "pem", .secret_memory_required = true};
+}
+
+static void tear_down(void)
+{
+        pod_done(&pod);
+        mount_request_done(&q);
+        err_done(&e);
+}
+
+TestSuite(pod_class, .init = set_up, .fini = tear_down);
+
+static const char parameters[] =
+        "\"keyvaultName\":\"kv-web\",\"tenantID\":\"t\",\"clientID\":\"app\","
+        "\"objects\":\"array:\\n  - |\\n    objectName: pw\\n    objectType: secret\\n\"";
+
+static int request(const char *spec)
+{
+        _cleanup_free_ char *text = NULL;
+        _cleanup_json_ cJSON *j = NULL;
+
+        mount_request_done(&q);
+        err_done(&e);
+        cr_assert_eq(xasprintf(&text, "{\"spec\":{%s}}", spec), 0);
+        cr_assert_eq(json_parse(text, strlen(text), &j), 0, "%s", text);
+        return pod_class_request(&cfg, &pod, j, &q, &e);
+}
+
+static int azure(const char *more)
+{
+        _cleanup_free_ char *spec = NULL;
+
+        cr_assert_eq(xasprintf(&spec, "\"provider\":\"azure\",\"parameters\":{%s}", more), 0);
+        return request(spec);
+}
+
+static void refused(int r, const char *text)
+{
+        cr_assert_lt(r, 0, "expected: %s", text);
+        cr_assert_eq(pod_class_code(&e), RPC_INVALID_ARGUMENT, "%s", err_text(&e));
+        cr_assert_not_null(strstr(err_text(&e), text), "%s", err_text(&e));
+}
+
+Test(pod_class, a_class_and_its_volume)
+{
+        _cleanup_pod_volume_ struct pod_volume v = {0};
+
+        cr_assert_eq(azure(parameters), 0, "%s", err_text(&e));
+        cr_assert_str_eq(q.mountpoint, pod.target_path);
+        cr_assert_str_eq(q.class->name, "app");
+        cr_assert_str_eq(q.class->namespace, "shop");
+        cr_assert_str_eq(q.identity.vault_url, "https://kv-web.vault.azure.net");
+        cr_assert_str_eq(q.identity.subject, "shop/web");
+        cr_assert_str_eq(q.identity.ca_pem, "pem");
+        cr_assert_eq(q.poll_interval, cfg.poll_interval);
+        cr_assert(q.secret_memory_required);
+        cr_assert(q.allow_other);
+        cr_assert_eq(q.mode, 0644);
+        cr_assert_eq(q.gid, 0);
+
+        cr_assert_eq(pod_volume_parse(q.note, &v), 0);
+        cr_assert_str_eq(v.volume_id, "csi-00ff");
+        cr_assert_str_eq(v.pod_name, "web-0");
+        cr_assert_str_eq(v.pod_namespace, "shop");
+        cr_assert_str_eq(v.pod_uid, "1");
+        cr_assert_str_eq(v.service_account, "web");
+        cr_assert_str_eq(v.class_name, "app");
+        cr_assert_not(v.binding);
+        cr_assert_null(strstr(q.note, "e30."), "no token in it: %s", q.note);
+}
+
+Test(pod_class, a_group_reads_and_nobody_else)
+{
+        pod.mount_group = 2000;
+        cr_assert_eq(azure(parameters), 0, "%s", err_text(&e));
+        cr_assert_eq(q.gid, 2000);
+        cr_assert_eq(q.mode, 0440);
+}
+
+Test(pod_class, attributes_win)
+{
+        struct publish_entry attributes[] = {{S("keyvaultName"), S("kv-mine")},
+                {S("usePodIdentity"), S("true")}, {S("whatever"), S("x")}};
+
+        pod.attributes = attributes;
+        pod.n_attributes = ELEMENTSOF(attributes);
+        cr_assert_eq(azure(parameters), 0, "%s", err_text(&e));
+        cr_assert_str_eq(q.identity.vault_url, "https://kv-mine.vault.azure.net");
+        cr_assert_eq(q.identity.mode, AUTH_POD_IDENTITY);
+        attributes[0].value = S("x");
+        refused(azure(parameters), "keyvaultName");
+}
+
+Test(pod_class, upstream_s_words_for_what_is_wrong)
+{
+        static const char wrapped[] = "failed to mount secrets store objects for pod shop/web-0, "
+                                      "err: failed to mount objects, error: ";
+
+        refused(request("\"parameters\":{\"a\":\"b\"}"), "provider not set in shop/app");
+        refused(request("\"provider\":\"aws\",\"parameters\":{\"a\":\"b\"}"),
+                "error connecting to provider \"aws\": provider not found: provider \"aws\"");
+        refused(request("\"provider\":\"azure\""), "parameters not set in shop/app");
+        refused(request("\"provider\":\"azure\",\"parameters\":{}"),
+                "parameters not set in shop/app");
+        refused(request("\"provider\":\"azure\",\"parameters\":[1]"),
+                "parameters not set in shop/app");
+        refused(azure("\"keyvaultName\":7"), "is no string");
+        refused(azure("\"keyvaultName\":\"kv-web\""), wrapped);
+        cr_assert_not_null(strstr(e.hint, "shop/app"));
+        refused(azure("\"keyvaultName\":\"kv-web\",\"tenantID\":\"t\",\"clientID\":\"app\","
+                      "\"objects\":\"array: []\""),
+                wrapped);
+}
+
+Test(pod_class, codes_say_who_has_to_act)
+{
+        static const struct {
+                enum err_cause cause;
+                int code;
+                enum rpc_code expected;
+        } table[] = {
+                {ERR_USAGE, -EINVAL, RPC_INVALID_ARGUMENT},
+                {ERR_NOT_FOUND, -ENOENT, RPC_NOT_FOUND},
+                {ERR_FORBIDDEN, -EACCES, RPC_PERMISSION_DENIED},
+                {ERR_AUTH, -EACCES, RPC_FAILED_PRECONDITION},
+                {ERR_DISABLED, -EACCES, RPC_FAILED_PRECONDITION},
+                {ERR_THROTTLED, -EAGAIN, RPC_RESOURCE_EXHAUSTED},
+                {ERR_DNS, -EIO, RPC_UNAVAILABLE},
+                {ERR_CONNECT, -EIO, RPC_UNAVAILABLE},
+                {ERR_SERVICE, -EIO, RPC_UNAVAILABLE},
+                {ERR_TIMEOUT, -ETIMEDOUT, RPC_DEADLINE_EXCEEDED},
+                {ERR_LOCAL, -EIO, RPC_INTERNAL},
+                {ERR_LOCAL, -EBUSY, RPC_ABORTED},
+                {ERR_LOCAL, -EUSERS, RPC_RESOURCE_EXHAUSTED},
+                {ERR_OTHER, -ENOMEM, RPC_RESOURCE_EXHAUSTED},
+        };
+
+        for (size_t k = 0; k < ELEMENTSOF(table); k++) {
+                struct err it = {.cause = table[k].cause, .code = table[k].code};
+                cr_expect_eq(pod_class_code(&it), table[k].expected, "%zu", k);
+        }
+}
+
+Test(pod_class, a_note_that_is_none_is_refused)
+{
+        static const char *const bad[] = {"", "{", "[]", "{}", "{\"volume_id\":\"a\"}"};
+        struct pod_volume v = {0};
+
+        for (size_t k = 0; k < ELEMENTSOF(bad); k++)
+                cr_expect_eq(pod_volume_parse(bad[k], &v), -EBADMSG, "%s", bad[k]);
+}
