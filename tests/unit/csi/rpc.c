@@ -25,9 +25,11 @@ static void on_echo(void *userdata, struct rpc_call *call)
 
         if (!m)
                 return;
-        const char *id = m->volume_id.len > 0 ? (const char *)m->volume_id.data : "";
-        _cleanup_free_ char *name = strndup(id, m->volume_id.len);
-        info.name = name ? name : (char[]){""};
+        _cleanup_free_ char *name = calloc(1, m->volume_id.len + 1); /* bytes have no NUL behind */
+        cr_assert_not_null(name);
+        if (m->volume_id.len > 0)
+                memcpy(name, m->volume_id.data, m->volume_id.len);
+        info.name = name;
         info.vendor_version = (char[]){"1"};
         rpc_reply(call, &info.base);
         rpc_message_free(m);
