@@ -54,6 +54,8 @@ static const char help[] =
         "  --poll-interval TIME       how often each object is polled: 30s, 2m (default), off\n"
         "  --cert-key-files           besides the secret of a certificate, FILE.crt and FILE.key\n"
         "  --pem-chain on|off         certificates of a PFX leaf first (on), or as they are in it\n"
+        "  --write-cert-and-key-in-separate-files[=BOOL], --construct-pem-chain[=BOOL]\n"
+        "                             the same two, as the Azure provider has them\n"
         "  --on-deleted, --on-disabled, --on-expired, --on-forbidden keep|remove\n"
         "                             as of akvfs mount\n"
         "  --secret-memory require|prefer\n"

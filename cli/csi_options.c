@@ -5,6 +5,7 @@
 #include "csi/kube.h"
 #include "csi/node.h"
 #include "csi/services.h"
+#include "spc/scalar.h"
 
 enum {
         WORD_ENDPOINT = 1,
@@ -16,6 +17,8 @@ enum {
         WORD_KUBE_SERVER,
         WORD_KUBE_TOKEN_FILE,
         WORD_KUBE_CA_FILE,
+        WORD_PEM_CHAIN,
+        WORD_CERT_KEY_FILES,
         WORD_HELP
 };
 
@@ -31,6 +34,8 @@ static const struct word own[] = {
         {"kube-server", 0, true, WORD_KUBE_SERVER},
         {"kube-token-file", 0, true, WORD_KUBE_TOKEN_FILE},
         {"kube-ca-file", 0, true, WORD_KUBE_CA_FILE},
+        {"construct-pem-chain", 0, WORD_AFTER_EQUALS, WORD_PEM_CHAIN},
+        {"write-cert-and-key-in-separate-files", 0, WORD_AFTER_EQUALS, WORD_CERT_KEY_FILES},
         {"help", 'h', false, WORD_HELP},
 };
 
@@ -67,6 +72,17 @@ static int parse_endpoint(const char *value, const char **ret, struct err *e)
         return 0;
 }
 
+/* Of the provider's two switches, by its names. */
+static int parse_switch(const char *option, const char *value, bool *ret, struct err *e)
+{
+        if (value && (!*value || scalar_parse_bool(value, ret) < 0))
+                return err_set_cause(
+                        e, ERR_USAGE, -EINVAL, "%s=%s is neither true nor false", option, value);
+        if (!value)
+                *ret = true;
+        return 0;
+}
+
 static int take(struct csi_options *o, int id, const char *value, struct err *e)
 {
         switch (id) {
@@ -97,6 +113,16 @@ static int take(struct csi_options *o, int id, const char *value, struct err *e)
         case WORD_KUBE_CA_FILE:
                 o->kube_ca_file = value;
                 return 0;
+        case WORD_PEM_CHAIN: {
+                bool sorted;
+                int r = parse_switch("--construct-pem-chain", value, &sorted, e);
+                if (r == 0)
+                        o->common.shape.keep_chain_order = !sorted;
+                return r;
+        }
+        case WORD_CERT_KEY_FILES:
+                return parse_switch("--write-cert-and-key-in-separate-files", value,
+                        &o->common.shape.cert_key_files, e);
         case WORD_HELP:
                 o->help = true;
                 return 0;

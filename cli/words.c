@@ -108,7 +108,7 @@ static int long_option(struct words *w, const char *word, const struct word *tab
                 if (value && !t->value)
                         return err_set_cause(
                                 e, ERR_USAGE, -EINVAL, "option --%s takes no value", t->name);
-                if (!value && t->value) {
+                if (!value && t->value == true) {
                         int r = take_value(w, word, &value, e);
                         if (r < 0)
                                 return r;

@@ -10,9 +10,11 @@
 struct word {
         const char *name; /* without "--"; NULL for a short option alone */
         char letter;      /* 0 for none */
-        bool value;       /* takes one */
+        unsigned value;   /* takes one: true, false, or WORD_AFTER_EQUALS */
         int id;           /* > 0 */
 };
+
+#define WORD_AFTER_EQUALS 2 /* none, or one behind '=', as Go's switches do */
 
 struct words {
         int argc;

@@ -54,6 +54,26 @@ Test(csi_options, upstream_s_words_are_known)
         cr_assert_str_eq(o.registered_path, "/x/csi.sock");
 }
 
+Test(csi_options, the_provider_s_switches_are_known_as_go_writes_them)
+{
+        cr_assert_eq(PARSE("--nodeid=n", "--write-cert-and-key-in-separate-files",
+                             "--construct-pem-chain=false"),
+                0, "%s", err_text(&e));
+        cr_assert(o.common.shape.cert_key_files);
+        cr_assert(o.common.shape.keep_chain_order);
+
+        cr_assert_eq(PARSE("--nodeid=n", "--write-cert-and-key-in-separate-files=false",
+                             "--construct-pem-chain=true"),
+                0, "%s", err_text(&e));
+        cr_assert_not(o.common.shape.cert_key_files);
+        cr_assert_not(o.common.shape.keep_chain_order);
+
+        cr_assert_eq(PARSE("--nodeid=n", "--construct-pem-chain=maybe"), -EINVAL);
+        cr_assert_eq(PARSE("--nodeid=n", "--construct-pem-chain="), -EINVAL);
+        cr_assert_eq(PARSE("--nodeid=n", "--construct-pem-chain", "false"), -EINVAL,
+                "a word of its own is none of the option's");
+}
+
 Test(csi_options, what_makes_no_sense_is_refused)
 {
         cr_assert_eq(PARSE("--log-json"), -EINVAL);
