@@ -13,6 +13,12 @@ class Mapping:
         self.start, self.end = (int(x, 16) for x in where.split("-"))
         self.name = name[0].strip() if name else ""
 
+    @property
+    def is_constant(self):
+        """What a file holds and nobody can write to: libraries have words of their own."""
+        in_a_file = self.name.startswith("/") and not self.name.endswith("(deleted)")
+        return in_a_file and "w" not in self.rights
+
     def __repr__(self):
         return f"{self.start:x}-{self.end:x} {self.rights} {self.name}"
 
@@ -23,7 +29,8 @@ def mappings(pid):
 
 
 def scan(pid, needles):
-    """({needle: [places]}, mappings that could not be read) over all that is mapped readable."""
+    """({needle: [places]}, mappings that could not be read) over all that is mapped readable and could have been
+    written."""
     found = {needle: [] for needle in needles}
     closed = []
     # Overlapping pieces: what lies across two of them is seen in the second.
@@ -32,7 +39,7 @@ def scan(pid, needles):
         for mapping in mappings(pid):
             if "r" not in mapping.rights or mapping.name in ("[vvar]", "[vsyscall]"):
                 continue
-            if mapping.end - mapping.start >= SHADOW:
+            if mapping.end - mapping.start >= SHADOW or mapping.is_constant:
                 continue
             tail = b""
             for start in range(mapping.start, mapping.end, PIECE):
