@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "base/sec.h"
+
 #define MAGIC 0x6c6a6b61u /* "akjl" */
 #define ALIGN 8
 
@@ -77,7 +79,9 @@ int journal_new(size_t size, struct journal **ret)
         if (size > JOURNAL_SIZE_MAX)
                 return -EFBIG;
 
-        int r = new_area(true, size, ret);
+        /* Where values cannot be in it, neither can the area: a page more than the limit is SIGBUS.
+         */
+        int r = sec_kind() == SEC_KIND_SECRET ? new_area(true, size, ret) : -ENOMEM;
         if (r < 0)
                 r = new_area(false, size, ret);
         if (r < 0)
