@@ -292,13 +292,13 @@ static void leave(struct keeper *k)
         keeper_worker_drop(&k->next);
         k->swap_by = 0;
         if (!k->leave_by)
-                k->leave_by = keeper_now_ms() + LEAVE_MS;
+                k->leave_by = monotonic_ms() + LEAVE_MS;
         k->worker.start_at = 0; /* no successor for one that has just died */
 }
 
 static int leave_timeout(const struct keeper *k)
 {
-        return k->leave_by ? (int)MAX(k->leave_by - keeper_now_ms(), (int64_t)0) : -1;
+        return k->leave_by ? (int)MAX(k->leave_by - monotonic_ms(), (int64_t)0) : -1;
 }
 
 /* False when the worker is to be left behind. */
@@ -313,7 +313,7 @@ static bool out_of_patience(struct keeper *k)
                 LEAVE_MS / 1000);
         keeper_worker_kill(&k->worker, SIGKILL);
         k->killed = true;
-        k->leave_by = keeper_now_ms() + DIE_MS;
+        k->leave_by = monotonic_ms() + DIE_MS;
         return true;
 }
 
@@ -410,7 +410,7 @@ static int sooner(int a, int b)
 
 static int mountinfo_timeout(const struct keeper *k)
 {
-        return k->mountinfo_at ? (int)MAX(k->mountinfo_at - keeper_now_ms(), (int64_t)0) : -1;
+        return k->mountinfo_at ? (int)MAX(k->mountinfo_at - monotonic_ms(), (int64_t)0) : -1;
 }
 
 static void guard(struct keeper *k)
@@ -486,7 +486,7 @@ static void serve(struct keeper *k)
                 if (p[2].revents & ~POLLOUT && !on_worker(k))
                         w->fd = safe_close(w->fd);
                 if (p[1].revents && !k->mountinfo_at)
-                        k->mountinfo_at = MAX(k->mountinfo_last + MOUNTINFO_MS, keeper_now_ms());
+                        k->mountinfo_at = MAX(k->mountinfo_last + MOUNTINFO_MS, monotonic_ms());
                 if (mountinfo_timeout(k) == 0)
                         keeper_on_mountinfo(k);
                 /* How it ended only its parent is told; one that leaves by its own will unmounts.
@@ -552,7 +552,7 @@ int keeper_run(const struct keeper_options *o)
                 .previous = -EBADF,
                 .resend = keeper_can_resend(),
                 .options = *o,
-                .started_at = keeper_now_ms()};
+                .started_at = monotonic_ms()};
 
         /* Readers wait for these processes: a busy machine should not make them wait in line behind
          * whoever keeps it busy. Inherited by the worker; where it is not allowed, so be it. */

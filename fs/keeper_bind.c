@@ -108,7 +108,7 @@ static void ask(struct keeper_binds *b)
         b->fd = pair[0];
         b->looking = 0;
         b->child = pid;
-        b->give_up_at = keeper_now_ms() + b->patience_ms;
+        b->give_up_at = monotonic_ms() + b->patience_ms;
 }
 
 static void forget(struct keeper_bind *bind)
@@ -221,7 +221,7 @@ void keeper_binds_receive(struct keeper_binds *b)
 
 int keeper_binds_timeout(const struct keeper_binds *b)
 {
-        return b->fd < 0 ? -1 : (int)MAX(b->give_up_at - keeper_now_ms(), (int64_t)0);
+        return b->fd < 0 ? -1 : (int)MAX(b->give_up_at - monotonic_ms(), (int64_t)0);
 }
 
 void keeper_binds_give_up(struct keeper_binds *b)

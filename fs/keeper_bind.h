@@ -26,7 +26,7 @@ struct keeper_binds {
         pid_t child;
         int looking;        /* the mount that it is at, -1 when it has seen all */
         unsigned deaths;    /* of children that had not */
-        int64_t give_up_at; /* keeper_now_ms(), while there is a child */
+        int64_t give_up_at; /* monotonic_ms(), while there is a child */
         int patience_ms;
         struct keeper_bind *list;
         size_t n;

@@ -260,7 +260,7 @@ static int give_all(struct keeper *k, int32_t *count)
 static int settle(struct keeper *k)
 {
         struct keeper_worker *w = &k->worker;
-        int64_t end = keeper_now_ms() + TELL_MS;
+        int64_t end = monotonic_ms() + TELL_MS;
 
         keeper_settle_renames(k, SETTLE_MS);
         keeper_end_spare(k);
@@ -269,7 +269,7 @@ static int settle(struct keeper *k)
                 if (r != -EAGAIN)
                         return 0; /* a worker that is dead is found to be so by the next keeper */
                 struct pollfd p = {.fd = w->fd, .events = POLLOUT};
-                if (keeper_now_ms() >= end || poll(&p, 1, (int)(end - keeper_now_ms())) == 0)
+                if (monotonic_ms() >= end || poll(&p, 1, (int)(end - monotonic_ms())) == 0)
                         return -ETIMEDOUT;
         }
         return 0;
@@ -360,7 +360,7 @@ static void on_door(struct keeper *k)
         }
         u->client = TAKE_FD(fd);
         u->state = UPGRADE_ASKED;
-        u->by = keeper_now_ms() + ASK_MS;
+        u->by = monotonic_ms() + ASK_MS;
 }
 
 static void other_version(struct keeper *k, const struct keeper_msg *m, const char *who)
@@ -381,7 +381,7 @@ static void on_asked(struct keeper *k, const struct keeper_msg *m, int fd)
         int r;
 
         u->state = UPGRADE_STARTING;
-        u->by = keeper_now_ms() + START_MS;
+        u->by = monotonic_ms() + START_MS;
         if (m->op == KEEPER_TAKE) {
                 u->peer = TAKE_FD(u->client);
                 r = pass(k);
@@ -489,7 +489,7 @@ void keeper_upgrade_receive(struct keeper *k, const struct pollfd p[static KEEPE
 
 int keeper_upgrade_timeout(const struct keeper *k)
 {
-        return k->upgrade.by ? (int)MAX(k->upgrade.by - keeper_now_ms(), (int64_t)0) : -1;
+        return k->upgrade.by ? (int)MAX(k->upgrade.by - monotonic_ms(), (int64_t)0) : -1;
 }
 
 void keeper_upgrade_late(struct keeper *k)

@@ -46,7 +46,7 @@ struct keeper_upgrade {
         int client; /* waits for UPGRADED; -EBADF when nobody does */
         int peer;   /* the next keeper; -EBADF */
         pid_t pid;  /* of the next keeper, when it is a child; else 0 */
-        int64_t by; /* keeper_now_ms() at which patience ends; 0: no limit */
+        int64_t by; /* monotonic_ms() at which patience ends; 0: no limit */
         bool over;  /* handed over: this keeper leaves */
 };
 

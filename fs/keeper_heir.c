@@ -37,7 +37,7 @@ void keeper_release(struct keeper *k)
 /* Keepers that die as soon as they start must not keep the machine busy. */
 static void pause_after_death(struct keeper *k)
 {
-        k->deaths = keeper_now_ms() - k->started_at < HEALTHY_MS ? k->deaths + 1 : 0;
+        k->deaths = monotonic_ms() - k->started_at < HEALTHY_MS ? k->deaths + 1 : 0;
         if (k->deaths >= DEATHS_MAX)
                 (void)poll(NULL, 0, 100 << MIN(k->deaths - DEATHS_MAX, 6U));
 }
@@ -97,7 +97,7 @@ int keeper_succeed(struct keeper *k)
                 keeper_release(k);
                 guardian_wait(&k->guardian);
                 pause_after_death(k);
-                k->started_at = keeper_now_ms();
+                k->started_at = monotonic_ms();
                 (void)prctl(PR_SET_NAME, "akvfs");
                 if (o->parent_death_signal)
                         (void)prctl(PR_SET_PDEATHSIG, o->parent_death_signal);

@@ -36,7 +36,7 @@ struct keeper {
         pid_t spare;
         struct guardian guardian;
         bool is_guardian;   /* this process has become the guardian: see keeper_succeed() */
-        int64_t started_at; /* keeper_now_ms() */
+        int64_t started_at; /* monotonic_ms() */
         unsigned deaths;    /* of keepers in a row that lived for less than HEALTHY_MS */
         struct keeper_options
                 options; /* as the caller of keeper_run() has them, or as taken over */

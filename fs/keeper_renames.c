@@ -74,7 +74,7 @@ void keeper_on_invalidate(struct keeper *k, const struct keeper_msg *request, in
 
 void keeper_settle_renames(struct keeper *k, int timeout_ms)
 {
-        int64_t end = keeper_now_ms() + timeout_ms;
+        int64_t end = monotonic_ms() + timeout_ms;
 
         for (;;) {
                 struct pollfd p[RENAMERS_MAX];
@@ -83,9 +83,9 @@ void keeper_settle_renames(struct keeper *k, int timeout_ms)
                 for (size_t i = 0; i < k->n_renamers; i++)
                         if (k->renamers[i].busy)
                                 p[n++] = (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
-                if (n == 0 || keeper_now_ms() >= end)
+                if (n == 0 || monotonic_ms() >= end)
                         break;
-                (void)poll(p, n, (int)(end - keeper_now_ms()));
+                (void)poll(p, n, (int)(end - monotonic_ms()));
                 for (size_t i = k->n_renamers; i-- > 0;)
                         keeper_on_renamer(k, &k->renamers[i]);
         }

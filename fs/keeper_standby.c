@@ -19,7 +19,7 @@ static void pause_after_death(struct keeper_standby *s)
         int64_t pause = (int64_t)PAUSE_FIRST_MS << MIN(s->deaths, 10U);
 
         s->deaths++;
-        s->start_at = keeper_now_ms() + MIN(pause, (int64_t)PAUSE_MAX_MS);
+        s->start_at = monotonic_ms() + MIN(pause, (int64_t)PAUSE_MAX_MS);
 }
 
 void keeper_standby_start(struct keeper_standby *s, int program)
@@ -37,7 +37,7 @@ int keeper_standby_timeout(const struct keeper_standby *s)
 {
         if (s->pid > 0)
                 return -1;
-        return (int)MAX(s->start_at - keeper_now_ms(), (int64_t)0);
+        return (int)MAX(s->start_at - monotonic_ms(), (int64_t)0);
 }
 
 bool keeper_standby_promote(struct keeper_standby *s, struct keeper_worker *w)

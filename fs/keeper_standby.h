@@ -20,7 +20,7 @@ struct keeper_standby {
         const struct keeper_options *options;
         pid_t pid; /* 0: none */
         int fd;
-        int64_t start_at; /* keeper_now_ms(): not before */
+        int64_t start_at; /* monotonic_ms(): not before */
         unsigned deaths;  /* of standbys in a row */
 };
 

@@ -179,7 +179,7 @@ void keeper_store_sync(struct keeper *k)
                 return;
         int r = store(k);
         s->dirty = r < 0;
-        s->retry_at = r < 0 ? keeper_now_ms() + STORE_RETRY_MS : 0;
+        s->retry_at = r < 0 ? monotonic_ms() + STORE_RETRY_MS : 0;
         if (r < 0 && r != -EAGAIN)
                 log_warning("the service manager does not store descriptors: %s", strerror(-r));
 }
@@ -190,7 +190,7 @@ int keeper_store_timeout(const struct keeper *k)
 
         if (!s->address || !s->dirty)
                 return -1;
-        return s->retry_at ? (int)MAX(s->retry_at - keeper_now_ms(), (int64_t)0) : 0;
+        return s->retry_at ? (int)MAX(s->retry_at - monotonic_ms(), (int64_t)0) : 0;
 }
 
 void keeper_store_forget(struct keeper_store *s, uint64_t mount)

@@ -29,7 +29,7 @@ struct keeper_store {
         char replaced[KEEPER_NAME_SIZE]; /* the journal before, not taken back yet; "" for none */
         bool record_stored, area_stored;
         bool dirty;
-        int64_t retry_at; /* keeper_now_ms(); 0: nothing waits */
+        int64_t retry_at; /* monotonic_ms(); 0: nothing waits */
 };
 
 void keeper_store_init(struct keeper_store *s, const char *address);

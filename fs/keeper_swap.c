@@ -127,7 +127,7 @@ void keeper_swap(struct keeper *k)
 {
         struct keeper_msg m;
 
-        k->swap_by = keeper_now_ms() + SWAP_MS;
+        k->swap_by = monotonic_ms() + SWAP_MS;
         if (k->worker.pid <= 0) {
                 if (k->parting)
                         k->upgrade.over = true;
@@ -167,7 +167,7 @@ void keeper_revert(struct keeper *k)
 
 int keeper_swap_timeout(const struct keeper *k)
 {
-        return k->swap_by ? (int)MAX(k->swap_by - keeper_now_ms(), (int64_t)0) : -1;
+        return k->swap_by ? (int)MAX(k->swap_by - monotonic_ms(), (int64_t)0) : -1;
 }
 
 void keeper_swap_late(struct keeper *k)

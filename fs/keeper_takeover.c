@@ -80,7 +80,7 @@ static int hear_what_is_inherited(struct taking *t)
 static int prepare_worker(struct taking *t)
 {
         struct keeper_worker *next = &t->k->next;
-        int64_t end = keeper_now_ms() + PREPARE_MS;
+        int64_t end = monotonic_ms() + PREPARE_MS;
 
         keeper_worker_init(next, &t->k->options);
         int r = keeper_worker_start(next);
@@ -88,7 +88,7 @@ static int prepare_worker(struct taking *t)
                 return fail(t, r, "the new worker cannot be started");
         while (!next->ready) {
                 struct pollfd p = {.fd = next->fd, .events = POLLIN};
-                int64_t left = end - keeper_now_ms();
+                int64_t left = end - monotonic_ms();
                 if (left <= 0 || poll(&p, 1, (int)left) == 0)
                         return fail(t, -ETIMEDOUT, "the new worker is not ready");
                 r = keeper_hear_next(next, t->detail);

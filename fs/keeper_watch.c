@@ -44,7 +44,7 @@ int keeper_mark_seen(void *userdata, int mnt_id, unsigned dev_minor, const char 
 void keeper_on_mountinfo(struct keeper *k)
 {
         k->mountinfo_at = 0;
-        k->mountinfo_last = keeper_now_ms();
+        k->mountinfo_last = monotonic_ms();
         for (size_t i = 0; i < k->n_volumes; i++)
                 k->volumes[i].seen = false;
         /* Once for all of them: with a thousand mounts each reading takes milliseconds. */

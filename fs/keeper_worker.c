@@ -14,14 +14,6 @@
 #define PAUSE_FIRST_MS 25
 #define PAUSE_MAX_MS 10000
 
-int64_t keeper_now_ms(void)
-{
-        struct timespec ts;
-
-        clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 void keeper_worker_init(struct keeper_worker *w, const struct keeper_options *o)
 {
         *w = (struct keeper_worker){.options = o, .fd = -EBADF, .pidfd = -EBADF, .program = -EBADF};
@@ -102,7 +94,7 @@ void keeper_worker_began(struct keeper_worker *w, pid_t pid, int fd)
         w->pid = pid;
         w->starts++;
         w->start_at = w->serving_at = 0;
-        w->serve_by = keeper_now_ms() + TAKEOVER_MS;
+        w->serve_by = monotonic_ms() + TAKEOVER_MS;
         w->ready = false;
 }
 
@@ -139,7 +131,7 @@ int keeper_worker_adopt(struct keeper_worker *w, pid_t pid, int pidfd, int socke
         w->fd = socket;
         w->starts = starts;
         w->start_at = 0;
-        w->serving_at = keeper_now_ms();
+        w->serving_at = monotonic_ms();
         return 0;
 }
 
@@ -157,7 +149,7 @@ void keeper_worker_succeed(struct keeper_worker *w, struct keeper_worker *next)
         w->starts++;
         w->deaths = 0;
         w->serving_at = w->start_at = 0;
-        w->serve_by = keeper_now_ms() + TAKEOVER_MS;
+        w->serve_by = monotonic_ms() + TAKEOVER_MS;
         keeper_queue_init(&w->out);
         keeper_queue_done(&next->out);
         keeper_worker_init(next, o);
@@ -196,7 +188,7 @@ void keeper_worker_died(struct keeper_worker *w, int status, bool restart)
         if (!restart)
                 return;
 
-        int64_t now = keeper_now_ms(), pause = 0;
+        int64_t now = monotonic_ms(), pause = 0;
         if (w->serving_at && now - w->serving_at >= HEALTHY_MS)
                 w->deaths = 0;
         else if (w->deaths++ > 0)
@@ -213,7 +205,7 @@ void keeper_worker_died(struct keeper_worker *w, int status, bool restart)
 
 void keeper_worker_serves(struct keeper_worker *w)
 {
-        w->serving_at = keeper_now_ms();
+        w->serving_at = monotonic_ms();
         w->serve_by = 0;
 }
 
@@ -221,12 +213,12 @@ int keeper_worker_timeout(const struct keeper_worker *w)
 {
         int64_t at = w->start_at ? w->start_at : w->serve_by; /* never both */
 
-        return at ? (int)MAX(at - keeper_now_ms(), (int64_t)0) : -1;
+        return at ? (int)MAX(at - monotonic_ms(), (int64_t)0) : -1;
 }
 
 void keeper_worker_hurry(struct keeper_worker *w)
 {
-        if (!w->serve_by || keeper_now_ms() < w->serve_by)
+        if (!w->serve_by || monotonic_ms() < w->serve_by)
                 return;
         w->serve_by = 0;
         log_error("the worker (pid %d) did not take over within %d s: it is killed", (int)w->pid,

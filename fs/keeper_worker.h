@@ -35,8 +35,6 @@ struct keeper_worker {
         int64_t serve_by;             /* while it takes over, else 0 */
 };
 
-int64_t keeper_now_ms(void); /* of that clock */
-
 void keeper_worker_init(struct keeper_worker *w, const struct keeper_options *o);
 /* A process of the worker's program (-EBADF: this very program), with the keeper's end of its
  * socket: no worker before it is told anything. 0 or negative errno. */

@@ -36,6 +36,19 @@ def insist(call, patience=machine.PATIENCE):
                 raise
 
 
+def live(node, number, value, stop, ask=lambda call: call()):
+    """Pods that come, read and go, one after the other; how many there were."""
+    done = 0
+    while not stop.is_set():
+        pod = node.kubelet.pod("shop", f"web-{number}-{done}", account="web")
+        ask(lambda: node.kubelet.publish(pod))
+        assert (pod.target / "pw").read_text() == value
+        ask(lambda: node.kubelet.unpublish(pod))
+        assert not pod.target.exists()
+        done += 1
+    return done
+
+
 def test_volumes_are_found_again_after_the_worker_was_killed(node):
     value = serve_one(node)
     pod = node.kubelet.pod("shop", "web-0", account="web")
@@ -86,19 +99,8 @@ def test_a_worker_killed_in_the_middle_of_everything(node):
     stop = threading.Event()
     kills = 0
 
-    def life(number):
-        done = 0
-        while not stop.is_set():
-            pod = node.kubelet.pod("shop", f"web-{number}-{done}", account="web")
-            insist(lambda: node.kubelet.publish(pod))
-            assert (pod.target / "pw").read_text() == value
-            insist(lambda: node.kubelet.unpublish(pod))
-            assert not pod.target.exists()
-            done += 1
-        return done
-
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        lives = [pool.submit(life, number) for number in range(4)]
+        lives = [pool.submit(live, node, number, value, stop, insist) for number in range(4)]
         try:
             for _ in range(20):
                 worker = node.worker()
@@ -247,19 +249,8 @@ def test_another_driver_takes_over_and_no_call_is_lost(node):
     node.kubelet.publish(stays)
     stop = threading.Event()
 
-    def life(number):
-        done = 0
-        while not stop.is_set():
-            pod = node.kubelet.pod("shop", f"web-{number}-{done}", account="web")
-            node.kubelet.publish(pod)
-            assert (pod.target / "pw").read_text() == value
-            node.kubelet.unpublish(pod)
-            assert not pod.target.exists()
-            done += 1
-        return done
-
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        lives = [pool.submit(life, number) for number in range(2)]
+        lives = [pool.submit(live, node, number, value, stop) for number in range(2)]
         try:
             for _ in range(3):
                 old = node.process
