@@ -210,8 +210,7 @@ static void note_errors(struct volume *volume, const struct err *errors, size_t 
 {
         _cleanup_err_ struct err e = {0};
 
-        if (err_copy(&e, &errors[0]) < 0)
-                err_set_cause(&e, errors[0].cause, errors[0].code, "out of memory");
+        (void)err_copy(&e, &errors[0]);
         for (size_t i = 1; i < n && !err_cause_is_common(e.cause); i++) {
                 _cleanup_free_ char *hint = e.hint ? strdup(e.hint) : NULL;
                 size_t len = strlen(err_text(&e));
@@ -293,8 +292,7 @@ static void on_class(void *userdata, const cJSON *object, int status, const stru
         volume->asking = NULL;
         volume->asked = loop_now(volume->all->config.parts.loop);
         if (error) {
-                if (err_copy(&e, error) < 0)
-                        err_set_cause(&e, error->cause, error->code, "out of memory");
+                (void)err_copy(&e, error);
                 err_wrap(&e, e.code, "failed to get secretproviderclass %s/%s, error",
                         volume->who.pod_namespace, volume->who.class_name);
         } else if (begin_mount(volume, object, &e) == 0)

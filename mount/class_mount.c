@@ -48,6 +48,7 @@ void class_mount_free(struct class_mount *cm)
         free_refreshers(cm->later);
         free(cm);
 }
+
 /* --- failing --- */
 
 static void keep_error(struct class_mount *cm, const struct err *e)
@@ -58,8 +59,7 @@ static void keep_error(struct class_mount *cm, const struct err *e)
                 return; /* an error less is told, but it has failed all the same */
         cm->errors = bigger;
         bigger[cm->n_errors] = (struct err){0};
-        if (err_copy(&bigger[cm->n_errors], e) == 0)
-                cm->n_errors++;
+        (void)err_copy(&bigger[cm->n_errors++], e);
 }
 
 static void fail(struct class_mount *cm, const struct err *e)
@@ -282,9 +282,7 @@ static void on_settle(void *userdata)
 
 void class_mount_refreshed(struct class_mount *cm, const struct err *error)
 {
-        err_done(&cm->refresh_error);
-        if (error && err_copy(&cm->refresh_error, error) < 0)
-                err_set_cause(&cm->refresh_error, error->cause, error->code, "out of memory");
+        (void)err_copy(&cm->refresh_error, error);
         cm->settle_until = loop_now(cm->parts.loop) + SETTLE_LIMIT;
         loop_timer_in(cm->settle, 0);
         if (cm->request.xattr)

@@ -35,9 +35,7 @@ static void failed(struct class_mount *cm, const struct err *error)
 {
         struct class_mount_adoption *a = &cm->adoption;
 
-        err_done(&a->error);
-        if (err_copy(&a->error, error) < 0)
-                err_set_cause(&a->error, error->cause, error->code, "out of memory");
+        (void)err_copy(&a->error, error);
         a->pause = a->pause ? MIN(2 * a->pause, REOPEN_MAX) : REOPEN_FIRST;
         a->reopen_at = loop_now(cm->parts.loop) + a->pause;
         loop_timer_in(a->reopen, a->pause);
