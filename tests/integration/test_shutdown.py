@@ -11,6 +11,8 @@ from machine import gone, state_of, wait_until
 from services import secret
 
 # Opens, reads and lists until the mount point has nothing of it any more. Says when it has begun.
+# What it held open meanwhile is read when its standard input ends: the first error is the start of
+# the end, and pages are taken away one file after the other.
 LOOP = """
 import os, sys
 point, said = sys.argv[1], False
@@ -31,6 +33,7 @@ while True:
     if not said:
         print("reading", flush=True)
         said = True
+sys.stdin.read()
 # What is still held is not the secret any more, or an error; it never hangs.
 try:
     rest = os.pread(held, 4096, 0)
@@ -44,6 +47,7 @@ def readers(mount, n, prefix=()):
     started = [
         subprocess.Popen(
             [*prefix, sys.executable, "-c", LOOP, str(mount.point)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -54,8 +58,14 @@ def readers(mount, n, prefix=()):
     return started
 
 
+def look_again(started):
+    for one in started:
+        one.stdin.close()
+
+
 def end(started):
     for one in started:
+        one.stdin.close()
         one.stdout.close()
         one.kill()
         one.wait()
@@ -76,6 +86,7 @@ def test_readers_in_loops_do_not_keep_a_mount(akvfs, services, spc, prefix, opti
             wait_until(lambda: mount.process.poll() is not None, "the keeper has ended")
             assert mount.process.returncode == 0
             assert not mount.mounted
+            look_again(started)
             for one in started:
                 wait_until(lambda: one.poll() is not None, "the reader was not left hanging")
                 assert one.returncode == 0
@@ -105,6 +116,7 @@ def test_a_stopped_worker_keeps_nobody(akvfs, services, spc, prefix):
             assert "did not end" in mount.log_text()
             assert not mount.mounted
             assert gone(worker)
+            look_again(started)
             for one in started:
                 wait_until(lambda: one.poll() is not None, "the reader was not left hanging")
         finally:
