@@ -19,6 +19,7 @@ enum cli_status {
 };
 
 int cli_csi(int argc, char **argv);
+int cli_csi_keeper(int argc, char **argv);
 int cli_doctor(int argc, char **argv);
 int cli_get(int argc, char **argv);
 int cli_mount(int argc, char **argv);

@@ -3,26 +3,17 @@
  * This process becomes the keeper: it binds the sockets that kubelet looks for, mounts, and starts
  * the worker again when that dies; the worker (cli/csi_worker.c) does everything else, as an
  * account of its own. */
-#include <fcntl.h>
-#include <libgen.h>
-#include <signal.h>
+#include <stdio.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
-#include "auth/binding.h"
+#include "base/log.h"
 #include "cli/cli.h"
-#include "cli/csi_options.h"
-#include "cli/daemon.h"
+#include "cli/csi_pod.h"
+#include "cli/csi_sockets.h"
+#include "cli/csi_start.h"
 #include "cli/hygiene.h"
-#include "cli/rundir.h"
 #include "cli/worker_user.h"
-#include "csi/kube.h"
 #include "fs/keeper.h"
-#include "mount/identity.h"
-
-#define BACKLOG 128
 
 static const char help[] =
         "akvfs csi --nodeid NAME [OPTIONS]\n"
@@ -49,6 +40,11 @@ static const char help[] =
         "  --kube-token-file FILE, --kube-ca-file FILE\n"
         "                             the service account's token, read anew for each request, and\n"
         "                             the cluster's authority\n"
+        "\n"
+        "With a keeper in a pod of its own (akvfs keeper), which binds and mounts:\n"
+        "  --keeper SOCKET            where it listens, such as /run/akvfs/keeper.sock. This process\n"
+        "                             then only keeps a worker running, needs CAP_SETUID, CAP_SETGID,\n"
+        "                             CAP_KILL and CAP_IPC_LOCK, and makes way at SIGTERM\n"
         "\n"
         "Volumes:\n"
         "  --poll-interval TIME       how often each object is polled: 30s, 2m (default), off\n"
@@ -79,212 +75,16 @@ static const char help[] =
         "Example, in a container of a DaemonSet:\n"
         "  akvfs csi --nodeid $(KUBE_NODE_NAME) --driver-name secrets-store.csi.k8s.io\n";
 
-/* --- sockets --- */
-
-/* Through the folder's descriptor: sun_path is short, and paths of kubelet's are long. Whoever is
- * there already is dead, or about to be: kubelet speaks to who came last. */
-static int listen_at(const char *path, int *ret, struct err *e)
+static int run(
+        const struct csi_options *o, int argc, char **argv, struct csi_sockets *s, struct err *e)
 {
-        _cleanup_free_ char *copy = strdup(path);
-        struct sockaddr_un sa = {.sun_family = AF_UNIX};
-        const char *name = strrchr(path, '/') + 1;
+        _cleanup_csi_words_ struct csi_words words = {0};
+        char run_as[WORKER_USER_SIZE];
 
-        if (!copy)
-                return err_set(e, -ENOMEM, "out of memory");
-        _cleanup_close_ int dir = open(dirname(copy), O_PATH | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        int r = dir < 0 || fd < 0 ? -errno : 0;
-        int n = snprintf(sa.sun_path, sizeof sa.sun_path, "/proc/self/fd/%d/%s", dir, name);
-        if (r == 0 && (n < 0 || (size_t)n >= sizeof sa.sun_path))
-                r = -ENAMETOOLONG;
-        if (r == 0 && unlinkat(dir, name, 0) < 0 && errno != ENOENT)
-                r = -errno;
-        mode_t mask = umask(0177);
-        if (r == 0 && bind(fd, (const struct sockaddr *)&sa, sizeof sa) < 0)
-                r = -errno;
-        umask(mask);
-        if (r == 0 && listen(fd, BACKLOG) < 0)
-                r = -errno;
-        if (r < 0) {
-                err_set_cause(e, ERR_LOCAL, r, "could not listen on %s: %s", path, strerror(-r));
-                if (r == -ENOENT)
-                        err_hint(e, "the folder has to be there: in a pod, a hostPath volume");
-                return r;
-        }
-        *ret = TAKE_FD(fd);
-        return 0;
-}
-
-static int registration_socket(const struct csi_options *o, char **ret)
-{
-        return xasprintf(ret, "%s/%s-reg.sock", o->registration_dir, o->driver_name);
-}
-
-/* --- what the worker could not do --- */
-
-/* Its account may not read it, and Landlock closes the way to it. */
-static int open_ca(const struct csi_options *o, int *ret, struct err *e)
-{
-        if (!o->common.ca_file)
-                return 0;
-        _cleanup_identity_ struct identity probe = {.ca_file = strdup(o->common.ca_file)};
-        if (!probe.ca_file)
-                return err_set(e, -ENOMEM, "out of memory");
-        int r = identity_read_ca(&probe, e); /* wrong words are said at once */
+        int r = csi_words_make(o, s->socket, argc, argv, &words, e);
         if (r < 0)
                 return r;
-        *ret = open(o->common.ca_file, O_RDONLY | O_CLOEXEC);
-        return *ret < 0 ? err_set_cause(e, ERR_LOCAL, -errno, "could not read the CA file %s: %s",
-                                  o->common.ca_file, strerror(errno))
-                        : 0;
-}
-
-/* "--sni-name" of this cluster's token proxy: on AKS the API server's certificate tells. Elsewhere
- * there is none, and a class that asks for identity binding is told so. */
-static int find_sni(const struct csi_options *o, char **ret, struct err *e)
-{
-        _cleanup_free_ char *host = NULL, *prefix = NULL, *pem = NULL;
-        _cleanup_err_ struct err why = {0};
-        const char *port = getenv("KUBERNETES_SERVICE_PORT");
-        char sni[BINDING_SNI_MAX];
-        size_t len = 0;
-
-        if (o->common.sni_name || o->kube_server || isempty(port) ||
-                read_whole_file(o->kube_ca_file, IDENTITY_CA_MAX, &pem, &len) < 0)
-                return 0;
-        if (auth_binding_parse_url(BINDING_PROXY_DEFAULT, &host, &prefix) < 0)
-                return err_set(e, -ENOMEM, "out of memory");
-        *strchr(host, ':') = '\0';
-        if (auth_binding_discover(host, port, pem, sni, &why) < 0) {
-                log_info("no identity binding here: %s", err_text(&why));
-                return 0;
-        }
-        return xasprintf(ret, "--sni-name=%s", sni) < 0 ? err_set(e, -ENOMEM, "out of memory") : 0;
-}
-
-/* --- the keeper --- */
-
-struct start {
-        struct rundir rundir;
-        char *socket; /* of commands: akvfs status */
-        int fds[4];   /* WORKER_LISTEN_FD and on: commands, driver, registration, CA file */
-        size_t n_fds;
-        int door, take; /* -EBADF: none */
-        char *registration;
-};
-
-static void start_done(struct start *s)
-{
-        for (size_t i = 0; i < s->n_fds; i++)
-                safe_close(s->fds[i]);
-        safe_close(s->door);
-        safe_close(s->take);
-        rundir_done(&s->rundir);
-        free(s->socket);
-        free(s->registration);
-}
-
-static int move_up(int *fd)
-{
-        int high = fcntl(*fd, F_DUPFD_CLOEXEC, 16);
-
-        if (high < 0)
-                return -errno;
-        close(*fd);
-        *fd = high;
-        return 0;
-}
-
-/* Those are for what the worker finds its own at. */
-static int away_from_low_numbers(struct start *s, struct err *e)
-{
-        int r = 0;
-
-        for (size_t i = 0; r == 0 && i < s->n_fds; i++)
-                r = move_up(&s->fds[i]);
-        if (r == 0 && s->door >= 0)
-                r = move_up(&s->door);
-        if (r == 0 && s->take >= 0)
-                r = move_up(&s->take);
-        return r < 0 ? err_set(e, r, "no descriptors: %s", strerror(-r)) : 0;
-}
-
-/* The sockets, or the door of who has them: then that one hands them over with all that is mounted.
- */
-static int bind_all(const struct csi_options *o, struct start *s, struct err *e)
-{
-        _cleanup_close_ int lock = -EBADF, ca = -EBADF;
-        _cleanup_free_ char *name = NULL;
-
-        int r = rundir_open(true, &s->rundir, e);
-        if (r == 0)
-                r = rundir_lock(&s->rundir, &lock, e);
-        if (r < 0)
-                return r;
-        if (xasprintf(&name, "w-%s.sock", o->driver_name) < 0 ||
-                xasprintf(&s->socket, "%s/%s", s->rundir.path, name) < 0 ||
-                registration_socket(o, &s->registration) < 0)
-                return err_set(e, -ENOMEM, "out of memory");
-        r = open_ca(o, &ca, e);
-        if (r < 0)
-                return r;
-        r = rundir_knock(&s->rundir, name, &s->take);
-        if (r == 0) {
-                log_info("another akvfs csi serves %s: taking over from it", o->driver_name);
-                return away_from_low_numbers(s, e);
-        }
-        if (r == -EPERM)
-                return err_set_cause(
-                        e, ERR_LOCAL, r, "who serves %s is neither root nor this user", s->socket);
-        rundir_remove(&s->rundir, name);
-        rundir_sweep(&s->rundir);
-        free(s->socket);
-        s->socket = NULL;
-        r = rundir_listen_as(&s->rundir, name, &s->fds[0], &s->door, &s->socket, e);
-        if (r < 0)
-                return r;
-        s->n_fds = 1;
-        r = listen_at(o->endpoint, &s->fds[1], e);
-        s->n_fds += r == 0;
-        /* Last: kubelet calls as soon as it sees it. */
-        if (r == 0)
-                r = listen_at(s->registration, &s->fds[2], e);
-        s->n_fds += r == 0;
-        if (r == 0 && ca >= 0)
-                s->fds[s->n_fds++] = TAKE_FD(ca);
-        return r < 0 ? r : away_from_low_numbers(s, e);
-}
-
-static int run(const struct csi_options *o, int argc, char **argv, struct start *s, struct err *e)
-{
-        _cleanup_free_ char *sni = NULL;
-        char run_as[WORKER_USER_SIZE], level[2];
-        const char *base[DAEMON_ARGC_MAX];
-        size_t n = 0;
-
-        int r = find_sni(o, &sni, e);
-        if (r < 0)
-                return r;
-        const struct daemon_words words = {.socket = s->socket,
-                .log = "stderr",
-                .log_level = o->common.log_level < 0 ? LOG_INFO : o->common.log_level,
-                .log_json = o->common.log_json,
-                .privileged = true,
-                .csi = true};
-        daemon_words_format(&words, "worker", level, base);
-        _cleanup_free_ const char **worker =
-                calloc(DAEMON_ARGC_MAX + (size_t)argc + 2, sizeof(const char *));
-        if (!worker)
-                return err_set(e, -ENOMEM, "out of memory");
-        for (size_t i = 0; base[i]; i++)
-                worker[n++] = base[i];
-        /* the words that were given, as they came */
-        for (int i = 1; i < argc; i++)
-                worker[n++] = argv[i];
-        if (sni)
-                worker[n++] = sni;
-
-        struct keeper_options options = {.worker_argv = worker,
+        struct keeper_options options = {.worker_argv = words.argv,
                 .pass_fds = s->fds,
                 .n_pass_fds = s->n_fds,
                 .drop = worker_user_find(run_as),
@@ -301,61 +101,43 @@ static int run(const struct csi_options *o, int argc, char **argv, struct start 
         return keeper_run(&options);
 }
 
-/* Everything is another process's. This one ends when it is told to, and not before: whatever
- * started it would only start it again, and that would take everything back. */
-static void wait_for_the_end(void)
+/* The keeper and the worker, from here. */
+static int run_both(const struct csi_options *o, int argc, char **argv, struct err *e)
 {
-        sigset_t ends;
-        int which;
+        struct csi_sockets s;
+        int ca = -EBADF;
 
-        log_info("another akvfs csi has taken over: nothing is left to do here");
-        (void)signal(SIGCHLD, SIG_IGN); /* the last worker */
-        sigemptyset(&ends);
-        sigaddset(&ends, SIGTERM);
-        sigaddset(&ends, SIGINT);
-        (void)sigwait(&ends, &which);
-}
-
-static int check_machine(const struct csi_options *o, struct err *e)
-{
-        struct stat st;
-
-        if (geteuid() != 0) {
-                err_set_cause(e, ERR_LOCAL, -EPERM, "mounting into pods needs root");
-                err_hint(e, "the container needs privileged: true; the worker that speaks to the "
-                            "network gets an account of its own");
-                return -EPERM;
+        csi_sockets_init(&s);
+        int r = csi_check_folder(o, e);
+        if (r == 0)
+                r = csi_check_cluster(o, e);
+        if (r == 0)
+                r = csi_open_ca(o, &ca, e);
+        if (r == 0)
+                r = csi_sockets_bind(o, false, &s, e);
+        bool bound = s.n_fds > 0;
+        if (r == 0 && bound && ca >= 0 && csi_sockets_add(&s, TAKE_FD(ca)) < 0)
+                r = err_set(e, -EMFILE, "no descriptor for the CA file");
+        safe_close(ca);
+        if (r == 0) {
+                (void)prctl(PR_SET_NAME, "akvfs-keeper");
+                r = run(o, argc, argv, &s, e);
         }
-        if (stat(o->kubelet_dir, &st) < 0 || !S_ISDIR(st.st_mode)) {
-                err_set_cause(
-                        e, ERR_LOCAL, -ENOENT, "kubelet's folder %s is not there", o->kubelet_dir);
-                err_hint(e, "--kubelet-dir, and in a pod a hostPath volume at the same path");
-                return -ENOENT;
+        if (r == KEEPER_HANDED_OVER) {
+                csi_wait_for_the_end();
+                r = 0;
+        } else if (bound || r == 0) {
+                /* one that could take nothing over has nothing to remove either */
+                csi_sockets_remove(o, &s);
         }
-        if (!o->kube_server) {
-                _cleanup_free_ char *server = NULL;
-                return kube_server_from_environment(&server, e);
-        }
-        return 0;
-}
-
-/* Kubelet forgets a driver whose socket has gone from its registry. */
-static void remove_sockets(const struct csi_options *o, const struct start *s)
-{
-        const char *name = s->socket ? strrchr(s->socket, '/') + 1 : NULL;
-
-        if (s->registration)
-                (void)unlink(s->registration);
-        (void)unlink(o->endpoint);
-        if (name)
-                rundir_remove(&s->rundir, name);
+        csi_sockets_done(&s);
+        return r;
 }
 
 int cli_csi(int argc, char **argv)
 {
         _cleanup_csi_options_ struct csi_options o = {0};
         _cleanup_err_ struct err e = {0};
-        struct start s = {.rundir = {.fd = -EBADF}, .door = -EBADF, .take = -EBADF};
 
         int r = csi_options_parse(argc, argv, &o, &e);
         if (r < 0)
@@ -367,23 +149,10 @@ int cli_csi(int argc, char **argv)
         if (o.common.log_level >= 0)
                 log_set_level((enum log_level)o.common.log_level);
         log_set_json(o.common.log_json);
-        r = check_machine(&o, &e);
+        r = csi_check_root(o.gate ? "coming to the keeper" : "mounting into pods", &e);
         if (r == 0 && hygiene_protect() < 0)
                 r = err_set(&e, -EIO, "could not protect memory");
         if (r == 0)
-                r = bind_all(&o, &s, &e);
-        bool bound = s.n_fds > 0;
-        if (r == 0) {
-                (void)prctl(PR_SET_NAME, "akvfs-keeper");
-                r = run(&o, argc, argv, &s, &e);
-        }
-        if (r == KEEPER_HANDED_OVER) {
-                wait_for_the_end();
-                r = 0;
-        } else if (bound || r == 0) {
-                /* one that could take nothing over has nothing to remove either */
-                remove_sockets(&o, &s);
-        }
-        start_done(&s);
+                r = o.gate ? csi_pod_run(&o, argc, argv, &e) : run_both(&o, argc, argv, &e);
         return r < 0 ? cli_fail("csi", &e) : r;
 }

@@ -19,6 +19,7 @@ enum {
         WORD_KUBE_CA_FILE,
         WORD_PEM_CHAIN,
         WORD_CERT_KEY_FILES,
+        WORD_GATE,
         WORD_HELP
 };
 
@@ -36,8 +37,21 @@ static const struct word own[] = {
         {"kube-ca-file", 0, true, WORD_KUBE_CA_FILE},
         {"construct-pem-chain", 0, WORD_AFTER_EQUALS, WORD_PEM_CHAIN},
         {"write-cert-and-key-in-separate-files", 0, WORD_AFTER_EQUALS, WORD_CERT_KEY_FILES},
+        {"keeper", 0, true, WORD_GATE},
         {"help", 'h', false, WORD_HELP},
 };
+
+/* What the keeper does of it: it binds and mounts. */
+static const struct word keepers[] = {
+        {"endpoint", 0, true, WORD_ENDPOINT},
+        {"registration-dir", 0, true, WORD_REGISTRATION_DIR},
+        {"driver-name", 0, true, WORD_DRIVER_NAME},
+        {"drivername", 0, true, WORD_DRIVER_NAME},
+        {"kubelet-dir", 0, true, WORD_KUBELET_DIR},
+        {"listen", 0, true, WORD_GATE},
+        {"help", 'h', false, WORD_HELP},
+};
+static const char *const keepers_common[] = {"log-level", "log-json"};
 
 /* Of a mount's options those that are the node's to say. */
 static const char *const common[] = {"vault-url", "authority-host", "imds-endpoint", "ca-file",
@@ -45,10 +59,10 @@ static const char *const common[] = {"vault-url", "authority-host", "imds-endpoi
         "log-json", "secret-memory", "on-deleted", "on-disabled", "on-expired", "on-forbidden",
         "on-vault-gone"};
 
-static bool is_common(const char *name)
+static bool is_among(const char *const *names, size_t n, const char *name)
 {
-        for (size_t i = 0; name && i < ELEMENTSOF(common); i++)
-                if (streq(common[i], name))
+        for (size_t i = 0; name && i < n; i++)
+                if (streq(names[i], name))
                         return true;
         return false;
 }
@@ -123,6 +137,9 @@ static int take(struct csi_options *o, int id, const char *value, struct err *e)
         case WORD_CERT_KEY_FILES:
                 return parse_switch("--write-cert-and-key-in-separate-files", value,
                         &o->common.shape.cert_key_files, e);
+        case WORD_GATE:
+                o->gate = value;
+                return 0;
         case WORD_HELP:
                 o->help = true;
                 return 0;
@@ -143,13 +160,19 @@ static int check_folder(const char *option, const char *path, struct err *e)
                 "%s %s is not an absolute path without a slash at its end", option, path);
 }
 
-static int check(struct csi_options *o, struct err *e)
+static int check_places(const struct csi_options *o, const char *gate_option, struct err *e)
 {
         int r = csi_driver_name_check(o->driver_name, e);
         if (r == 0)
                 r = check_folder("--kubelet-dir", o->kubelet_dir, e);
         if (r == 0)
                 r = check_folder("--registration-dir", o->registration_dir, e);
+        return r == 0 && o->gate ? check_folder(gate_option, o->gate, e) : r;
+}
+
+static int check(struct csi_options *o, struct err *e)
+{
+        int r = check_places(o, "--keeper", e);
         if (r < 0)
                 return r;
         if (isempty(o->node_id) || strlen(o->node_id) > NODE_ID_MAX) {
@@ -170,6 +193,49 @@ static int check(struct csi_options *o, struct err *e)
         return 0;
 }
 
+/* `table` has room for n and the common ones behind it. */
+static int parse(struct csi_options *o, int argc, char **argv, struct word *table, size_t n,
+        const char *const *shared, size_t n_shared, struct err *e)
+{
+        const char *value = NULL;
+        struct words w;
+        size_t n_all, room = n + n_shared;
+        int id = 0;
+
+        options_init(&o->common);
+        const struct word *all = options_words(false, &n_all);
+        for (size_t i = 0; i < n_all && n < room; i++)
+                if (is_among(shared, n_shared, all[i].name))
+                        table[n++] = all[i];
+        int r = parse_endpoint(CSI_ENDPOINT_DEFAULT, &o->endpoint, e);
+        words_init(&w, argc, argv);
+        while (r >= 0 && (r = words_next(&w, table, n, &id, &value, e)) > 0)
+                r = take(o, id, value, e);
+        return r;
+}
+
+int csi_options_parse_keeper(int argc, char **argv, struct csi_options *ret, struct err *e)
+{
+        _cleanup_csi_options_ struct csi_options o = {
+                .registration_dir = CSI_REGISTRATION_DEFAULT,
+                .driver_name = CSI_DRIVER_NAME,
+                .kubelet_dir = CSI_KUBELET_DEFAULT,
+                .gate = CSI_GATE_DEFAULT,
+        };
+        struct word table[ELEMENTSOF(keepers) + ELEMENTSOF(keepers_common)];
+
+        memcpy(table, keepers, sizeof keepers);
+        int r = parse(&o, argc, argv, table, ELEMENTSOF(keepers), keepers_common,
+                ELEMENTSOF(keepers_common), e);
+        if (r == 0 && !o.help)
+                r = check_places(&o, "--listen", e);
+        if (r < 0)
+                return r;
+        *ret = o;
+        o = (struct csi_options){0};
+        return 0;
+}
+
 int csi_options_parse(int argc, char **argv, struct csi_options *ret, struct err *e)
 {
         _cleanup_csi_options_ struct csi_options o = {
@@ -181,21 +247,9 @@ int csi_options_parse(int argc, char **argv, struct csi_options *ret, struct err
                 .kube_ca_file = KUBE_CA_FILE,
         };
         struct word table[ELEMENTSOF(own) + ELEMENTSOF(common)];
-        const char *value = NULL;
-        struct words w;
-        size_t n = ELEMENTSOF(own), n_all;
-        int id = 0, r;
 
-        options_init(&o.common);
         memcpy(table, own, sizeof own);
-        const struct word *all = options_words(false, &n_all);
-        for (size_t i = 0; i < n_all && n < ELEMENTSOF(table); i++)
-                if (is_common(all[i].name))
-                        table[n++] = all[i];
-        r = parse_endpoint(CSI_ENDPOINT_DEFAULT, &o.endpoint, e);
-        words_init(&w, argc, argv);
-        while (r >= 0 && (r = words_next(&w, table, n, &id, &value, e)) > 0)
-                r = take(&o, id, value, e);
+        int r = parse(&o, argc, argv, table, ELEMENTSOF(own), common, ELEMENTSOF(common), e);
         if (r == 0 && !o.help)
                 r = check(&o, e);
         if (r < 0)

@@ -1,5 +1,6 @@
 /* The words of `akvfs csi`, read by the command and once more by its worker, to which they are
- * passed as they came. Nothing is looked up but the environment. */
+ * passed as they came; and those of `akvfs keeper`, which are some of them. Nothing is looked up
+ * but the environment. */
 #pragma once
 
 #include "cli/options.h"
@@ -7,6 +8,7 @@
 #define CSI_ENDPOINT_DEFAULT "unix:///csi/csi.sock"
 #define CSI_REGISTRATION_DEFAULT "/registration"
 #define CSI_KUBELET_DEFAULT "/var/lib/kubelet"
+#define CSI_GATE_DEFAULT "/run/akvfs/keeper.sock"
 
 struct csi_options {
         struct options common;        /* poll interval, endpoints, policies, log level */
@@ -16,10 +18,14 @@ struct csi_options {
         const char *node_id, *driver_name;
         const char *kubelet_dir;
         const char *kube_server, *kube_token_file, *kube_ca_file; /* kube_server NULL: in a pod */
+        const char *gate; /* the keeper's socket: of `akvfs csi --keeper`, else NULL; of `akvfs
+                             keeper` where it listens */
         bool help;
 };
 
 /* -EINVAL with cause ERR_USAGE. Strings are those of argv and of the environment. */
 int csi_options_parse(int argc, char **argv, struct csi_options *ret, struct err *e);
+/* The same for `akvfs keeper`: node_id and all that is the worker's stay as they are by default. */
+int csi_options_parse_keeper(int argc, char **argv, struct csi_options *ret, struct err *e);
 void csi_options_done(struct csi_options *o);
 #define _cleanup_csi_options_ _cleanup_(csi_options_done)

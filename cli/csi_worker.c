@@ -135,6 +135,11 @@ int csi_worker_start(struct csi_worker *w, const struct class_mount_parts *parts
         return csi_driver_new(&cfg, &w->driver, e);
 }
 
+bool csi_worker_is_guest(const struct csi_worker *w)
+{
+        return w->options.gate;
+}
+
 void csi_worker_make_way(struct csi_worker *w)
 {
         csi_driver_make_way(w->driver);

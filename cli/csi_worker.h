@@ -20,6 +20,8 @@ const char *const *csi_worker_folders(const struct csi_worker *w);
  * borrowed until csi_worker_free(), for which all volumes have to be gone. */
 int csi_worker_start(struct csi_worker *w, const struct class_mount_parts *parts,
         struct http_client *http, void (*idle)(void *userdata), void *userdata, struct err *e);
+/* Its keeper is another pod's (cli/csi_pod.h), and holds what is mounted whoever serves it. */
+bool csi_worker_is_guest(const struct csi_worker *w);
 void csi_worker_make_way(struct csi_worker *w);
 bool csi_worker_is_quiet(const struct csi_worker *w);
 struct volumes *csi_worker_volumes(const struct csi_worker *w); /* NULL before */

@@ -1,4 +1,5 @@
-/* `akvfs keeper`: opens its log and hands over to fs/keeper.h. */
+/* `akvfs keeper --socket ...`, which akvfs mount starts: opens its log and hands over to
+ * fs/keeper.h. Without that word it is a CSI driver's: cli/csi_keeper.c. */
 #include <fcntl.h>
 #include <libgen.h>
 #include <signal.h>
@@ -61,6 +62,8 @@ int cli_keeper(int argc, char **argv)
         char level[2];
 
         (void)prctl(PR_SET_NAME, "akvfs-keeper");
+        if (argc < 2 || !streq(argv[1], "--socket"))
+                return cli_csi_keeper(argc, argv);
         int r = daemon_words_parse(argc, argv, &words, &e);
         if (r < 0)
                 return cli_fail("keeper", &e);

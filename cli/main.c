@@ -17,7 +17,7 @@ static const struct {
         {"status", "mounts, objects, versions, ages, errors", cli_status},
         {"upgrade", "put a new program in place, without a failed read", cli_upgrade},
         {"csi", "the CSI driver of a Kubernetes node", cli_csi},
-        {"keeper", NULL, cli_keeper},
+        {"keeper", "the keeper of akvfs csi as a process of its own", cli_keeper},
         {"worker", NULL, cli_worker},
 };
 
@@ -34,6 +34,7 @@ static void print_help(FILE *f)
               "  akvfs status [DIR] [--json]\n"
               "  akvfs upgrade [DIR] [--binary FILE]\n"
               "  akvfs csi --nodeid NAME [OPTIONS]\n"
+              "  akvfs keeper [OPTIONS]\n"
               "\n",
                 f);
         for (size_t i = 0; i < ELEMENTSOF(commands); i++)

@@ -217,26 +217,66 @@ int rundir_listen_as(const struct rundir *d, const char *name, int *ret_fd, int 
         return 0;
 }
 
-int rundir_knock(const struct rundir *d, const char *socket_name, int *ret_fd)
+/* A socket of another type refuses the connection before who listens hears of it: unix(7). */
+static bool is_alive(const struct rundir *d, const char *name)
 {
-        _cleanup_free_ char *door = NULL;
+        struct sockaddr_un sa;
+
+        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        return fd >= 0 && address(d, name, &sa) == 0 &&
+               connect(fd, (const struct sockaddr *)&sa, sizeof sa) < 0 && errno == EPROTOTYPE;
+}
+
+int rundir_listen_gate(const struct rundir *d, const char *name, int *ret_fd, struct err *e)
+{
+        _cleanup_close_ int lock = -EBADF;
+
+        int r = rundir_lock(d, &lock, e);
+        if (r < 0)
+                return r;
+        if (is_alive(d, name))
+                return err_set_cause(e, ERR_LOCAL, -EADDRINUSE, "another keeper listens on %s/%s",
+                        d->path, name);
+        (void)unlinkat(d->fd, name, 0);
+        r = listen_on(d, name, SOCK_SEQPACKET, ret_fd);
+        return r < 0 ? err_set_cause(e, ERR_LOCAL, r, "could not listen on %s/%s: %s", d->path,
+                               name, strerror(-r))
+                     : 0;
+}
+
+/* type: with SOCK_NONBLOCK, who finds no room in the backlog does not wait for it. */
+static int dial(const struct rundir *d, const char *name, int type, int *ret_fd)
+{
         struct sockaddr_un sa;
         struct ucred peer;
         socklen_t len = sizeof peer;
 
-        int r = rundir_door_name(socket_name, &door);
-        if (r == 0)
-                r = address(d, door, &sa);
+        int r = address(d, name, &sa);
         if (r < 0)
                 return r;
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        _cleanup_close_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
         if (fd < 0 || connect(fd, (const struct sockaddr *)&sa, sizeof sa) < 0 ||
                 getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
                 return -errno;
         if (peer.uid != 0 && peer.uid != geteuid())
                 return -EPERM;
+        if (fcntl(fd, F_SETFL, 0) < 0)
+                return -errno;
         *ret_fd = TAKE_FD(fd);
         return 0;
+}
+
+int rundir_dial(const struct rundir *d, const char *name, int *ret_fd)
+{
+        return dial(d, name, SOCK_SEQPACKET | SOCK_NONBLOCK, ret_fd);
+}
+
+int rundir_knock(const struct rundir *d, const char *socket_name, int *ret_fd)
+{
+        _cleanup_free_ char *door = NULL;
+
+        int r = rundir_door_name(socket_name, &door);
+        return r < 0 ? r : dial(d, door, SOCK_SEQPACKET, ret_fd);
 }
 
 int rundir_connect(const struct rundir *d, const char *name, int *ret_fd)

@@ -38,6 +38,11 @@ int rundir_listen_as(const struct rundir *d, const char *name, int *ret_fd, int 
         char **ret_path, struct err *e);
 /* The door that belongs to a worker's socket, by the name or path of that. -EINVAL, -ENOMEM. */
 int rundir_door_name(const char *socket, char **ret);
+/* A listening SOCK_SEQPACKET socket of that name, root's or the user's alone, in the place of one
+ * that nobody listens on. -EADDRINUSE: somebody does. */
+int rundir_listen_gate(const struct rundir *d, const char *name, int *ret_fd, struct err *e);
+/* A connection to such a one, that blocks. -EPERM as below; -EAGAIN: too many wait there. */
+int rundir_dial(const struct rundir *d, const char *name, int *ret_fd);
 /* A connection to it; blocks. -ECONNREFUSED, -ENOENT: that keeper is gone. -EPERM: who listens is
  * neither root nor this user. */
 int rundir_knock(const struct rundir *d, const char *socket, int *ret_fd);

@@ -67,6 +67,8 @@ static void on_successor(void *userdata)
 {
         struct worker *w = userdata;
 
+        if (w->making_way)
+                return;
         w->making_way = true;
         loop_timer_in(w->patience, MAKE_WAY_TIMEOUT);
         if (w->csi)
@@ -120,11 +122,16 @@ static void on_idle(void *userdata)
 }
 
 /* Pods go on with what they have: kubelet unpublishes it, or the next driver does. The second time
- * means it. */
+ * means it. What another pod's keeper holds waits for the next worker. */
 static void end_csi(struct worker *w, unsigned signal)
 {
         struct volumes *volumes = csi_worker_volumes(w->csi);
 
+        if (signal == SIGTERM && csi_worker_is_guest(w->csi)) {
+                log_info("signal %u: making way for the next worker", signal);
+                on_successor(w);
+                return;
+        }
         if (signal == SIGTERM && !w->bidden) {
                 log_info("signal %u: no new volumes; %zu are served until they are unpublished",
                         signal, volumes_count(volumes));

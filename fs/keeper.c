@@ -12,10 +12,10 @@
 #include "base/log.h"
 #include "base/mountinfo.h"
 #include "fs/keeper_bind.h"
+#include "fs/keeper_gate.h"
 #include "fs/keeper_private.h"
 #include "fs/keeper_proto.h"
 #include "fs/keeper_resend.h"
-#include "fs/keeper_spare.h"
 #include "fs/keeper_takeover.h"
 
 #define VOLUMES_MAX 4096
@@ -126,21 +126,6 @@ static void on_unmount(struct keeper *k, const struct keeper_msg *request)
         keeper_answer(k, request, KEEPER_UNMOUNTED, r, detail, -EBADF);
 }
 
-/* What it had read and not answered (renames, and whatever it was about to answer) was read after
- * the new worker had asked for such requests: it is asked for once more. */
-void keeper_end_spare(struct keeper *k)
-{
-        if (k->spare <= 0)
-                return;
-        (void)kill(k->spare, SIGKILL);
-        while (waitpid(k->spare, NULL, 0) < 0 && errno == EINTR)
-                ;
-        k->spare = 0;
-        for (size_t i = 0; k->resend && i < k->n_volumes; i++)
-                if (k->volumes[i].mount.fuse_fd >= 0)
-                        (void)keeper_resend(k->volumes[i].mount.fuse_fd);
-}
-
 /* False when the conversation is over: the worker is leaving, or it sent what it never sends. */
 static bool on_worker(struct keeper *k)
 {
@@ -187,6 +172,8 @@ static bool on_worker(struct keeper *k)
                 keeper_worker_serves(&k->worker);
                 keeper_store_changed(&k->store, false);
                 keeper_binds_tell(&k->binds);
+                /* Whatever went while nobody could be told of it. */
+                k->mountinfo_at = MAX(k->mountinfo_last + MOUNTINFO_MS, monotonic_ms());
                 keeper_end_spare(k);
                 keeper_upgrade_served(k);
                 break;
@@ -197,29 +184,6 @@ static bool on_worker(struct keeper *k)
 }
 
 /* --- what happens outside --- */
-
-/* It is no other than a worker: where nothing can be sent again it gets clones, so that what it
- * leaves unanswered (renames) fails when it ends. */
-static void start_spare(struct keeper *k)
-{
-        int *fds = calloc(k->n_volumes + 1, sizeof *fds);
-        size_t n = 0;
-
-        for (size_t i = 0; fds && i < k->n_volumes; i++) {
-                fds[n] = keeper_worker_end(k, &k->volumes[i].mount);
-                n += fds[n] >= 0;
-        }
-        k->spare = fds ? keeper_spare_start(fds, n) : -ENOMEM;
-        for (size_t i = 0; i < n; i++)
-                safe_close(fds[i]);
-        free(fds);
-        if (k->spare < 0) {
-                log_error("no spare can be started: %s", strerror(-k->spare));
-                k->spare = 0;
-                return;
-        }
-        log_error("%u workers died in a row: until one serves, readers get EIO", k->worker.deaths);
-}
 
 /* A worker is. */
 static bool is_wanted(const struct keeper *k)
@@ -255,15 +219,19 @@ static void on_worker_died(struct keeper *k, int status)
                 k->upgrade.over = true;
                 return;
         }
-        if (k->swap_by && k->next.ready && !k->leaving) {
+        if (k->swap_by && k->next.ready && k->next.pid > 0 && !k->leaving) {
                 on_swapped(k, status);
                 return;
         }
         if (k->upgrade.state == UPGRADE_SWAPPING && !k->leaving && k->worker.serving_at == 0)
                 keeper_revert(k);
+        if (k->options.gated) {
+                keeper_gate_lost(k, status);
+                return;
+        }
         keeper_worker_died(&k->worker, status, !asked && !k->leaving && is_wanted(k));
         if (k->worker.start_at && k->worker.deaths >= DEATHS_MAX && k->spare == 0)
-                start_spare(k);
+                keeper_begin_spare(k);
 }
 
 static void on_child(struct keeper *k)
@@ -345,40 +313,14 @@ static void on_signal(struct keeper *k)
                         k->bidden |= first;
                         if (info.ssi_signo != SIGHUP && !first)
                                 leave(k);
-                        keeper_worker_kill(&k->worker, (int)info.ssi_signo);
+                        if (first && k->options.gated)
+                                log_info("told to end: %zu mounts are held until they are "
+                                         "unmounted, or another keeper takes them",
+                                        k->n_volumes);
+                        else
+                                keeper_worker_kill(&k->worker, (int)info.ssi_signo);
                 }
         }
-}
-
-/* The worker is gone: what it left mounted would hang its readers. The connection ends first, so
- * that no unmount can wait for an answer that nobody gives: aborted where the kernel lets us, else
- * by letting go of it, which is as good when no worker holds it any more. */
-static void unmount_all(struct keeper *k)
-{
-        for (size_t i = 0; i < k->n_volumes; i++) {
-                struct volume *v = &k->volumes[i];
-                char detail[KEEPER_NAME_SIZE] = "";
-
-                (void)keeper_mount_abort(&v->mount);
-                v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
-                v->seen = false;
-                int r = keeper_mount_unmount(&v->mount, k->options.below, true, detail);
-                if (r < 0)
-                        log_error("%s is still mounted: %s", v->mount.mountpoint, detail);
-                else if (!v->gone)
-                        log_warning("%s unmounted: its worker is gone", v->mount.mountpoint);
-        }
-        /* What umount2(2) said is one thing, what is there another. */
-        if (k->n_volumes > 0)
-                (void)mountinfo_walk(keeper_mark_seen, k);
-        for (size_t i = 0; i < k->n_volumes; i++) {
-                if (k->volumes[i].seen)
-                        log_error("%s is still in the mount table; run: umount -l %s",
-                                k->volumes[i].mount.mountpoint, k->volumes[i].mount.mountpoint);
-                keeper_store_forget(&k->store, k->volumes[i].id);
-                keeper_mount_done(&k->volumes[i].mount);
-        }
-        k->n_volumes = 0;
 }
 
 /* --- start and loop --- */
@@ -433,10 +375,20 @@ static bool wants_standby(const struct keeper *k)
                k->worker.pid > 0 && k->worker.serving_at > 0 && k->swap_by == 0;
 }
 
+/* One that is gated waits for a worker, and does not stay for one's sake. */
+static bool goes_on(const struct keeper *k)
+{
+        if (k->upgrade.over)
+                return false;
+        if (k->options.gated && !k->leaving)
+                return is_wanted(k);
+        return k->worker.pid > 0 || k->worker.start_at;
+}
+
 /* Until nothing is left to do, or until this process has become the guardian. */
 static void serve(struct keeper *k)
 {
-        while (!k->upgrade.over && (k->worker.pid > 0 || k->worker.start_at)) {
+        while (goes_on(k)) {
                 struct keeper_worker *w = &k->worker;
 
                 guard(k);
@@ -464,6 +416,7 @@ static void serve(struct keeper *k)
                 timeout = sooner(timeout, leave_timeout(k));
                 timeout = sooner(timeout, keeper_binds_timeout(&k->binds));
                 timeout = sooner(timeout, keeper_store_timeout(k));
+                timeout = sooner(timeout, keeper_gate_timeout(k));
                 timeout =
                         sooner(timeout, sooner(keeper_swap_timeout(k), keeper_upgrade_timeout(k)));
                 if (wants_standby(k))
@@ -499,6 +452,8 @@ static void serve(struct keeper *k)
                         keeper_swap_late(k);
                 if (keeper_upgrade_timeout(k) == 0)
                         keeper_upgrade_late(k);
+                if (keeper_gate_timeout(k) == 0)
+                        keeper_gate_late(k);
                 /* Last: it may give away all that the others look at. */
                 keeper_upgrade_receive(k, p + 5);
                 keeper_store_sync(k);
@@ -516,13 +471,16 @@ static int finish(struct keeper *k)
         keeper_standby_end(&k->standby);
         keeper_binds_stop(&k->binds);
         if (k->upgrade.over) {
+                k->upgrade.door = safe_close(k->upgrade.door);
                 keeper_release(k);
                 return KEEPER_HANDED_OVER;
         }
         keeper_end_spare(k);
-        unmount_all(k);
+        keeper_unmount_all(k);
         keeper_store_clear(&k->store);
         keeper_release(k);
+        if (k->options.gated && !k->leaving)
+                return 0; /* the worker is not ours to wait for */
         if (k->worker.pid > 0)
                 return 1; /* left behind */
         if (WIFEXITED(k->worker.status))
@@ -531,12 +489,13 @@ static int finish(struct keeper *k)
         return 1;
 }
 
-/* Two descriptors a mount here, one in the worker, which inherits the limit. Nothing of ours uses
- * select(2), for whose sake the usual limit is as low as it is. */
-static void raise_descriptor_limit(void)
+/* Two descriptors a mount here, one in the worker. Nothing of ours uses select(2), for whose sake
+ * the usual limit is as low as it is. */
+void keeper_raise_limits(void)
 {
         struct rlimit limit;
 
+        (void)setpriority(PRIO_PROCESS, 0, -10);
         if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
                 return;
         limit.rlim_cur = limit.rlim_max;
@@ -549,31 +508,35 @@ int keeper_run(const struct keeper_options *o)
         struct keeper k = {.signal_fd = -EBADF,
                 .mountinfo_fd = -EBADF,
                 .area_fd = -EBADF,
+                .gate = -EBADF,
                 .previous = -EBADF,
                 .resend = keeper_can_resend(),
                 .options = *o,
                 .started_at = monotonic_ms()};
 
-        /* Readers wait for these processes: a busy machine should not make them wait in line behind
-         * whoever keeps it busy. Inherited by the worker; where it is not allowed, so be it. */
-        (void)setpriority(PRIO_PROCESS, 0, -10);
-        raise_descriptor_limit();
+        keeper_raise_limits();
         keeper_worker_init(&k.worker, &k.options);
         keeper_worker_init(&k.next, &k.options);
         keeper_standby_init(&k.standby, &k.options);
         keeper_upgrade_init(&k.upgrade, o->door_fd > 0 ? o->door_fd : -EBADF);
+        k.gate = o->gated && o->gate_fd > 0 ? o->gate_fd : -EBADF;
         keeper_store_init(&k.store, o->store);
         guardian_init(&k.guardian);
         keeper_binds_init(&k.binds, keeper_volume_of, keeper_tell_bound, &k);
         int r = keeper_open_sources(&k);
         if (r == 0)
-                r = o->take_fd > 0 ? keeper_take(&k, o->take_fd) : keeper_start_worker(&k);
+                r = o->take_fd > 0 ? keeper_take(&k, o->take_fd)
+                    : o->gated     ? 0
+                                   : keeper_start_worker(&k);
         if (r < 0) {
                 log_error("the keeper cannot start: %s", strerror(-r));
                 return 1;
         }
         if (o->take_fd > 0) {
-                keeper_swap(&k);
+                if (o->gated)
+                        keeper_gate_keep(&k);
+                else
+                        keeper_swap(&k);
                 keeper_on_mountinfo(&k);
         }
         serve(&k);

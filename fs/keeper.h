@@ -30,6 +30,9 @@ struct keeper_options {
                               makes and removes (fs/keeper_folder.h); NULL: anywhere */
         bool lasting; /* a worker is wanted also when nothing is mounted, and the first SIGTERM is
                          the worker's alone: what is mounted stays until it is unmounted */
+        bool gated;   /* no worker is started: they come from elsewhere (fs/keeper_gate.h), and the
+                         first SIGTERM is none of theirs */
+        int gate_fd;  /* to this listening SOCK_SEQPACKET socket; 0: the one that take_fd brings */
         int take_fd; /* where another keeper hands everything over to this one, which has nothing of
                         its own to begin with, pass_fds and door_fd neither; 0: nobody does */
 };
@@ -40,6 +43,11 @@ struct keeper_options {
 
 /* What keeper_run() returns when another keeper has taken everything over. */
 #define KEEPER_HANDED_OVER 75
+
+/* Readers wait for these processes: a busy machine should not make them wait in line behind whoever
+ * keeps it busy. And each mount is a descriptor or two, of which the usual limit allows 1,024. What
+ * is not allowed is left as it is. keeper_run() does it by itself, and workers inherit it. */
+void keeper_raise_limits(void);
 
 /* Runs until the worker has ended and nothing is mounted any more. SIGTERM and SIGINT are passed on
  * to the worker, SIGHUP too. SIGUSR1, where there is a store, ends worker and keeper and leaves the

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "fs/keeper_gate.h"
 #include "fs/keeper_private.h"
 
 #define ASK_MS 10000   /* from the knock to the first message */
@@ -165,21 +166,32 @@ static int timeouts(int socket, int ms)
                        : 0;
 }
 
+int keeper_pass(const struct keeper *k, int socket)
+{
+        const struct keeper_options *o = &k->options;
+        int r = timeouts(socket, TELL_MS);
+
+        for (size_t i = 0; r == 0 && i < o->n_pass_fds; i++) {
+                struct keeper_msg m;
+                keeper_msg_init(&m, KEEPER_PASS, 0);
+                m.seq = i;
+                r = keeper_send(socket, &m, o->pass_fds[i]);
+        }
+        return r;
+}
+
 /* What the next keeper's worker inherits. Nothing is lost when it comes to nothing. */
 static int pass(struct keeper *k)
 {
-        const struct keeper_options *o = &k->options;
         struct keeper_msg m;
-        int r = timeouts(k->upgrade.peer, TELL_MS);
 
-        for (size_t i = 0; r == 0 && i < o->n_pass_fds; i++) {
-                keeper_msg_init(&m, KEEPER_PASS, 0);
-                m.seq = i;
-                r = keeper_send(k->upgrade.peer, &m, o->pass_fds[i]);
-        }
+        int r = keeper_pass(k, k->upgrade.peer);
         keeper_msg_init(&m, KEEPER_DOOR, 0);
         if (r == 0 && k->upgrade.door >= 0)
                 r = keeper_send(k->upgrade.peer, &m, k->upgrade.door);
+        keeper_msg_init(&m, KEEPER_GATE, 0);
+        if (r == 0 && k->gate >= 0)
+                r = keeper_send(k->upgrade.peer, &m, k->gate);
         keeper_msg_init(&m, KEEPER_PREPARE, 0);
         return r < 0 ? r : keeper_send(k->upgrade.peer, &m, -EBADF);
 }
@@ -389,7 +401,11 @@ static void on_asked(struct keeper *k, const struct keeper_msg *m, int fd)
                         (void)snprintf(detail, sizeof detail, "%s", strerror(-r));
         } else if (m->op == KEEPER_UPGRADE) {
                 r = keeper_program_check(fd, detail);
-                if (r == 0)
+                if (r == 0 && k->options.gated) {
+                        r = -EOPNOTSUPP;
+                        (void)snprintf(detail, sizeof detail,
+                                "this keeper's worker comes from another container");
+                } else if (r == 0)
                         r = m->flags & KEEPER_WORKER_ALONE ? start_next_worker(k, fd, detail)
                                                            : start_keeper(k, fd, detail);
         } else {
@@ -466,9 +482,10 @@ void keeper_upgrade_poll(const struct keeper *k, struct pollfd p[static KEEPER_U
 {
         const struct keeper_upgrade *u = &k->upgrade;
         const int fds[KEEPER_UPGRADE_FDS] = {
-                u->door,
+                u->gated ? -EBADF : u->door,
                 u->state == UPGRADE_ASKED ? u->client : u->peer,
                 k->next.ready ? -EBADF : k->next.fd,
+                keeper_gate_is_open(k) ? k->gate : -EBADF,
         };
 
         for (size_t i = 0; i < KEEPER_UPGRADE_FDS; i++)
@@ -477,14 +494,18 @@ void keeper_upgrade_poll(const struct keeper *k, struct pollfd p[static KEEPER_U
 
 void keeper_upgrade_receive(struct keeper *k, const struct pollfd p[static KEEPER_UPGRADE_FDS])
 {
+        const struct keeper_upgrade *u = &k->upgrade;
+
         if (p[2].revents && p[2].fd == k->next.fd)
                 on_next(k);
         if (p[1].revents && k->upgrade.state == UPGRADE_ASKED && p[1].fd == k->upgrade.client)
-                on_client(k);
+                (u->gated ? keeper_gate_hear : on_client)(k);
         else if (p[1].revents && p[1].fd == k->upgrade.peer)
                 on_peer(k);
-        if (p[0].revents)
+        if (p[0].revents && !u->gated)
                 on_door(k);
+        if (p[3].revents && keeper_gate_is_open(k))
+                keeper_on_gate(k);
 }
 
 int keeper_upgrade_timeout(const struct keeper *k)

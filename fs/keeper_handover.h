@@ -47,6 +47,7 @@ struct keeper_upgrade {
         int peer;   /* the next keeper; -EBADF */
         pid_t pid;  /* of the next keeper, when it is a child; else 0 */
         int64_t by; /* monotonic_ms() at which patience ends; 0: no limit */
+        bool gated; /* it is a worker's (fs/keeper_gate.h); new keepers wait at the door */
         bool over;  /* handed over: this keeper leaves */
 };
 
@@ -59,8 +60,8 @@ void keeper_upgrade_release(struct keeper_upgrade *u);
  * descriptor, and the same descriptor is executed, so nothing can be exchanged in between. */
 int keeper_program_check(int fd, char *detail);
 
-/* Three descriptors for poll(2), -1 where there is nothing to wait for, and what they brought. */
-#define KEEPER_UPGRADE_FDS 3
+/* Descriptors for poll(2), -1 where there is nothing to wait for, and what they brought. */
+#define KEEPER_UPGRADE_FDS 4
 void keeper_upgrade_poll(const struct keeper *k, struct pollfd p[static KEEPER_UPGRADE_FDS]);
 void keeper_upgrade_receive(struct keeper *k, const struct pollfd p[static KEEPER_UPGRADE_FDS]);
 /* Milliseconds until patience ends, -1: never; and when it has ended. */
@@ -70,5 +71,7 @@ void keeper_upgrade_late(struct keeper *k);
 bool keeper_upgrade_child(struct keeper *k, pid_t pid, int status);
 /* The new worker serves. */
 void keeper_upgrade_served(struct keeper *k);
+/* What a worker inherits, to whoever will start one; the socket is left with time limits. */
+int keeper_pass(const struct keeper *k, int socket);
 /* Ends what is under way; `detail` is told to who asked. The old keeper and worker go on. */
 void keeper_upgrade_failed(struct keeper *k, int result, const char *detail);

@@ -29,6 +29,7 @@ void keeper_release(struct keeper *k)
         k->signal_fd = safe_close(k->signal_fd);
         k->mountinfo_fd = safe_close(k->mountinfo_fd);
         k->area_fd = safe_close(k->area_fd);
+        k->gate = safe_close(k->gate);
         k->spare = 0;
         k->leaving = k->killed = false;
         k->leave_by = k->mountinfo_at = 0;
@@ -42,7 +43,7 @@ static void pause_after_death(struct keeper *k)
                 (void)poll(NULL, 0, 100 << MIN(k->deaths - DEATHS_MAX, 6U));
 }
 
-static int take_over(struct keeper *k)
+int keeper_take_back(struct keeper *k)
 {
         struct keeper_returned back;
         struct keeper_msg m;
@@ -55,6 +56,7 @@ static int take_over(struct keeper *k)
                         KEEPER_RECOVER_PATIENCE_MS / 1000);
         if (r < 0)
                 return r;
+        free(k->volumes);
         k->volumes = calloc(back.n + 1, sizeof *k->volumes);
         if (!k->volumes) {
                 keeper_returned_done(&back);
@@ -64,6 +66,7 @@ static int take_over(struct keeper *k)
                 k->volumes[k->n_volumes++] =
                         (struct volume){.id = back.mounts[i].id, .mount = back.mounts[i].mount};
         back.n = 0;
+        safe_close(k->area_fd);
         k->area_fd = TAKE_FD(back.area_fd);
         k->area_version = back.area_version;
         (void)setsockopt(k->guardian.channel, SOL_SOCKET, SO_PASSCRED, &off, sizeof off);
@@ -73,7 +76,7 @@ static int take_over(struct keeper *k)
         if (r < 0) {
                 /* It died after it had given everything back: as any worker that dies. */
                 k->worker.starts = MAX(k->worker.starts, back.starts);
-                keeper_worker_died(&k->worker, SIGKILL, k->n_volumes > 0);
+                keeper_worker_died(&k->worker, SIGKILL, k->n_volumes > 0 && !k->options.gated);
                 return 0;
         }
         keeper_msg_init(&m, KEEPER_ATTACHED, 0);
@@ -124,7 +127,7 @@ int keeper_succeed(struct keeper *k)
                 }
                 r = keeper_open_sources(k);
                 if (r == 0)
-                        r = take_over(k);
+                        r = keeper_take_back(k);
         } while (r == 1);
         return r;
 }

@@ -49,6 +49,8 @@ struct keeper {
         uint32_t area_version;     /* of the journal */
         struct keeper_upgrade upgrade;
         struct keeper_store store;
+        int gate;          /* where workers come from elsewhere; -EBADF: nowhere */
+        int64_t absent_by; /* when patience with none having come ends; 0: one is there */
         bool parting; /* leaves its mounts to what is stored, as soon as the worker has ended */
         struct volume *volumes;
         size_t n_volumes;
@@ -62,12 +64,12 @@ int keeper_open_sources(struct keeper *k);
 struct volume *keeper_find(struct keeper *k, uint64_t id); /* NULL: there is none */
 void keeper_answer(struct keeper *k, const struct keeper_msg *request, enum keeper_op op,
         int result, const char *detail, int fd);
-void keeper_end_spare(struct keeper *k);
-
 /* --- fs/keeper_clear.c --- */
 
 bool keeper_is_taken(const struct keeper *k, const char *path); /* a volume's mount point */
 void keeper_on_clear(struct keeper *k, const struct keeper_msg *request);
+/* Everything that is mounted, at the keeper's end. */
+void keeper_unmount_all(struct keeper *k);
 
 /* --- fs/keeper_renames.c --- */
 
@@ -97,6 +99,9 @@ void keeper_promote(struct keeper *k); /* it has: k->next becomes the worker, an
 void keeper_revert(struct keeper *k);
 int keeper_swap_timeout(const struct keeper *k); /* milliseconds; -1: never */
 void keeper_swap_late(struct keeper *k);
+/* The spare answers until a worker serves. */
+void keeper_begin_spare(struct keeper *k);
+void keeper_end_spare(struct keeper *k);
 
 /* --- fs/keeper_watch.c --- */
 
@@ -112,6 +117,9 @@ void keeper_tell_bound(void *userdata, uint64_t volume, uint64_t ino, bool bound
 
 /* --- fs/keeper_heir.c --- */
 
+/* What a worker gives back through k->guardian.channel, which is taken: in a keeper that has
+ * nothing. */
+int keeper_take_back(struct keeper *k);
 /* Closes everything but what the guardian lives on; nothing is unmounted. */
 void keeper_release(struct keeper *k);
 /* In a process that has become the guardian: waits for the keeper's death and takes its place. 0,

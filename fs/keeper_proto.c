@@ -73,13 +73,15 @@ int keeper_visit_valid(const struct keeper_msg *m)
                 return m->flags & ~(uint32_t)KEEPER_PRIVILEGED ? -EINVAL : 0;
         case KEEPER_UPGRADE:
                 return m->flags & ~(uint32_t)KEEPER_WORKER_ALONE ? -EINVAL : 0;
+        case KEEPER_COME:
+                return m->flags & ~(uint32_t)KEEPER_AGAIN ? -EINVAL : 0;
         case KEEPER_READY:
         case KEEPER_HELLO:
         case KEEPER_AREA:
         case KEEPER_LEAVE:
                 return m->flags ? -EINVAL : 0;
         default:
-                return m->op < KEEPER_UPGRADE || m->op > KEEPER_STAY || m->flags ? -EINVAL : 0;
+                return m->op < KEEPER_UPGRADE || m->op > KEEPER_GATE || m->flags ? -EINVAL : 0;
         }
 }
 

@@ -36,12 +36,18 @@
  *   READY    it has started, and waits
  *            for HELLO                      LEAVE      finish what is under way, and end
  *
+ * One that comes from elsewhere (fs/keeper_gate.h) begins with
+ *   BACK     what the one before held     PASS       what a worker inherits
+ *   COME     I would be the worker        PREPARE    that was all of it
+ *                                         STAY       not now, and why
+ *
  * The keeper's own socket (fs/keeper_handover.h) has the same messages for
  *   the command                            the keeper
  *   UPGRADE  the new program                UPGRADED   how it went
  *   the next keeper                        the keeper
  *   TAKE     I would take over              PASS       what its worker inherits
  *                                           DOOR       this very socket
+ *                                           GATE       where workers come from elsewhere
  *                                           PREPARE    that was all of it: start one
  *   READY    it has started                 HELLO      which start of a worker was the last
  *                                           PRIVATE    a private mount, and the next one is
@@ -110,6 +116,9 @@ enum keeper_op {
         KEEPER_GIVEN,
         KEEPER_TAKEN,
         KEEPER_STAY,
+        KEEPER_COME,
+        KEEPER_BACK,
+        KEEPER_GATE,
 };
 
 enum keeper_flags {
@@ -125,6 +134,7 @@ enum keeper_flags {
         KEEPER_KEEP_WARM = 1 << 7,    /* RENAME: what is staged is read first (fs/keeper_warm.h) */
         KEEPER_WORKER_ALONE = 1 << 8, /* UPGRADE: this keeper stays */
         KEEPER_ATTRIBUTES = 1 << 9,   /* INVALIDATE: those alone, no page */
+        KEEPER_AGAIN = 1 << 10,       /* COME: only where no worker serves */
 };
 
 struct keeper_msg {
@@ -132,7 +142,8 @@ struct keeper_msg {
         uint64_t mount; /* chosen by the worker, unique while it lives */
         uint64_t node;  /* FORGET: of the folder; INVALIDATE */
         /* RENAME, FORGET, INVALIDATE, WARM, CLEAR and their answers: which of them; HELLO,
-         * RETURNED: which start of a worker; ATTACHED: the keeper's pid; BOUND: st_ino; READY: the
+         * RETURNED: which start of a worker; ATTACHED: the keeper's pid; BOUND: st_ino, or 0, with
+         * result 0: none is, as far as this keeper knows; READY: the
          * version of its journals; AREA: of this one; PASS: which of them, from 0; GIVE: the minor
          * number of the superblock's device */
         uint64_t seq;
@@ -143,8 +154,8 @@ struct keeper_msg {
         char path[KEEPER_PATH_SIZE]; /* MOUNT, RETURN, GIVE, CLEAR: the mount point, absolute;
                                         RENAME: folder inside the mount, "" for its root */
         char name[KEEPER_NAME_SIZE]; /* MOUNT: source shown in mountinfo; RENAME, FORGET: the name;
-                                        READY, TAKE: the program's version; AREA, STORE: its name in
-                                        the service manager's store */
+                                        READY, TAKE, COME: the program's version; AREA, STORE: its
+                                        name in the service manager's store */
         char staged[64];             /* RENAME: the staged name */
         char detail[KEEPER_NAME_SIZE]; /* answers: what failed, for people */
 };

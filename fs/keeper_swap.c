@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "fs/keeper_private.h"
 #include "fs/keeper_resend.h"
+#include "fs/keeper_spare.h"
 
 /* What the worker gets to serve with: see fs/keeper_resend.h. */
 int keeper_worker_end(const struct keeper *k, const struct keeper_mount *m)
@@ -26,10 +27,11 @@ void keeper_tell_heir(struct keeper *k)
 {
         struct keeper_msg m;
 
-        if (k->guardian.heir_fd < 0)
+        int heir = k->worker.heir_fd >= 0 ? k->worker.heir_fd : k->guardian.heir_fd;
+        if (heir < 0)
                 return;
         keeper_msg_init(&m, KEEPER_HEIR, 0);
-        keeper_worker_tell(&k->worker, &m, k->guardian.heir_fd);
+        keeper_worker_tell(&k->worker, &m, heir);
 }
 
 /* Everything that a worker needs to go on where the last one ended. */
@@ -141,7 +143,7 @@ void keeper_swap(struct keeper *k)
 
 void keeper_promote(struct keeper *k)
 {
-        k->swap_by = 0;
+        k->swap_by = k->absent_by = 0;
         /* A guardian knows the program of its own days. */
         if (k->next.program >= 0)
                 guardian_end(&k->guardian);
@@ -175,4 +177,48 @@ void keeper_swap_late(struct keeper *k)
         k->swap_by = 0;
         log_error("the worker (pid %d) does not make way: it is killed", (int)k->worker.pid);
         keeper_worker_kill(&k->worker, SIGKILL);
+}
+
+/* --- while there is none --- */
+
+/* It is no other than a worker: where nothing can be sent again it gets clones, so that what it
+ * leaves unanswered (renames) fails when it ends. */
+void keeper_begin_spare(struct keeper *k)
+{
+        int *fds = calloc(k->n_volumes + 1, sizeof *fds);
+        size_t n = 0;
+
+        for (size_t i = 0; fds && i < k->n_volumes; i++) {
+                fds[n] = keeper_worker_end(k, &k->volumes[i].mount);
+                n += fds[n] >= 0;
+        }
+        k->spare = fds ? keeper_spare_start(fds, n) : -ENOMEM;
+        for (size_t i = 0; i < n; i++)
+                safe_close(fds[i]);
+        free(fds);
+        if (k->spare < 0) {
+                log_error("no spare can be started: %s", strerror(-k->spare));
+                k->spare = 0;
+                return;
+        }
+        if (k->options.gated)
+                log_error("no worker has come: until one serves, readers get EIO");
+        else
+                log_error("%u workers died in a row: until one serves, readers get EIO",
+                        k->worker.deaths);
+}
+
+/* What it had read and not answered (renames, and whatever it was about to answer) was read after
+ * the new worker had asked for such requests: it is asked for once more. */
+void keeper_end_spare(struct keeper *k)
+{
+        if (k->spare <= 0)
+                return;
+        (void)kill(k->spare, SIGKILL);
+        while (waitpid(k->spare, NULL, 0) < 0 && errno == EINTR)
+                ;
+        k->spare = 0;
+        for (size_t i = 0; k->resend && i < k->n_volumes; i++)
+                if (k->volumes[i].mount.fuse_fd >= 0)
+                        (void)keeper_resend(k->volumes[i].mount.fuse_fd);
 }

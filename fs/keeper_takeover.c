@@ -68,6 +68,12 @@ static int hear_what_is_inherited(struct taking *t)
                         safe_close(k->upgrade.door);
                         k->upgrade.door = TAKE_FD(fd);
                         r = 0;
+                } else if (r == 1 && m.op == KEEPER_GATE && fd >= 0) {
+                        if (k->options.gated) {
+                                safe_close(k->gate);
+                                k->gate = TAKE_FD(fd);
+                        }
+                        r = 0;
                 } else if (r == 1 && m.op == KEEPER_PREPARE)
                         return 0;
                 else if (r >= 0)
@@ -83,6 +89,8 @@ static int prepare_worker(struct taking *t)
         int64_t end = monotonic_ms() + PREPARE_MS;
 
         keeper_worker_init(next, &t->k->options);
+        if (t->k->options.gated)
+                return 0; /* the one that is there stays */
         int r = keeper_worker_start(next);
         if (r < 0)
                 return fail(t, r, "the new worker cannot be started");
@@ -219,7 +227,9 @@ static int take_everything(struct taking *t)
         } while (r == 0);
         if (r < 0)
                 return t->detail[0] ? r : fail(t, r, "what is mounted cannot be taken over");
-        r = keeper_check_next(&t->k->next, t->k->area_version, t->k->area_fd >= 0, t->detail);
+        if (!t->k->options.gated)
+                r = keeper_check_next(
+                        &t->k->next, t->k->area_version, t->k->area_fd >= 0, t->detail);
         return r < 0 ? r : take_worker(t);
 }
 
@@ -319,6 +329,6 @@ int keeper_take(struct keeper *k, int socket)
         mark_stored(k);
         leave_parent(&t, parent);
         log_info("%zu mounts were taken over from another keeper", k->n_volumes);
-        k->upgrade.state = UPGRADE_SWAPPING;
+        k->upgrade.state = k->options.gated ? UPGRADE_NONE : UPGRADE_SWAPPING;
         return 0;
 }

@@ -57,7 +57,8 @@ void keeper_on_mountinfo(struct keeper *k)
         for (size_t i = 0; i < k->n_volumes; i++) {
                 struct volume *v = &k->volumes[i];
 
-                if (v->gone || v->seen)
+                /* The next worker is told when it serves. */
+                if (v->gone || v->seen || k->worker.pid <= 0)
                         continue;
                 v->gone = true;
                 struct keeper_msg m;

@@ -16,7 +16,8 @@
 
 void keeper_worker_init(struct keeper_worker *w, const struct keeper_options *o)
 {
-        *w = (struct keeper_worker){.options = o, .fd = -EBADF, .pidfd = -EBADF, .program = -EBADF};
+        *w = (struct keeper_worker){
+                .options = o, .fd = -EBADF, .pidfd = -EBADF, .heir_fd = -EBADF, .program = -EBADF};
         keeper_queue_init(&w->out);
 }
 
@@ -30,7 +31,7 @@ static int close_others(unsigned first, int but)
         return close_range((unsigned)but + 1, ~0U, 0);
 }
 
-static _Noreturn void exec_worker(const struct keeper_options *o, int socket, int program)
+_Noreturn void keeper_worker_exec(const struct keeper_options *o, int socket, int program)
 {
         int fds[16] = {socket};
         size_t n = 1;
@@ -77,7 +78,7 @@ int keeper_worker_fork(const struct keeper_options *o, int program, pid_t *ret_p
         (void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
         pid_t pid = fork();
         if (pid == 0)
-                exec_worker(o, pair[1], program);
+                keeper_worker_exec(o, pair[1], program);
         safe_close(pair[1]);
         if (pid < 0) {
                 safe_close(pair[0]);
@@ -107,6 +108,14 @@ int keeper_worker_start(struct keeper_worker *w)
         if (r == 0)
                 keeper_worker_began(w, pid, fd);
         return r;
+}
+
+void keeper_worker_came(struct keeper_worker *w, pid_t pid, int pidfd, int fd)
+{
+        w->pid = pid;
+        w->pidfd = pidfd;
+        w->fd = fd;
+        (void)fcntl(fd, F_SETFL, O_NONBLOCK);
 }
 
 int keeper_worker_adopt(struct keeper_worker *w, pid_t pid, int pidfd, int socket, unsigned starts)
@@ -143,6 +152,7 @@ void keeper_worker_succeed(struct keeper_worker *w, struct keeper_worker *next)
         w->pid = next->pid;
         w->pidfd = next->pidfd;
         w->fd = next->fd;
+        w->heir_fd = next->heir_fd;
         w->program = next->program;
         w->ready = next->ready;
         w->journal = next->journal;
@@ -158,8 +168,8 @@ void keeper_worker_succeed(struct keeper_worker *w, struct keeper_worker *next)
 void keeper_worker_drop(struct keeper_worker *w)
 {
         if (w->pid > 0) {
-                (void)kill(w->pid, SIGKILL);
-                while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
+                keeper_worker_kill(w, SIGKILL);
+                while (w->pidfd < 0 && waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
                         ;
         }
         keeper_worker_done(w);
@@ -182,6 +192,7 @@ void keeper_worker_died(struct keeper_worker *w, int status, bool restart)
         w->pid = 0;
         w->serve_by = 0;
         w->pidfd = safe_close(w->pidfd);
+        w->heir_fd = safe_close(w->heir_fd);
         w->status = status;
         w->fd = safe_close(w->fd);
         keeper_queue_done(&w->out);
@@ -229,6 +240,7 @@ void keeper_worker_hurry(struct keeper_worker *w)
 void keeper_worker_done(struct keeper_worker *w)
 {
         w->pidfd = safe_close(w->pidfd);
+        w->heir_fd = safe_close(w->heir_fd);
         w->fd = safe_close(w->fd);
         keeper_queue_done(&w->out);
 }

@@ -22,8 +22,10 @@
 struct keeper_worker {
         const struct keeper_options *options;
         pid_t pid; /* 0: none now */
-        int pidfd; /* of one that another keeper had started, and that waitpid(2) does not know */
-        int fd;    /* -EBADF when it does not talk any more */
+        int pidfd; /* of one that is no child, and that waitpid(2) does not know: another keeper had
+                      started it, or it has come by itself */
+        int heir_fd; /* with that, where it turns to when the keeper is killed; else -EBADF */
+        int fd;      /* -EBADF when it does not talk any more */
         struct keeper_queue out;
         int status;                   /* of the last one, as waitpid(2) has it */
         unsigned starts;              /* since the keeper started */
@@ -36,12 +38,18 @@ struct keeper_worker {
 };
 
 void keeper_worker_init(struct keeper_worker *w, const struct keeper_options *o);
+/* This process becomes a worker of that program: the socket to its keeper as KEEPER_WORKER_FD, what
+ * is passed behind it, every privilege gone that the options say. Exits when that fails. */
+_Noreturn void keeper_worker_exec(const struct keeper_options *o, int socket, int program);
 /* A process of the worker's program (-EBADF: this very program), with the keeper's end of its
  * socket: no worker before it is told anything. 0 or negative errno. */
 int keeper_worker_fork(const struct keeper_options *o, int program, pid_t *ret_pid, int *ret_fd);
 /* That process is the worker from now on; fd is taken over. */
 void keeper_worker_began(struct keeper_worker *w, pid_t pid, int fd);
 int keeper_worker_start(struct keeper_worker *w); /* both at once */
+/* A process that has come by itself (fs/keeper_gate.h) will be a worker; all three are taken over.
+ */
+void keeper_worker_came(struct keeper_worker *w, pid_t pid, int pidfd, int fd);
 /* One that a keeper before us had started; socket and pidfd (-EBADF: it is opened here) are taken
  * over, also on failure. -ESRCH: it is dead already. */
 int keeper_worker_adopt(struct keeper_worker *w, pid_t pid, int pidfd, int socket, unsigned starts);

@@ -399,6 +399,8 @@ void fs_mount_on_answer(struct fs_mount *m, const struct keeper_msg *answer, int
                 rotation_ended(m->rotation, answer->seq, answer->result, answer->detail);
         else if (answer->op == KEEPER_WARMED)
                 fs_mount_warmed(m, answer->seq, answer->result);
+        else if (answer->op == KEEPER_BOUND && answer->seq == 0)
+                tree_unbind(m->tree); /* the next keeper finds them again */
         else if (answer->op == KEEPER_BOUND) {
                 uint64_t id = tree_bind(m->tree, answer->seq, answer->result > 0);
                 if (id && m->session)

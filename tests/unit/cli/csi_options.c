@@ -91,3 +91,46 @@ Test(csi_options, what_makes_no_sense_is_refused)
         cr_assert_eq(PARSE("--help"), 0, "needs no node");
         cr_assert(o.help);
 }
+
+#define PARSE_KEEPER(...)                                                               \
+        ({                                                                              \
+                const char *words[] = {"keeper", __VA_ARGS__, NULL};                    \
+                csi_options_done(&o);                                                   \
+                err_done(&e);                                                           \
+                csi_options_parse_keeper(                                               \
+                        (int)ELEMENTSOF(words) - 1, (char **)(uintptr_t)words, &o, &e); \
+        })
+
+Test(csi_options, a_keeper_elsewhere)
+{
+        cr_assert_eq(PARSE("--nodeid", "n1"), 0);
+        cr_assert_null(o.gate);
+        cr_assert_eq(PARSE("--nodeid", "n1", "--keeper", "/run/k.sock"), 0, "%s", err_text(&e));
+        cr_assert_str_eq(o.gate, "/run/k.sock");
+        cr_assert_eq(PARSE("--nodeid", "n1", "--keeper", "k.sock"), -EINVAL);
+        cr_assert(strstr(err_text(&e), "--keeper k.sock"), "%s", err_text(&e));
+        cr_assert_eq(PARSE("--nodeid", "n1", "--listen", "/run/k.sock"), -EINVAL);
+}
+
+Test(csi_options, a_keeper_knows_where_and_nothing_of_vaults)
+{
+        cr_assert_eq(PARSE_KEEPER("--log-level", "debug"), 0, "%s", err_text(&e));
+        cr_assert_str_eq(o.gate, "/run/akvfs/keeper.sock");
+        cr_assert_str_eq(o.driver_name, "secrets.akvfs.io");
+        cr_assert_str_eq(o.endpoint, "/csi/csi.sock");
+        cr_assert_str_eq(o.registration_dir, "/registration");
+        cr_assert_str_eq(o.kubelet_dir, "/var/lib/kubelet");
+        cr_assert_eq(o.common.log_level, LOG_DEBUG);
+        cr_assert_eq(
+                PARSE_KEEPER("--listen=/run/k/k.sock", "--kubelet-dir=/k", "--driver-name=d.io",
+                        "--endpoint=unix:///c/s", "--registration-dir=/r", "--log-json"),
+                0, "%s", err_text(&e));
+        cr_assert_str_eq(o.gate, "/run/k/k.sock");
+        cr_assert_str_eq(o.endpoint, "/c/s");
+        cr_assert(o.common.log_json);
+        cr_assert_eq(PARSE_KEEPER("--listen", "k.sock"), -EINVAL);
+        cr_assert_eq(PARSE_KEEPER("--driver-name", "not/one"), -EINVAL);
+        cr_assert_eq(PARSE_KEEPER("--nodeid", "n1"), -EINVAL);
+        cr_assert_eq(PARSE_KEEPER("--vault-url", "https://v"), -EINVAL);
+        cr_assert_eq(PARSE_KEEPER("word"), -EINVAL);
+}

@@ -127,3 +127,32 @@ Test(rundir, only_one_holds_the_lock)
         cr_assert_eq(flock(two, LOCK_EX | LOCK_NB), 0);
         safe_close(two);
 }
+
+Test(rundir, a_gate_is_one_keepers_at_a_time)
+{
+        struct stat st;
+        int gate, other = -EBADF, caller = -EBADF;
+
+        cr_assert_eq(rundir_open_at(path, true, &d, &e), 0);
+        cr_assert_eq(rundir_dial(&d, "keeper.sock", &caller), -ENOENT);
+        cr_assert_eq(rundir_listen_gate(&d, "keeper.sock", &gate, &e), 0, "%s", err_text(&e));
+        cr_assert_eq(fstatat(d.fd, "keeper.sock", &st, 0), 0);
+        cr_assert_eq(st.st_mode & 07777, 0600);
+        cr_assert_eq(rundir_listen_gate(&d, "keeper.sock", &other, &e), -EADDRINUSE);
+        cr_assert_eq(other, -EBADF);
+        cr_assert_eq(accept(gate, NULL, NULL), -1, "whoever looked has not come in");
+
+        cr_assert_eq(rundir_dial(&d, "keeper.sock", &caller), 0);
+        cr_assert_not(fcntl(caller, F_GETFL) & O_NONBLOCK);
+        int callee = accept(gate, NULL, NULL);
+        cr_assert_geq(callee, 0);
+        safe_close(caller);
+        safe_close(callee);
+
+        /* The dead leave their name. */
+        safe_close(gate);
+        cr_assert_eq(rundir_dial(&d, "keeper.sock", &caller), -ECONNREFUSED);
+        err_done(&e);
+        cr_assert_eq(rundir_listen_gate(&d, "keeper.sock", &gate, &e), 0, "%s", err_text(&e));
+        safe_close(gate);
+}

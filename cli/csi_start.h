@@ -1,0 +1,32 @@
+/* What has to be done with root's rights for the worker of `akvfs csi`, which then has none: by the
+ * keeper that forks it, or in a container of its own (cli/csi_pod.h). */
+#pragma once
+
+#include "cli/csi_options.h"
+
+/* Its command line. */
+struct csi_words {
+        char *sni;
+        char level[2];
+        const char **argv;
+};
+
+/* -EPERM when this is not root: `what` needs it. */
+int csi_check_root(const char *what, struct err *e);
+/* Kubelet's folder, for who mounts there. */
+int csi_check_folder(const struct csi_options *o, struct err *e);
+/* The API server, for who asks it. */
+int csi_check_cluster(const struct csi_options *o, struct err *e);
+
+/* --ca-file, looked into and opened: the worker's account may not read it, and Landlock closes the
+ * way to it. *ret is left alone where there is none. */
+int csi_open_ca(const struct csi_options *o, int *ret, struct err *e);
+/* argv: the words of `akvfs csi` as they came, borrowed like `socket`, which is that of commands.
+ */
+int csi_words_make(const struct csi_options *o, const char *socket, int argc, char **argv,
+        struct csi_words *ret, struct err *e);
+void csi_words_done(struct csi_words *w);
+#define _cleanup_csi_words_ _cleanup_(csi_words_done)
+
+/* Returns when this process is told to end. */
+void csi_wait_for_the_end(void);

@@ -1,0 +1,269 @@
+"""The keeper and the worker in pods of their own: `akvfs keeper` in a mount namespace with kubelet's
+folder mounted Bidirectional, which sees the host's processes (hostPID), and `akvfs csi --keeper` in
+namespaces of its own, without that folder, as a root that may do little. What they share is a folder
+of the host."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+
+import machine
+import pytest
+from machine import wait_until
+from services import secret
+from test_pods import shared
+from test_takeover import insist, live, serve_one
+
+KEEPER = """#!/bin/sh
+exec unshare --mount --propagation unchanged {binary} "$@"
+"""
+# Of kubelet's folder it sees nothing, and of the host's processes neither. Capabilities as the
+# manifests have them.
+WORKER = """#!/bin/sh
+exec unshare --pid --fork --kill-child --mount --propagation private sh -c '
+        mount -t proc proc /proc && umount -l {kubelet} && mount -t tmpfs tmpfs {kubelet} &&
+        exec setpriv --inh-caps=-all --bounding-set=-all,+setuid,+setgid,+kill,+ipc_lock "$0" "$@"
+' {binary} "$@"
+"""
+GATE = "/run/akvfs/keeper.sock"
+
+
+class Pod:
+    """One container: its processes, its log, and how it is ended."""
+
+    def __init__(self, node, script, words, ready):
+        self.node = node
+        self.log = node.akvfs.folder / f"pod-log-{len(node.akvfs.logs)}"
+        with open(self.log, "wb") as out:
+            self.process = subprocess.Popen(
+                [str(script), *map(str, words)],
+                env=node.akvfs.environment(AZURE_CLIENT_ID=None, AZURE_CLIENT_SECRET=None,
+                                           AZURE_TENANT_ID=None),
+                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        node.akvfs.logs.append(self.log)
+        node.akvfs.started.append((node.folder, self.process, None))
+        self.wait_for_log(ready)
+
+    def log_text(self):
+        return self.log.read_text(errors="replace")
+
+    def wait_for_log(self, text, count=1):
+        def said():
+            assert self.process.poll() is None or text in self.log_text(), self.log_text()
+            return self.log_text().count(text) >= count
+
+        wait_until(said, f"the log says {text!r}:\n{self.log_text()}")
+
+    def members(self, folder="/proc"):
+        """Every process of it, children of children too."""
+        found, todo = [], [self.process.pid]
+        while todo:
+            pid = todo.pop()
+            found.append(pid)
+            for task in pathlib.Path(folder, str(pid), "task").glob("*/children"):
+                try:
+                    todo += map(int, task.read_text().split())
+                except OSError:
+                    continue
+        return found
+
+    def first(self):
+        """The program itself, behind unshare where that stays."""
+        return next(
+            pid for pid in self.members()
+            if os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)") == str(self.node.binary)
+        )
+
+    def worker(self):
+        for pid in self.members():
+            try:
+                if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "akvfs-worker":
+                    return pid
+            except OSError:
+                continue
+        return None
+
+    def ok(self, *words):
+        """As `kubectl exec`."""
+        first = self.first()
+        return subprocess.run(
+            ["nsenter", "--target", str(first), "--mount", "--pid", self.node.binary, *words],
+            check=True, stdout=subprocess.PIPE, text=True, timeout=machine.PATIENCE,
+        ).stdout
+
+    def kill(self):
+        """As a runtime ends a container: everything, at once, without a word."""
+        for pid in reversed(self.members()):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait(machine.PATIENCE)
+
+    def end(self, sig=signal.SIGTERM):
+        os.kill(self.first(), sig)
+        assert self.process.wait(machine.PATIENCE) == 0, self.log_text()
+
+
+class Node:
+    """What the tests of one pod ask a driver for, of two."""
+
+    def __init__(self, driver):
+        self.driver = driver
+        self.binary = driver.akvfs.binary
+        for name, text in (("keeper", KEEPER), ("worker", WORKER)):
+            script = driver.folder.parent / name
+            script.write_text(text.format(binary=self.binary, kubelet=driver.folder))
+            script.chmod(0o755)
+            setattr(self, f"{name}_script", script)
+        self.pods = []
+
+    def __getattr__(self, name):
+        return getattr(self.driver, name)
+
+    def mounts(self):
+        """Without the folder itself, which is shared with the keeper."""
+        return [point for point in self.driver.mounts() if point != str(self.driver.folder)]
+
+    def start_keeper(self, ready="is ready for a worker", *words):
+        words = ["keeper", "--endpoint", f"unix://{self.plugins}/csi.sock", "--registration-dir",
+                 self.registry, "--kubelet-dir", self.folder, *words]
+        self.keeper = Pod(self, self.keeper_script, words, ready)
+        self.pods.append(self.keeper)
+        return self.keeper
+
+    def start_worker(self, *words, ready="is ready"):
+        words = ["csi", *self.driver.words(), "--poll-interval", "30s", "--keeper", GATE, *words]
+        self.worker = Pod(self, self.worker_script, words, ready)
+        self.pods.append(self.worker)
+        return self.worker
+
+
+class Reader:
+    """Reads a file again and again in a mount namespace of its own, and never sees an error."""
+
+    def __init__(self, node, path):
+        self.stop = node.driver.folder.parent / "stop"
+        self.process = subprocess.Popen(
+            ["unshare", "--mount", "--propagation", "private", "sh", "-c",
+             f"while [ ! -e {self.stop} ]; do stat -f {path} >/dev/null && cat {path} >/dev/null "
+             "|| echo bad; done"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        self.stop.touch()
+        said = self.process.communicate(timeout=machine.PATIENCE)[0]
+        if kind is None:
+            assert said == ""
+
+
+@pytest.fixture
+def node(driver):
+    shared(driver)
+    it = Node(driver)
+    try:
+        it.start_keeper()
+        yield it
+    finally:
+        # Workers first, and the keeper takes away what a failed test has left.
+        for pod in reversed(it.pods):
+            if pod.process.poll() is None and pod is not it.keeper:
+                pod.kill()
+        if it.keeper.process.poll() is None:
+            it.keeper.end(signal.SIGINT)
+        subprocess.run(["umount", driver.folder], check=True)
+
+
+def other_worker(pod, worker):
+    return wait_until(lambda: pod.worker() not in (None, worker) and pod.worker(), "another worker serves")
+
+
+def test_a_volume_of_two_pods(node):
+    value = serve_one(node)
+    node.start_worker()
+    pod = node.kubelet.pod("shop", "web-0", account="web")
+    node.kubelet.publish(pod)
+    with Reader(node, f"{pod.target}/pw"):
+        assert (pod.target / "pw").read_text() == value
+        node.services.set_secret("pw", new := secret())
+        node.worker.ok("refresh")
+        wait_until(lambda: (pod.target / "pw").read_text() == new, "it is rotated")
+        assert len(json.loads(node.worker.ok("status", "--json"))["mounts"]) == 1
+        # The worker's account may do nothing, and is nobody whom the keeper would hear.
+        status = pathlib.Path(f"/proc/{node.worker.worker()}/status").read_text()
+        assert "CapEff:\t0000000000004000\n" in status and "\nUid:\t0\t" not in status
+    node.kubelet.unpublish(pod)
+    assert node.mounts() == [] and not pod.target.exists()
+
+
+def test_workers_that_are_killed_lose_nothing(node):
+    value = serve_one(node)
+    node.start_worker()
+    stays = node.kubelet.pod("shop", "stays", account="web")
+    node.kubelet.publish(stays)
+    stop = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool, Reader(node, f"{stays.target}/pw"):
+        lives = [pool.submit(live, node, number, value, stop, insist) for number in range(2)]
+        try:
+            for _ in range(5):
+                worker = node.worker.worker()
+                os.kill(worker, signal.SIGKILL)
+                other_worker(node.worker, worker)
+            # The whole container, and it is started again.
+            node.worker.kill()
+            node.start_worker()
+        finally:
+            stop.set()
+        assert min(it.result() for it in lives) > 0
+    assert (stays.target / "pw").read_text() == value
+    wait_until(lambda: node.mounts() == [str(stays.target)], "only what is published is mounted")
+    insist(lambda: node.kubelet.unpublish(stays))
+    assert node.keeper.process.poll() is None
+
+
+def test_a_new_worker_replaces_the_one_before_and_no_call_is_lost(node):
+    """As a DaemonSet with maxSurge replaces its pods."""
+    value = serve_one(node)
+    node.start_worker()
+    stays = node.kubelet.pod("shop", "stays", account="web")
+    node.kubelet.publish(stays)
+    stop = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool, Reader(node, f"{stays.target}/pw"):
+        lives = [pool.submit(live, node, number, value, stop) for number in range(2)]
+        try:
+            for _ in range(3):
+                old = node.worker
+                node.start_worker()
+                old.wait_for_log("another worker serves: nothing is left to do here")
+                assert "will have to be given again" not in old.log_text()
+                assert old.process.poll() is None, "whoever started it would start it again"
+                old.end()
+        finally:
+            stop.set()
+        assert min(it.result() for it in lives) > 0
+    assert node.mounts() == [str(stays.target)]
+    node.kubelet.unpublish(stays)
+
+
+def test_the_pod_that_was_replaced_stands_in_when_the_next_one_dies(node):
+    value = serve_one(node)
+    first = node.start_worker()
+    pod = node.kubelet.pod("shop", "web-0", account="web")
+    node.kubelet.publish(pod)
+    second = node.start_worker()
+    first.wait_for_log("another worker serves")
+    second.kill()
+    wait_until(first.worker, "the first pod's worker serves again")
+    assert (pod.target / "pw").read_text() == value
+    insist(lambda: node.kubelet.unpublish(pod))
+    assert "killed by signal" not in first.log_text()
