@@ -16,7 +16,7 @@
 
 #include "base/util.h"
 
-#define JOURNAL_VERSION 1u /* of areas, and of the records in them (fs/record.h) */
+#define JOURNAL_VERSION 2u /* of areas, and of the records in them (fs/record.h) */
 #define JOURNAL_SIZE_MIN ((size_t)256 << 10)
 #define JOURNAL_SIZE_MAX ((size_t)1 << 30)
 

@@ -243,7 +243,8 @@ void snapshot_put_node(
         pthread_mutex_unlock(&m->snapshot->lock);
 }
 
-void snapshot_put_event(struct snapshot_mount *m, enum record_type type, uint64_t id)
+void snapshot_put_event(
+        struct snapshot_mount *m, enum record_type type, const struct record_event *event)
 {
         struct journal *j[2];
 
@@ -253,7 +254,7 @@ void snapshot_put_event(struct snapshot_mount *m, enum record_type type, uint64_
         for (unsigned n = targets(m, j); n > 0; n--) {
                 /* What the kernel forgot is dropped at the next change of area anyway. */
                 bool may_fail = type == RECORD_FORGOTTEN;
-                int r = record_put_event(j[n - 1], type, m->id, id, !may_fail);
+                int r = record_put_event(j[n - 1], type, m->id, event, !may_fail);
                 if (!may_fail)
                         check(m->snapshot, j[n - 1], r);
         }

@@ -46,6 +46,13 @@ static void put_blob(struct snapshot_mount *m, size_t size)
         free(p);
 }
 
+static void put_event(struct snapshot_mount *m, enum record_type type, uint64_t id)
+{
+        const struct record_event event = {.id = id};
+
+        snapshot_put_event(m, type, &event);
+}
+
 static void dump(void *userdata, struct snapshot_mount *m)
 {
         struct blobs *b = userdata;
@@ -157,7 +164,7 @@ Test(snapshot, room_that_was_made_is_there)
                 snapshot_make_room(b.mount, LEN);
                 cr_assert_geq(keeper.areas, areas);
                 put_blob(b.mount, LEN - 64);
-                snapshot_put_event(b.mount, RECORD_APPLIED, 1);
+                put_event(b.mount, RECORD_APPLIED, 1);
                 if (keeper.areas > areas) {
                         cr_assert_eq(count(RECORD_INIT, 1), 4, "%zu", size);
                         cr_assert_eq(count(RECORD_APPLIED, 1), 1);
@@ -173,7 +180,7 @@ static struct blobs *early;
 
 static void applied_early(void)
 {
-        snapshot_put_event(early->mount, RECORD_APPLIED, 1);
+        put_event(early->mount, RECORD_APPLIED, 1);
 }
 
 /* While an area is being written, what happens in a mount that is in it already goes to both, and
@@ -276,9 +283,9 @@ Test(snapshot, what_the_kernel_forgot_never_takes_the_room_of_others)
         add(&b, 1);
         snapshot_make_room(b.mount, 100);
         for (uint64_t i = 0; i < 100000; i++)
-                snapshot_put_event(b.mount, RECORD_FORGOTTEN, i);
+                put_event(b.mount, RECORD_FORGOTTEN, i);
         unsigned areas = keeper.areas;
-        snapshot_put_event(b.mount, RECORD_APPLIED, 1);
+        put_event(b.mount, RECORD_APPLIED, 1);
         cr_assert_eq(count(RECORD_APPLIED, 1), 1);
         cr_assert_eq(keeper.areas, areas);
         snapshot_remove(b.mount);
@@ -292,7 +299,7 @@ static void *apply_for_ever(void *userdata)
         uint64_t n = 0;
 
         while (!stop && n < 1000000) {
-                snapshot_put_event(b->mount, RECORD_FORGOTTEN, ++n);
+                put_event(b->mount, RECORD_FORGOTTEN, ++n);
         }
         return NULL;
 }
@@ -330,10 +337,10 @@ Test(snapshot, what_is_over_is_told_once_and_gone_from_a_renewed_area)
         put_blob(b.mount, 64);
         put_blob(b.mount, 64);
         cr_assert_eq(keeper.outdated, 0);
-        snapshot_put_event(b.mount, RECORD_APPLIED, 7);
+        put_event(b.mount, RECORD_APPLIED, 7);
         cr_assert_eq(keeper.outdated, 0, "nothing is over by that");
-        snapshot_put_event(b.mount, RECORD_FORGOTTEN, 7);
-        snapshot_put_event(b.mount, RECORD_FORGOTTEN, 8);
+        put_event(b.mount, RECORD_FORGOTTEN, 7);
+        put_event(b.mount, RECORD_FORGOTTEN, 8);
         cr_assert_eq(keeper.outdated, 1);
         cr_assert_eq(count(RECORD_INIT, 3), 3);
         snapshot_renew(snapshot);
@@ -342,7 +349,7 @@ Test(snapshot, what_is_over_is_told_once_and_gone_from_a_renewed_area)
         cr_assert_eq(count(RECORD_FORGOTTEN, 3), 0);
 
         keeper.result = -EPIPE;
-        snapshot_put_event(b.mount, RECORD_UNSTAGED, 9);
+        put_event(b.mount, RECORD_UNSTAGED, 9);
         cr_assert_eq(keeper.outdated, 2, "again for the new one");
         snapshot_renew(snapshot);
         cr_assert_eq(count(RECORD_UNSTAGED, 3), 1, "the old one is still in use");
