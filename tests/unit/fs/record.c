@@ -9,7 +9,7 @@ static struct journal *journal;
 
 static void init(void)
 {
-        cr_assert_eq(journal_new(0, &journal), 0);
+        cr_assert_eq(journal_new(0, false, &journal), 0);
 }
 
 static void fini(void)

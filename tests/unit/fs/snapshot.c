@@ -3,6 +3,8 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <sys/resource.h>
 
 #include "tests/unit/fs/support.h"
 
@@ -146,6 +148,52 @@ Test(snapshot, a_full_area_is_changed_for_a_new_one_with_what_is_true)
         cr_assert_eq(count(RECORD_INIT, 1), 4, "three that are true, and the one after");
         cr_assert_eq(count(RECORD_INIT, 2), 2);
         snapshot_remove(a.mount);
+        snapshot_remove(b.mount);
+}
+
+/* Without a descriptor there is no secret memory, for as long as the process lives. */
+static void lose_secret_memory(void)
+{
+        _cleanup_sec_ struct sec *s = NULL;
+        static const char big[300000] = "";
+        struct rlimit was, none;
+
+        cr_assert_eq(getrlimit(RLIMIT_NOFILE, &was), 0);
+        none = was;
+        none.rlim_cur = 0;
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+        cr_assert_eq(sec_new(big, sizeof big, &s), 0);
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &was), 0);
+        cr_assert_neq(sec_kind(), SEC_KIND_SECRET);
+}
+
+/* The only area there is loses its pages, once. */
+static void starve(void)
+{
+        static bool done;
+        char path[64], target[64];
+
+        for (int fd = 3; fd < 100 && !done; fd++) {
+                (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+                ssize_t n = readlink(path, target, sizeof target - 1);
+                target[MAX(n, (ssize_t)0)] = '\0';
+                if (!strstr(target, "akvfs-journal"))
+                        continue;
+                cr_assert_eq(ftruncate(fd, 4096), 0);
+                done = true;
+        }
+        cr_assert(done);
+}
+
+Test(snapshot, memory_that_runs_out_in_the_middle_of_an_area)
+{
+        struct blobs b = {.size = 1000, .n = 20, .before = starve};
+
+        lose_secret_memory();
+        add(&b, 1);
+        snapshot_make_room(b.mount, 100);
+        cr_assert_eq(keeper.areas, 1, "the one after it is whole");
+        cr_assert_eq(count(RECORD_INIT, 1), 20);
         snapshot_remove(b.mount);
 }
 

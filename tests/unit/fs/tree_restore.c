@@ -12,7 +12,7 @@ static int feed(struct tree *t, enum record_type type, const struct record_node 
         struct journal_record r;
         size_t offset = 0;
 
-        cr_assert_eq(journal_new(0, &j), 0);
+        cr_assert_eq(journal_new(0, false, &j), 0);
         cr_assert_eq(record_put_node(j, type, 1, node), 0);
         cr_assert(journal_next(j, &offset, &r));
         int e = tree_restore(t, &r);
