@@ -33,21 +33,10 @@ static void release(struct kube_watch *w)
                 free(w);
 }
 
-static int keep_version(char **where, const char *version)
-{
-        char *copy = strdup(version);
-
-        if (!copy)
-                return -ENOMEM;
-        free(*where);
-        *where = copy;
-        return 0;
-}
-
 /* Once all up to there is told, so that nothing is lost when memory is short. */
 static int go_on_from(struct kube_watch *w, const char *version)
 {
-        return w->freed ? 0 : keep_version(&w->version, version);
+        return w->freed ? 0 : replace_string(&w->version, version);
 }
 
 /* Each caller is busy: the watch may be freed in there, and stays to be looked at. */
@@ -57,7 +46,7 @@ static int tell(struct kube_watch *w, const cJSON *object)
 
         if (streq_ptr(w->told, version))
                 return 0;
-        int r = keep_version(&w->told, version);
+        int r = replace_string(&w->told, version);
         if (r == 0)
                 w->events.changed(w->userdata, object);
         return r;
