@@ -60,7 +60,9 @@ int kube_create(struct kube *k, const char *path, const cJSON *object, kube_done
  * again on 409, which then means that the server was too busy with others' changes. */
 int kube_patch(struct kube *k, const char *path, const cJSON *patch, kube_done_fn done,
         void *userdata, struct kube_call **ret, struct err *e);
-/* The answer is the object or a Status; 404 when it was gone already. */
+/* DELETE. The answer is the object or a Status; 404 when it was gone already. The driver itself
+ * deletes nothing, and its role has no verb for it (deploy/kubernetes): for whoever keeps objects
+ * of their own. */
 int kube_delete(struct kube *k, const char *path, kube_done_fn done, void *userdata,
         struct kube_call **ret, struct err *e);
 struct kube_call *kube_cancel(struct kube_call *call); /* no callback after this; returns NULL */
