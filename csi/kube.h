@@ -30,6 +30,9 @@ struct kube_config {
         const char *server;     /* "https://10.0.0.1:443", no slash at the end */
         const char *token_file; /* KUBE_TOKEN_FILE */
         const char *ca_file;    /* KUBE_CA_FILE */
+        /* What a second of any pause of csi/kube* takes: 0 for a second, less in tests. Retry-After
+         * is the server's to say, and stays as it is. */
+        usec_t second;
 };
 
 /* The server's address from KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT. -ENOENT with a

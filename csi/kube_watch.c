@@ -73,7 +73,7 @@ static void go_on_later(struct kube_watch *w, unsigned asked)
                 return;
         most = MIN(most, KUBE_WATCH_PAUSE_MAX);
         (void)random_bytes(&random, sizeof random); /* without it: the shortest pause */
-        usec_t pause = most / 2 + most / 2 * random / UINT32_MAX;
+        usec_t pause = kube_pause(w->kube, most / 2 + most / 2 * random / UINT32_MAX);
         (void)loop_timer_in(w->pause, MAX(pause, asked * USEC_PER_SEC));
 }
 
@@ -251,7 +251,7 @@ static void on_end(void *userdata, struct http_response *resp)
 static int start(struct kube_watch *w, struct err *e)
 {
         _cleanup_free_ char *path = NULL, *version = NULL;
-        struct kube_send what = {.method = "GET"};
+        struct kube_send what = {.method = "GET", .once = true};
         int r;
 
         if (!w->version) {
