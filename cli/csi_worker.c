@@ -83,6 +83,8 @@ int csi_worker_new(int argc, char **argv, struct csi_worker **ret, struct err *e
                 r = read_ca(w, e);
         if (r == 0)
                 r = read_proxy_ca(w, e);
+        if (r == 0)
+                r = rpc_load(e);
         if (r < 0)
                 return r;
         if (list_folders(w) < 0)
