@@ -273,6 +273,8 @@ int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e)
         if (r == 0)
                 r = snapshot_new(&snapshot, &fs->snapshot);
         if (r == 0)
+                r = dialects_new(&fs->dialects);
+        if (r == 0)
                 r = server_new(SERVER_THREADS, &fs->server);
         if (r == 0)
                 r = notifier_new(&notifier, &fs->notifier);
@@ -311,6 +313,7 @@ void fs_stop(struct fs *fs)
                 return;
         notifier_free(fs->notifier);
         server_free(fs->server);
+        dialects_free(fs->dialects);
         keeper_client_free(fs->keeper);
         snapshot_free(fs->snapshot);
         loop_io_free(fs->outdated);
