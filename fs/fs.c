@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 
+_Static_assert(FS_MOUNTS_MAX == KEEPER_MOUNTS_MAX, "a keeper has room for them");
+
 /* --- what others left --- */
 
 struct fs_clearing {

@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
-#include "base/mountinfo.h"
 #include "fs/keeper_bind.h"
 #include "fs/keeper_private.h"
 #include "fs/keeper_proto.h"
@@ -18,11 +17,9 @@
 #include "fs/keeper_spare.h"
 #include "fs/keeper_takeover.h"
 
-#define VOLUMES_MAX 4096
 /* That wait for the worker; beyond that it is not listened to. Room for an answer about every
  * volume, and more: a worker that hands over a journal does not read meanwhile. */
-#define ANSWERS_MAX ((size_t)2 * VOLUMES_MAX)
-#define MOUNTINFO_MS 50 /* between two looks at mountinfo: each mount and unmount asks for one */
+#define ANSWERS_MAX ((size_t)2 * KEEPER_MOUNTS_MAX)
 /* What a worker that was told to end has to take its mounts down; then it is killed. One that does
  * not even die of that is left behind: it may sit in a system call that nobody answers. */
 #define FIXED_FDS (5 + KEEPER_UPGRADE_FDS) /* that the loop looks at, beside renamers */
@@ -80,9 +77,13 @@ static void on_mount(struct keeper *k, const struct keeper_msg *request)
         char detail[KEEPER_NAME_SIZE] = "";
         struct keeper_mount mount;
 
-        if (keeper_find(k, request->mount) || k->n_volumes >= VOLUMES_MAX) {
-                keeper_answer(k, request, KEEPER_MOUNTED, -EEXIST, "too many mounts, or one twice",
-                        -EBADF);
+        if (keeper_find(k, request->mount)) {
+                keeper_answer(k, request, KEEPER_MOUNTED, -EEXIST, "it is there", -EBADF);
+                return;
+        }
+        if (k->n_volumes >= KEEPER_MOUNTS_MAX) {
+                keeper_answer(k, request, KEEPER_MOUNTED, -ENOSPC,
+                        "there are as many mounts as a keeper has", -EBADF);
                 return;
         }
         if (k->options.below && keeper_is_taken(k, request->path)) {
@@ -361,7 +362,6 @@ static void unmount_all(struct keeper *k)
 
                 (void)keeper_mount_abort(&v->mount);
                 v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
-                v->seen = false;
                 int r = keeper_mount_unmount(&v->mount, k->options.below, true, detail);
                 if (r < 0)
                         log_error("%s is still mounted: %s", v->mount.mountpoint, detail);
@@ -369,8 +369,7 @@ static void unmount_all(struct keeper *k)
                         log_warning("%s unmounted: its worker is gone", v->mount.mountpoint);
         }
         /* What umount2(2) said is one thing, what is there another. */
-        if (k->n_volumes > 0)
-                (void)mountinfo_walk(keeper_mark_seen, k);
+        keeper_look(k);
         for (size_t i = 0; i < k->n_volumes; i++) {
                 if (k->volumes[i].seen)
                         log_error("%s is still in the mount table; run: umount -l %s",
@@ -485,8 +484,8 @@ static void serve(struct keeper *k)
                         (void)keeper_queue_flush(&w->out, w->fd);
                 if (p[2].revents & ~POLLOUT && !on_worker(k))
                         w->fd = safe_close(w->fd);
-                if (p[1].revents && !k->mountinfo_at)
-                        k->mountinfo_at = MAX(k->mountinfo_last + MOUNTINFO_MS, monotonic_ms());
+                if (p[1].revents)
+                        keeper_mountinfo_changed(k);
                 if (mountinfo_timeout(k) == 0)
                         keeper_on_mountinfo(k);
                 /* How it ended only its parent is told; one that leaves by its own will unmounts.

@@ -1,9 +1,9 @@
 /* One live FUSE connection: requests in, answers out, notifications.
  *
  * libfuse does the protocol, in sessions that connections share (fs/dialect.h); reading and writing
- * are ours (fuse_session_custom_io), so that the INIT answer can say what libfuse 3.14 does not know
- * how to, and so that a later worker can take a live connection over. Nothing a handler does waits
- * for anything but the table's lock: everything served is in memory.
+ * are ours (fuse_session_custom_io), so that the INIT answer can say what libfuse 3.14 does not
+ * know how to, and so that a later worker can take a live connection over. Nothing a handler does
+ * waits for anything but the table's lock: everything served is in memory.
  *
  * Reference-counted: the mount, the serving threads and queued notifications each hold one. The
  * descriptor is closed with the last, and `freed` is called then, on whatever thread that is.
