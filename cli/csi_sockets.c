@@ -2,46 +2,28 @@
 
 #include <fcntl.h>
 #include <libgen.h>
-#include <stdio.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "base/log.h"
 
-#define BACKLOG 128
-
-/* Through the folder's descriptor: sun_path is short, and paths of kubelet's are long. Whoever is
- * there already is dead, or about to be: kubelet speaks to who came last. */
+/* Whoever is there already is dead, or about to be: kubelet speaks to who came last. */
 static int listen_at(const char *path, int *ret, struct err *e)
 {
         _cleanup_free_ char *copy = strdup(path);
-        struct sockaddr_un sa = {.sun_family = AF_UNIX};
         const char *name = strrchr(path, '/') + 1;
 
         if (!copy)
                 return err_set(e, -ENOMEM, "out of memory");
         _cleanup_close_ int dir = open(dirname(copy), O_PATH | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        int r = dir < 0 || fd < 0 ? -errno : 0;
-        int n = snprintf(sa.sun_path, sizeof sa.sun_path, "/proc/self/fd/%d/%s", dir, name);
-        if (r == 0 && (n < 0 || (size_t)n >= sizeof sa.sun_path))
-                r = -ENAMETOOLONG;
-        if (r == 0 && unlinkat(dir, name, 0) < 0 && errno != ENOENT)
-                r = -errno;
-        mode_t mask = umask(0177);
-        if (r == 0 && bind(fd, (const struct sockaddr *)&sa, sizeof sa) < 0)
-                r = -errno;
-        umask(mask);
-        if (r == 0 && listen(fd, BACKLOG) < 0)
-                r = -errno;
+        int r = dir < 0 || (unlinkat(dir, name, 0) < 0 && errno != ENOENT) ? -errno : 0;
+        if (r == 0)
+                r = socket_listen_at(dir, name, SOCK_STREAM, ret);
         if (r < 0) {
                 err_set_cause(e, ERR_LOCAL, r, "could not listen on %s: %s", path, strerror(-r));
                 if (r == -ENOENT)
                         err_hint(e, "the folder has to be there: in a pod, a hostPath volume");
                 return r;
         }
-        *ret = TAKE_FD(fd);
         return 0;
 }
 

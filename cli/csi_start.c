@@ -40,18 +40,21 @@ int csi_check_cluster(const struct csi_options *o, struct err *e)
 
 int csi_open_ca(const struct csi_options *o, int *ret, struct err *e)
 {
-        if (!o->common.ca_file)
+        static const char what[] = "the CA file";
+        const char *path = o->common.ca_file;
+        _cleanup_free_ char *pem = NULL;
+
+        if (!path)
                 return 0;
-        _cleanup_identity_ struct identity probe = {.ca_file = strdup(o->common.ca_file)};
-        if (!probe.ca_file)
-                return err_set(e, -ENOMEM, "out of memory");
-        int r = identity_read_ca(&probe, e); /* wrong words are said at once */
+        int r = identity_read_pem(path, what, &pem, e); /* wrong words are said at once */
         if (r < 0)
                 return r;
-        *ret = open(o->common.ca_file, O_RDONLY | O_CLOEXEC);
-        return *ret < 0 ? err_set_cause(e, ERR_LOCAL, -errno, "could not read the CA file %s: %s",
-                                  o->common.ca_file, strerror(errno))
-                        : 0;
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return err_set_cause(e, ERR_LOCAL, -errno, "could not read %s %s: %s", what, path,
+                        strerror(errno));
+        *ret = fd;
+        return 0;
 }
 
 /* "--sni-name" of this cluster's token proxy: on AKS the API server's certificate tells. Elsewhere

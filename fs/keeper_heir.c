@@ -32,7 +32,7 @@ void keeper_release(struct keeper *k)
         k->gate = safe_close(k->gate);
         k->spare = 0;
         k->leaving = k->killed = false;
-        k->leave_by = k->mountinfo_at = 0;
+        k->leave_by = k->leave_limit = k->mountinfo_at = 0;
 }
 
 /* Keepers that die as soon as they start must not keep the machine busy. */
