@@ -3,6 +3,7 @@
  * It binds kubelet's sockets, mounts and holds what is mounted; the worker, which answers kubelet,
  * comes from another container (`akvfs csi --keeper`, cli/csi_pod.h) and can be replaced, killed or
  * run out of memory without a mount noticing. */
+#include <signal.h>
 #include <stdio.h>
 
 #include "base/log.h"
@@ -52,6 +53,17 @@ static int run(const struct csi_options *o, struct csi_sockets *s)
         return keeper_run(&options);
 }
 
+/* From the moment that the sockets are there they are the keeper's to remove. */
+static void hold_signals(void)
+{
+        sigset_t ends;
+
+        sigemptyset(&ends);
+        sigaddset(&ends, SIGTERM);
+        sigaddset(&ends, SIGINT);
+        sigprocmask(SIG_BLOCK, &ends, NULL);
+}
+
 int cli_csi_keeper(int argc, char **argv)
 {
         _cleanup_csi_options_ struct csi_options o = {0};
@@ -74,6 +86,7 @@ int cli_csi_keeper(int argc, char **argv)
                 r = csi_check_folder(&o, &e);
         if (r == 0 && hygiene_protect() < 0)
                 r = err_set(&e, -EIO, "could not protect memory");
+        hold_signals();
         if (r == 0)
                 r = csi_sockets_bind(&o, true, &s, &e);
         bool bound = s.n_fds > 0;
@@ -83,11 +96,11 @@ int cli_csi_keeper(int argc, char **argv)
                 r = run(&o, &s);
         }
         bool over = r == KEEPER_HANDED_OVER;
-        if (!over && (bound || r == 0)) {
+        if (!over && (bound || r == 0))
                 csi_sockets_remove(&o, &s);
-                (void)unlink(o.gate);
-        }
         csi_sockets_done(&s);
+        if (over || bound || r == 0)
+                csi_sockets_sweep_gate(&o);
         if (over) {
                 csi_wait_for_the_end();
                 r = 0;

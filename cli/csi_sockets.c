@@ -86,16 +86,29 @@ int csi_sockets_add(struct csi_sockets *s, int fd)
         return move_up(&s->fds[s->n_fds - 1]);
 }
 
-/* In the folder's own name, so that what was checked is what is used. */
-static int bind_gate(const char *path, int *ret, struct err *e)
+static int gate_folder(const char *path, struct rundir *ret, struct err *e)
 {
         _cleanup_free_ char *copy = strdup(path);
+
+        return copy ? rundir_open_at(dirname(copy), true, ret, e)
+                    : err_set(e, -ENOMEM, "out of memory");
+}
+
+static int bind_gate(const char *path, int *ret, struct err *e)
+{
         _cleanup_rundir_ struct rundir d = {.fd = -EBADF};
 
-        if (!copy)
-                return err_set(e, -ENOMEM, "out of memory");
-        int r = rundir_open_at(dirname(copy), true, &d, e);
+        int r = gate_folder(path, &d, e);
         return r < 0 ? r : rundir_listen_gate(&d, strrchr(path, '/') + 1, ret, e);
+}
+
+void csi_sockets_sweep_gate(const struct csi_options *o)
+{
+        _cleanup_rundir_ struct rundir d = {.fd = -EBADF};
+        _cleanup_err_ struct err e = {0};
+
+        if (gate_folder(o->gate, &d, &e) == 0)
+                rundir_sweep_gate(&d, strrchr(o->gate, '/') + 1);
 }
 
 /* One that serves the driver has the gate as well, unless it starts its workers itself. */

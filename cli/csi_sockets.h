@@ -24,6 +24,8 @@ void csi_sockets_init(struct csi_sockets *s);
 int csi_sockets_bind(const struct csi_options *o, bool gated, struct csi_sockets *s, struct err *e);
 /* One more for the worker, behind the others; taken over. */
 int csi_sockets_add(struct csi_sockets *s, int fd);
+/* Whoever has taken over listens at the gate too, or needs none. */
+void csi_sockets_sweep_gate(const struct csi_options *o);
 /* Kubelet forgets a driver whose socket has gone from its registry. */
 void csi_sockets_remove(const struct csi_options *o, const struct csi_sockets *s);
 /* Closes them, and frees. */

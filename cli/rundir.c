@@ -244,6 +244,15 @@ int rundir_listen_gate(const struct rundir *d, const char *name, int *ret_fd, st
                      : 0;
 }
 
+void rundir_sweep_gate(const struct rundir *d, const char *name)
+{
+        _cleanup_close_ int lock = -EBADF;
+        _cleanup_err_ struct err e = {0};
+
+        if (rundir_lock(d, &lock, &e) == 0 && !is_alive(d, name))
+                (void)unlinkat(d->fd, name, 0);
+}
+
 /* type: with SOCK_NONBLOCK, who finds no room in the backlog does not wait for it. */
 static int dial(const struct rundir *d, const char *name, int type, int *ret_fd)
 {

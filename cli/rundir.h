@@ -46,6 +46,8 @@ int rundir_door_name(const char *socket, char **ret);
 /* A listening SOCK_SEQPACKET socket of that name, root's or the user's alone, in the place of one
  * that nobody listens on. -EADDRINUSE: somebody does. */
 int rundir_listen_gate(const struct rundir *d, const char *name, int *ret_fd, struct err *e);
+/* Removes such a one that nobody listens on. */
+void rundir_sweep_gate(const struct rundir *d, const char *name);
 /* A connection to such a one, that blocks. -EPERM as below; -EAGAIN: too many wait there. */
 int rundir_dial(const struct rundir *d, const char *name, int *ret_fd);
 /* A connection to it; blocks. -ECONNREFUSED, -ENOENT: that keeper is gone. -EPERM: who listens is

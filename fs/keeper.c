@@ -342,13 +342,13 @@ static bool wants_standby(const struct keeper *k)
                k->worker.pid > 0 && k->worker.serving_at > 0 && k->swap_by == 0;
 }
 
-/* One that is gated waits for a worker, and does not stay for one's sake. */
+/* One that is gated waits for a worker. */
 static bool goes_on(const struct keeper *k)
 {
         if (k->upgrade.over)
                 return false;
-        if (k->options.gated && !k->leaving)
-                return is_wanted(k);
+        if (k->options.gated && !k->leaving && is_wanted(k))
+                return true;
         return k->worker.pid > 0 || k->worker.start_at;
 }
 
@@ -359,6 +359,7 @@ static void serve(struct keeper *k)
                 struct keeper_worker *w = &k->worker;
 
                 guard(k);
+                keeper_gate_end(k);
                 if (k->is_guardian)
                         return;
                 if (wants_standby(k))

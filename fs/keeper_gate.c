@@ -178,6 +178,7 @@ void keeper_gate_lost(struct keeper *k, int status)
 {
         bool promoted = k->upgrade.state == UPGRADE_SWAPPING && k->worker.serving_at == 0;
 
+        k->swap_by = 0;
         keeper_worker_died(&k->worker, status, false);
         if (promoted)
                 keeper_upgrade_failed(k, -ECHILD, "the new worker ended before it served");
@@ -197,6 +198,13 @@ void keeper_gate_late(struct keeper *k)
         k->absent_by = 0;
         if (k->worker.pid <= 0 && k->spare == 0 && k->n_volumes > 0)
                 keeper_begin_spare(k);
+}
+
+void keeper_gate_end(struct keeper *k)
+{
+        if (k->options.gated && k->bidden && !k->leaving && k->n_volumes == 0 &&
+                k->worker.pid > 0 && k->swap_by == 0)
+                keeper_swap(k);
 }
 
 /* What it knows of bind mounts it knows from the keeper before, and this one counts anew. */

@@ -42,6 +42,9 @@ void keeper_gate_hear(struct keeper *k);             /* who has come in speaks *
 void keeper_gate_lost(struct keeper *k, int status); /* the worker ended */
 int keeper_gate_timeout(const struct keeper *k);     /* milliseconds; -1: never */
 void keeper_gate_late(struct keeper *k);             /* nobody has come */
+/* A keeper that was told to end and holds nothing any more: whoever is being answered is answered
+ * first, and the worker makes way for nobody. */
+void keeper_gate_end(struct keeper *k);
 /* What was adopted from another keeper goes on with this one. */
 void keeper_gate_keep(struct keeper *k);
 

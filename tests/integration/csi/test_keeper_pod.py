@@ -267,3 +267,140 @@ def test_the_pod_that_was_replaced_stands_in_when_the_next_one_dies(node):
     assert (pod.target / "pw").read_text() == value
     insist(lambda: node.kubelet.unpublish(pod))
     assert "killed by signal" not in first.log_text()
+
+
+def test_keepers_that_are_killed_lose_nothing(node):
+    """The whole container, guardians too: what the worker holds comes back to the next one."""
+    value = serve_one(node)
+    node.start_worker()
+    pod = node.kubelet.pod("shop", "web-0", account="web")
+    node.kubelet.publish(pod)
+    with Reader(node, f"{pod.target}/pw"):
+        for number in range(3):
+            node.keeper.kill()
+            node.worker.wait_for_log("the keeper has hung up", number + 1)
+            # Nobody mounts meanwhile, and everybody reads.
+            assert (pod.target / "pw").read_text() == value
+            os.statvfs(pod.target)
+            node.start_keeper()
+            node.keeper.wait_for_log("this one took 1 mounts over")
+            node.keeper.wait_for_log("takes over by plan")
+            insist(lambda: node.kubelet.publish(pod))
+            node.services.set_secret("pw", value := secret())
+            wait_until(lambda: node.worker.ok("refresh") is not None
+                       and (pod.target / "pw").read_text() == value, "it is rotated")
+            other = node.kubelet.pod("shop", f"other-{number}", account="web")
+            insist(lambda: node.kubelet.publish(other))
+            assert (other.target / "pw").read_text() == value
+            insist(lambda: node.kubelet.unpublish(other))
+    assert node.mounts() == [str(pod.target)]
+    insist(lambda: node.kubelet.unpublish(pod))
+    assert "killed by signal" not in node.worker.log_text()
+
+
+def test_another_keeper_takes_over_and_the_worker_stays(node):
+    """As a DaemonSet with maxSurge replaces the keeper's pods."""
+    value = serve_one(node)
+    node.start_worker()
+    worker = node.worker.worker()
+    stays = node.kubelet.pod("shop", "stays", account="web")
+    node.kubelet.publish(stays)
+    bound = node.driver.folder / "bound"
+    bound.touch()
+    subprocess.run(["mount", "--bind", stays.target / "pw", bound], check=True)
+    stop = threading.Event()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(2) as pool, Reader(node, f"{stays.target}/pw"):
+            lives = [pool.submit(live, node, number, value, stop) for number in range(2)]
+            try:
+                for _ in range(3):
+                    old = node.keeper
+                    node.start_keeper("taken over from another keeper")
+                    old.wait_for_log("nothing is left to do here")
+                    assert old.process.poll() is None, "whoever started it would start it again"
+                    old.end()
+            finally:
+                stop.set()
+            assert min(it.result() for it in lives) > 0
+            # A bind mount is known once, to whichever keeper.
+            node.services.set_secret("pw", value := secret())
+            node.worker.ok("refresh")
+            wait_until(lambda: (stays.target / "pw").read_text() == value, "it is rotated")
+            wait_until(lambda: bound.read_text() == value, "the bind mount follows")
+    finally:
+        subprocess.run(["umount", bound], check=True)
+    assert node.worker.worker() == worker
+    # A worker that comes finds the gate where it was.
+    node.start_worker()
+    assert (stays.target / "pw").read_text() == value
+    node.kubelet.unpublish(stays)
+
+
+def test_a_keeper_that_is_told_to_end_goes_when_nothing_is_mounted(node):
+    value = serve_one(node)
+    node.start_worker()
+    pod = node.kubelet.pod("shop", "web-0", account="web")
+    node.kubelet.publish(pod)
+    os.kill(node.keeper.first(), signal.SIGTERM)
+    node.keeper.wait_for_log("1 mounts are held until they are unmounted")
+    os.kill(node.worker.worker(), signal.SIGKILL)
+    wait_until(node.worker.worker, "another worker serves")
+    assert (pod.target / "pw").read_text() == value
+    insist(lambda: node.kubelet.unpublish(pod))
+    assert node.keeper.process.wait(machine.PATIENCE) == 0
+    assert not list(pathlib.Path(GATE).parent.glob("*.sock"))
+    node.worker.end()
+
+
+def test_a_worker_that_is_told_to_end_leaves_all_to_the_next(node):
+    value = serve_one(node)
+    node.start_worker()
+    pod = node.kubelet.pod("shop", "web-0", account="web")
+    node.kubelet.publish(pod)
+    with Reader(node, f"{pod.target}/pw"):
+        node.worker.end()
+        node.start_worker()
+        insist(lambda: node.kubelet.publish(pod))
+    assert (pod.target / "pw").read_text() == value
+    node.kubelet.unpublish(pod)
+
+
+def test_without_a_worker_nobody_waits_for_ever(node):
+    serve_one(node)
+    node.start_worker()
+    pod = node.kubelet.pod("shop", "web-0", account="web")
+    node.kubelet.publish(pod)
+    files = os.statvfs(pod.target).f_files
+    assert files > 0
+    node.worker.kill()
+    # Asks a process each time: the spare, which knows of no file.
+    assert os.statvfs(pod.target).f_files == 0
+    assert "until one serves, readers get EIO" in node.keeper.log_text()
+    node.start_worker()
+    wait_until(lambda: os.statvfs(pod.target).f_files == files, "a worker answers")
+    node.kubelet.unpublish(pod)
+
+
+def test_from_one_pod_to_two_and_back(node):
+    """The driver in one pod hands over to a keeper, and gets everything back from one."""
+    value = serve_one(node)
+    node.keeper.end()
+    one = Pod(node, node.keeper_script, ["csi", *node.driver.words()], "is ready")
+    pod = node.kubelet.pod("shop", "web-0", account="web")
+    node.kubelet.publish(pod)
+    with Reader(node, f"{pod.target}/pw"):
+        node.start_keeper("taken over from another keeper")
+        one.wait_for_log("nothing is left to do here")
+        node.start_worker()
+        one.end()
+        other = node.kubelet.pod("shop", "web-1", account="web")
+        node.kubelet.publish(other)
+        assert (other.target / "pw").read_text() == value
+        one = Pod(node, node.keeper_script, ["csi", *node.driver.words()], "is ready")
+        node.keeper.wait_for_log("nothing is left to do here")
+        node.keeper.end()
+        insist(lambda: node.kubelet.unpublish(other))
+    assert (pod.target / "pw").read_text() == value
+    node.worker.end()
+    insist(lambda: node.kubelet.unpublish(pod))
+    one.end()

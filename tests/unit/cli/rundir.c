@@ -167,10 +167,15 @@ Test(rundir, a_gate_is_one_keepers_at_a_time)
         safe_close(caller);
         safe_close(callee);
 
+        rundir_sweep_gate(&d, "keeper.sock");
+        cr_assert_eq(faccessat(d.fd, "keeper.sock", F_OK, 0), 0, "it is listened on");
+
         /* The dead leave their name. */
         safe_close(gate);
         cr_assert_eq(rundir_dial(&d, "keeper.sock", &caller), -ECONNREFUSED);
         err_done(&e);
         cr_assert_eq(rundir_listen_gate(&d, "keeper.sock", &gate, &e), 0, "%s", err_text(&e));
         safe_close(gate);
+        rundir_sweep_gate(&d, "keeper.sock");
+        cr_assert_neq(faccessat(d.fd, "keeper.sock", F_OK, 0), 0);
 }
