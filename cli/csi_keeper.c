@@ -3,6 +3,7 @@
  * It binds kubelet's sockets, mounts and holds what is mounted; the worker, which answers kubelet,
  * comes from another container (`akvfs csi --keeper`, cli/csi_pod.h) and can be replaced, killed or
  * run out of memory without a mount noticing. */
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -53,6 +54,13 @@ static int run(const struct csi_options *o, struct csi_sockets *s)
         return keeper_run(&options);
 }
 
+/* It has nobody to speak to. Sockets that have a name in the file system are of no network. */
+static void leave_network(void)
+{
+        if (unshare(CLONE_NEWNET) < 0)
+                log_warning("the network of this container stays within reach: %s", strerror(errno));
+}
+
 /* From the moment that the sockets are there they are the keeper's to remove. */
 static void hold_signals(void)
 {
@@ -86,6 +94,8 @@ int cli_csi_keeper(int argc, char **argv)
                 r = csi_check_folder(&o, &e);
         if (r == 0 && hygiene_protect() < 0)
                 r = err_set(&e, -EIO, "could not protect memory");
+        if (r == 0)
+                leave_network();
         hold_signals();
         if (r == 0)
                 r = csi_sockets_bind(&o, true, &s, &e);

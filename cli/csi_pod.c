@@ -44,6 +44,8 @@ struct pod {
         int back; /* the channel of one whose keeper was killed, until it is brought to the next */
         bool again;         /* no worker's place is taken */
         bool ending, waits; /* waits: has said so */
+        bool served;        /* a worker of this process has; it is of use */
+        bool useless;
         unsigned deaths;
         int64_t started_at, start_at; /* monotonic_ms() */
 };
@@ -194,6 +196,28 @@ static void on_end(struct pod *p, int status)
         p->start_at = now + pause;
 }
 
+/* Workers are called otherwise until they have taken everything over (cli/worker.c); the name of a
+ * dead one stays until it is reaped. */
+static bool has_served(pid_t pid)
+{
+        _cleanup_free_ char *path = NULL, *name = NULL;
+        size_t len = 0;
+
+        return xasprintf(&path, "/proc/%d/comm", (int)pid) == 0 &&
+               read_whole_file(path, 64, &name, &len) == 0 && streq(name, "akvfs-worker\n");
+}
+
+static void on_worker_dead(struct pod *p)
+{
+        p->served |= has_served(p->pid);
+        int status = reap(p);
+        bool fine = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+        if (!p->served && !fine && !p->ending && p->back < 0)
+                p->useless = true;
+        else
+                on_end(p, status);
+}
+
 static bool is_dead(pid_t pid)
 {
         siginfo_t info = {0};
@@ -210,7 +234,7 @@ static void on_child(struct pod *p)
                 if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
                         return;
                 if (info.si_pid == p->pid) {
-                        on_end(p, reap(p));
+                        on_worker_dead(p);
                         continue;
                 }
                 (void)waitpid(info.si_pid, NULL, WNOHANG);
@@ -276,7 +300,7 @@ static int timeout_of(const struct pod *p)
 
 static void serve(struct pod *p)
 {
-        while (!p->ending || p->pid > 0 || p->given > 0) {
+        while (!p->useless && (!p->ending || p->pid > 0 || p->given > 0)) {
                 if (timeout_of(p) == 0)
                         begin(p);
                 struct pollfd fds[] = {
@@ -332,5 +356,9 @@ int csi_pod_run(const struct csi_options *o, int argc, char **argv, struct err *
         (void)prctl(PR_SET_NAME, "akvfs-pod");
         serve(&p);
         safe_close(p.back);
-        return 0;
+        if (!p.useless)
+                return 0;
+        err_set(e, -ECHILD, "no worker of this program could begin to serve");
+        err_hint(e, "this log, or that of the keeper, says why");
+        return -ECHILD;
 }

@@ -15,7 +15,7 @@ import machine
 import pytest
 from machine import wait_until
 from services import secret
-from test_pods import shared
+from test_pods import OWN_PID, shared
 from test_takeover import insist, live, serve_one
 
 KEEPER = """#!/bin/sh
@@ -199,6 +199,8 @@ def test_a_volume_of_two_pods(node):
         node.worker.ok("refresh")
         wait_until(lambda: (pod.target / "pw").read_text() == new, "it is rotated")
         assert len(json.loads(node.worker.ok("status", "--json"))["mounts"]) == 1
+        # The keeper has no network, not even one to itself.
+        assert pathlib.Path(f"/proc/{node.keeper.first()}/net/dev").read_text().count(":") == 1
         # The worker's account may do nothing, and is nobody whom the keeper would hear.
         status = pathlib.Path(f"/proc/{node.worker.worker()}/status").read_text()
         assert "CapEff:\t0000000000004000\n" in status and "\nUid:\t0\t" not in status
@@ -362,7 +364,8 @@ def test_a_worker_that_is_told_to_end_leaves_all_to_the_next(node):
         node.start_worker()
         insist(lambda: node.kubelet.publish(pod))
     assert (pod.target / "pw").read_text() == value
-    node.kubelet.unpublish(pod)
+    node.worker.end(signal.SIGINT)
+    assert node.mounts() == [] and node.keeper.process.poll() is None
 
 
 def test_without_a_worker_nobody_waits_for_ever(node):
@@ -404,3 +407,24 @@ def test_from_one_pod_to_two_and_back(node):
     node.worker.end()
     insist(lambda: node.kubelet.unpublish(pod))
     one.end()
+
+
+def test_a_keeper_that_cannot_see_its_worker_says_so(node, tmp_path):
+    """And the worker's container ends, so that an update goes no further."""
+    tmp_path.chmod(0o700)
+    script = tmp_path / "keeper"
+    script.write_text(OWN_PID.format(binary=node.binary))
+    script.chmod(0o755)
+    words = ["--driver-name", "other.example", "--endpoint", f"unix://{tmp_path}/csi.sock",
+             "--registration-dir", tmp_path, "--kubelet-dir", node.folder]
+    gate = tmp_path / "gate.sock"
+    keeper = Pod(node, script, ["keeper", "--listen", gate, *words], "is ready for a worker")
+    try:
+        worker = Pod(node, node.worker_script,
+                     ["csi", *node.driver.words(), *words, "--keeper", gate], "takes no worker")
+        assert worker.process.wait(machine.PATIENCE) == 1
+        assert "hostPID: true" in worker.log_text()
+        assert "could begin to serve" in worker.log_text()
+    finally:
+        keeper.end()
+    assert not gate.exists()
