@@ -42,7 +42,7 @@ static const struct metric_family families[N_FAMILIES] = {
                 .help = "Total number of rotation reconciles with error",
                 .labels = {"provider", "error_type", "os_type", "rotated"}},
         [PUBLISH_DURATION] = {.name = "akvfs_publish_duration_seconds",
-                .help = "From kubelet's request to mount a volume to the answer, by gRPC code",
+                .help = "From kubelet's first request for a volume until it is mounted or given up",
                 .kind = METRIC_HISTOGRAM,
                 .labels = {"code"},
                 .buckets = publish_seconds,
@@ -67,7 +67,7 @@ struct driver_metrics {
 
 #define VALUES(...) ((const char *const[]){__VA_ARGS__})
 
-void driver_metrics_published(struct driver_metrics *d, enum rpc_code code, usec_t took)
+void driver_metrics_published(struct driver_metrics *d, enum rpc_code code)
 {
         const char *name = rpc_code_name(code);
 
@@ -75,8 +75,12 @@ void driver_metrics_published(struct driver_metrics *d, enum rpc_code code, usec
                 metrics_add(d->metrics, PUBLISHED, VALUES(PROVIDER, OS_TYPE), 1);
         else
                 metrics_add(d->metrics, PUBLISH_ERRORS, VALUES(PROVIDER, name, OS_TYPE), 1);
-        metrics_observe(
-                d->metrics, PUBLISH_DURATION, VALUES(name), (double)took / (double)USEC_PER_SEC);
+}
+
+void driver_metrics_mounted(struct driver_metrics *d, enum rpc_code code, usec_t took)
+{
+        metrics_observe(d->metrics, PUBLISH_DURATION, VALUES(rpc_code_name(code)),
+                (double)took / (double)USEC_PER_SEC);
 }
 
 void driver_metrics_unpublished(struct driver_metrics *d, enum rpc_code code)

@@ -30,8 +30,11 @@ int driver_metrics_new(struct driver_metrics **ret);
 void driver_metrics_free(struct driver_metrics *d);
 DEFINE_CLEANUP(struct driver_metrics *, driver_metrics_free)
 
-void driver_metrics_published(struct driver_metrics *d, enum rpc_code code, usec_t took);
+/* What kubelet was answered, republishes too. */
+void driver_metrics_published(struct driver_metrics *d, enum rpc_code code);
 void driver_metrics_unpublished(struct driver_metrics *d, enum rpc_code code);
+/* A volume is mounted, or has been given up: once for each, whoever waited for it. */
+void driver_metrics_mounted(struct driver_metrics *d, enum rpc_code code, usec_t took);
 /* A volume was refreshed after it had been published. code: RPC_OK, or what a publish would have
  * been answered. */
 void driver_metrics_refreshed(struct driver_metrics *d, bool rotated, enum rpc_code code);

@@ -1,49 +1,10 @@
-#include "csi/volumes.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "base/log.h"
-#include "csi/callers.h"
+#include "csi/volumes_private.h"
 
 #define TEXT_MAX ((size_t)RPC_TEXT_MAX)
-
-enum state { ASKING, MOUNTING, MOUNTED, ENDING, CLEARING };
-
-struct volume {
-        struct volume *next;
-        struct volumes *all;
-        enum state state;
-        char *path;
-        struct pod_volume who;          /* empty while it is only cleared */
-        struct publish_request request; /* while it is asked for; wiped then */
-        struct kube_call *asking;
-        struct class_mount *mount;
-        struct callers publishers, unpublishers;
-        size_t have, of;
-        usec_t began, asked; /* of the publish, and when the class had come */
-        /* What publishers are told in the end. */
-        enum rpc_code code;
-        char *text;
-        bool orphaned;           /* nobody waits for it: it is given up */
-        struct loop_timer *step; /* what must not happen within a callback */
-};
-
-struct volumes {
-        struct volumes_config config;
-        struct volume *list;
-        size_t n;
-        bool draining;
-        struct loop_timer *idle;
-};
-
-static struct volume *find(const struct volumes *v, const char *path)
-{
-        for (struct volume *volume = v->list; volume; volume = volume->next)
-                if (streq(volume->path, path))
-                        return volume;
-        return NULL;
-}
 
 /* --- life --- */
 
@@ -95,6 +56,11 @@ static void note_error(struct volume *volume, const struct err *e)
                         *p = ' ';
 }
 
+static usec_t since(const struct volume *volume, usec_t when)
+{
+        return loop_now(volume->all->config.parts.loop) - when;
+}
+
 static void gone(struct volume *volume)
 {
         const char *text = volume->text ? volume->text : "out of memory";
@@ -102,6 +68,9 @@ static void gone(struct volume *volume)
 
         if (volume->publishers.list)
                 log_error("publish of %s: %s: %s", volume->path, rpc_code_name(code), text);
+        if (volume->code != RPC_OK && !volume->was_mounted && volume->who.volume_id)
+                driver_metrics_mounted(
+                        volume->all->config.metrics, code, since(volume, volume->began));
         callers_answer(&volume->publishers, code, text);
         callers_answer(&volume->unpublishers, RPC_OK, NULL);
         volume_free(volume);
@@ -159,7 +128,7 @@ static void on_no_publisher(void *userdata)
 
         if (volume->state > MOUNTING)
                 return;
-        note_failure(volume, RPC_ABORTED, "nobody waited for it any more");
+        note_failure(volume, RPC_DEADLINE_EXCEEDED, "nobody waited for it any more");
         end(volume);
 }
 
@@ -226,11 +195,6 @@ static void note_errors(struct volume *volume, const struct err *errors, size_t 
         note_error(volume, &e);
 }
 
-static double ms_since(const struct volume *volume, usec_t when)
-{
-        return (double)(loop_now(volume->all->config.parts.loop) - when) / (double)USEC_PER_MSEC;
-}
-
 static void on_started(void *userdata, const struct err *errors, size_t n_errors)
 {
         struct volume *volume = userdata;
@@ -244,9 +208,12 @@ static void on_started(void *userdata, const struct err *errors, size_t n_errors
         if (volume->state != MOUNTING)
                 return; /* it is on its way out */
         volume->state = MOUNTED;
+        volume->was_mounted = true;
+        usec_t took = since(volume, volume->began);
+        driver_metrics_mounted(volume->all->config.metrics, RPC_OK, took);
         log_info("published %s of pod %s/%s at %s in %.1f ms (class %.1f ms)",
                 volume->who.class_name, volume->who.pod_namespace, volume->who.pod_name,
-                volume->path, ms_since(volume, volume->began),
+                volume->path, (double)took / (double)USEC_PER_MSEC,
                 (double)(volume->asked - volume->began) / (double)USEC_PER_MSEC);
         callers_answer(&volume->publishers, RPC_OK, NULL);
 }
@@ -406,7 +373,7 @@ static int ask(struct volume *volume, struct publish_request *r, struct err *e)
 
 void volumes_publish(struct volumes *v, struct publish_request *r, struct rpc_call *call)
 {
-        struct volume *volume = find(v, r->target_path);
+        struct volume *volume = volumes_at(v, r->target_path);
         _cleanup_err_ struct err e = {0};
 
         if (volume) {
@@ -433,7 +400,7 @@ void volumes_publish(struct volumes *v, struct publish_request *r, struct rpc_ca
 
 void volumes_unpublish(struct volumes *v, const char *path, struct rpc_call *call)
 {
-        struct volume *volume = find(v, path);
+        struct volume *volume = volumes_at(v, path);
         bool fresh = !volume;
 
         if (fresh && volume_new(v, path, CLEARING, &volume) < 0) {
@@ -451,47 +418,6 @@ void volumes_unpublish(struct volumes *v, const char *path, struct rpc_call *cal
         }
         note_failure(volume, RPC_ABORTED, "the volume was unpublished meanwhile");
         end(volume);
-}
-
-/* --- looking --- */
-
-bool volumes_is_mounted(const struct volumes *v, const char *path, const char *volume_id)
-{
-        const struct volume *volume = find(v, path);
-
-        return volume && volume->state == MOUNTED && streq(volume->who.volume_id, volume_id);
-}
-
-struct class_mount *volumes_find(const struct volumes *v, const char *path)
-{
-        const struct volume *volume = find(v, path);
-
-        return volume && volume->state == MOUNTED ? volume->mount : NULL;
-}
-
-size_t volumes_mounts(const struct volumes *v, struct class_mount ***ret)
-{
-        struct class_mount **list = calloc(v->n + 1, sizeof(struct class_mount *));
-        size_t n = 0;
-
-        for (const struct volume *volume = v->list; list && volume; volume = volume->next)
-                if (volume->mount)
-                        list[n++] = volume->mount;
-        *ret = list;
-        return n;
-}
-
-size_t volumes_count(const struct volumes *v)
-{
-        return v->n;
-}
-
-bool volumes_are_quiet(const struct volumes *v)
-{
-        for (const struct volume *volume = v->list; volume; volume = volume->next)
-                if (volume->state != MOUNTED)
-                        return false;
-        return true;
 }
 
 /* --- all of them --- */

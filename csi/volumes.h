@@ -20,6 +20,7 @@
  */
 #pragma once
 
+#include "csi/driver_metrics.h"
 #include "csi/kube.h"
 #include "csi/pod_class.h"
 #include "mount/class_mount.h"
@@ -30,6 +31,7 @@ struct volumes_config {
         struct class_mount_parts parts;
         struct kube *kube;
         struct pod_class_config class; /* strings are borrowed */
+        struct driver_metrics *metrics;
         /* No volume is left, in a later turn of the loop. */
         void (*idle)(void *userdata);
         void *userdata;
@@ -52,6 +54,7 @@ struct class_mount *volumes_find(const struct volumes *v, const char *path);
 /* Every mount, for status: *ret is a list that the caller frees. */
 size_t volumes_mounts(const struct volumes *v, struct class_mount ***ret);
 size_t volumes_count(const struct volumes *v);
+size_t volumes_published(const struct volumes *v); /* of them, mounted */
 
 bool volumes_are_quiet(const struct volumes *v); /* each is mounted, and none on its way */
 

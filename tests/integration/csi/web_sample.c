@@ -40,8 +40,10 @@ static void collect(void *userdata)
 
 static void count(struct driver_metrics *d)
 {
-        for (unsigned i = 0; i < 100; i++)
-                driver_metrics_published(d, i % 10 ? RPC_OK : RPC_UNAVAILABLE, i * i * 1000);
+        for (unsigned i = 0; i < 100; i++) {
+                driver_metrics_published(d, i % 10 ? RPC_OK : RPC_UNAVAILABLE);
+                driver_metrics_mounted(d, i % 10 ? RPC_OK : RPC_UNAVAILABLE, i * i * 1000);
+        }
         driver_metrics_unpublished(d, RPC_OK);
         driver_metrics_unpublished(d, RPC_INTERNAL);
         driver_metrics_refreshed(d, true, RPC_OK);
@@ -60,7 +62,7 @@ int main(void)
         int fd;
 
         if (driver_metrics_new(&d) < 0 || loop_new(&loop) < 0 ||
-                web_listen("127.0.0.1:0", &fd, NULL) < 0 ||
+                web_listen("127.0.0.1:0", &fd, NULL, NULL) < 0 ||
                 getsockname(fd, (struct sockaddr *)&a, &len) < 0)
                 return 1;
         struct sample s = {.loop = loop, .metrics = d};

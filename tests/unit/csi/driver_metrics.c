@@ -31,9 +31,9 @@ static void expect(const char *line)
 
 Test(driver_metrics, publishes_are_counted_as_dashboards_ask_for_them)
 {
-        driver_metrics_published(d, RPC_OK, USEC_PER_SEC / 5);
-        driver_metrics_published(d, RPC_OK, 0);
-        driver_metrics_published(d, RPC_INVALID_ARGUMENT, 3 * USEC_PER_SEC);
+        driver_metrics_published(d, RPC_OK);
+        driver_metrics_published(d, RPC_OK);
+        driver_metrics_published(d, RPC_INVALID_ARGUMENT);
         driver_metrics_unpublished(d, RPC_OK);
         driver_metrics_unpublished(d, RPC_UNAVAILABLE);
         expect("node_publish_total{provider=\"azure\",os_type=\"linux\"} 2");
@@ -41,6 +41,13 @@ Test(driver_metrics, publishes_are_counted_as_dashboards_ask_for_them)
                "os_type=\"linux\"} 1");
         expect("node_unpublish_total{os_type=\"linux\"} 1");
         expect("node_unpublish_error_total{os_type=\"linux\"} 1");
+}
+
+Test(driver_metrics, a_volume_s_duration_is_from_the_first_request_to_the_last_word)
+{
+        driver_metrics_mounted(d, RPC_OK, USEC_PER_SEC / 5);
+        driver_metrics_mounted(d, RPC_OK, 0);
+        driver_metrics_mounted(d, RPC_INVALID_ARGUMENT, 3 * USEC_PER_SEC);
         expect("akvfs_publish_duration_seconds_bucket{code=\"OK\",le=\"0.1\"} 1");
         expect("akvfs_publish_duration_seconds_bucket{code=\"OK\",le=\"0.25\"} 2");
         expect("akvfs_publish_duration_seconds_sum{code=\"OK\"} 0.2");
