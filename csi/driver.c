@@ -11,6 +11,7 @@ struct csi_driver {
         const struct fs *fs;
         const struct vaults *vaults;
         struct driver_metrics *metrics;
+        struct news *news;
         struct driver_web *health, *pages;
 };
 
@@ -97,8 +98,11 @@ static void collect(void *userdata)
 {
         const struct csi_driver *d = userdata;
 
-        driver_metrics_volumes(d->metrics, volumes_published(d->volumes));
-        driver_metrics_vault_requests(d->metrics, vaults_requests(d->vaults));
+        struct driver_levels now = {.vault_requests = vaults_requests(d->vaults)};
+
+        volumes_get_levels(d->volumes, &now);
+        now.classes = news_classes(d->news, &now.classes_failing);
+        driver_metrics_levels(d->metrics, &now);
 }
 
 static void serve_pages(struct csi_driver *d, struct loop *l, const char *address, bool metrics,
@@ -124,6 +128,25 @@ static void serve_pages(struct csi_driver *d, struct loop *l, const char *addres
                         e.hint ? ". " : "", e.hint ? e.hint : "");
 }
 
+static int make_volumes(struct csi_driver *d, const struct csi_driver_config *cfg, struct err *e)
+{
+        struct volumes_config volumes = cfg->volumes;
+
+        int r = driver_metrics_new(&d->metrics);
+        const struct news_config news = {.loop = cfg->loop,
+                .kube = volumes.kube,
+                .driver_name = cfg->driver_name,
+                .node_id = cfg->node_id,
+                .metrics = d->metrics};
+        if (r == 0)
+                r = news_new(&news, &d->news);
+        if (r < 0)
+                return err_set(e, r, "out of memory");
+        volumes.metrics = d->metrics;
+        volumes.news = d->news;
+        return volumes_new(&volumes, &d->volumes, e);
+}
+
 int csi_driver_new(const struct csi_driver_config *cfg, struct csi_driver **ret, struct err *e)
 {
         _cleanup_(csi_driver_freep) struct csi_driver *d = calloc(1, sizeof *d);
@@ -137,14 +160,7 @@ int csi_driver_new(const struct csi_driver_config *cfg, struct csi_driver **ret,
                         .is_ready = is_ready,
                         .userdata = d};
                 d->vaults = cfg->volumes.parts.vaults;
-                if (driver_metrics_new(&d->metrics) < 0)
-                        r = err_set(e, -ENOMEM, "out of memory");
-        }
-        if (r == 0) {
-                struct volumes_config volumes = cfg->volumes;
-
-                volumes.metrics = d->metrics;
-                r = volumes_new(&volumes, &d->volumes, e);
+                r = make_volumes(d, cfg, e);
         }
         if (r == 0) {
                 d->node = (struct csi_node){.node_id = cfg->node_id,
@@ -174,6 +190,7 @@ void csi_driver_free(struct csi_driver *d)
         driver_web_free(d->pages);
         rpc_server_free(d->server);
         volumes_free(d->volumes);
+        news_free(d->news);
         driver_metrics_free(d->metrics);
         free(d);
 }

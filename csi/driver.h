@@ -21,7 +21,7 @@ struct csi_driver_config {
         /* Of the pages (csi/driver_web.h), or NULL. One that cannot be had is told in the log, and
          * volumes are served all the same: whoever asks there finds out. */
         const char *health_address, *metrics_address;
-        struct volumes_config volumes; /* but `metrics` */
+        struct volumes_config volumes; /* but `metrics` and `news` */
 };
 
 /* Strings are borrowed. */

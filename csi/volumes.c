@@ -21,6 +21,7 @@ static void volume_free(struct volume *volume)
         callers_answer(&volume->publishers, RPC_ABORTED, "the driver ends");
         callers_answer(&volume->unpublishers, RPC_ABORTED, "the driver ends");
         kube_cancel(volume->asking);
+        volume_news_end(&volume->news); /* before `who` */
         publish_request_done(&volume->request);
         pod_volume_done(&volume->who);
         loop_timer_free(volume->step);
@@ -216,6 +217,16 @@ static void on_started(void *userdata, const struct err *errors, size_t n_errors
                 volume->path, (double)took / (double)USEC_PER_MSEC,
                 (double)(volume->asked - volume->began) / (double)USEC_PER_MSEC);
         callers_answer(&volume->publishers, RPC_OK, NULL);
+        volume_news_begin(&volume->news, volume->all->config.news, &volume->who);
+        if (class_mount_has_replaced(volume->mount))
+                volume_news_replaced(&volume->news);
+}
+
+static void on_polled(void *userdata, const struct view_poll *poll)
+{
+        struct volume *volume = userdata;
+
+        volume_news_polled(&volume->news, poll);
 }
 
 static void on_gone(void *userdata, const struct err *error)
@@ -237,16 +248,22 @@ static void on_gone(void *userdata, const struct err *error)
 }
 
 static const struct class_mount_events mount_events = {
-        .progress = on_progress, .started = on_started, .gone = on_gone};
+        .progress = on_progress, .started = on_started, .polled = on_polled, .gone = on_gone};
 
 static int begin_mount(struct volume *volume, const cJSON *object, struct err *e)
 {
         _cleanup_mount_request_ struct mount_request q = {0};
         const struct volumes_config *cfg = &volume->all->config;
+        struct pod_volume who = {0};
 
         int r = pod_class_request(&cfg->class, &volume->request, object, &q, e);
         if (r < 0)
                 return r;
+        r = pod_volume_parse(q.note, &who); /* with what the class says of it */
+        if (r < 0)
+                return err_set(e, r, "out of memory");
+        pod_volume_done(&volume->who);
+        volume->who = who;
         r = class_mount_new(&cfg->parts, &q, &mount_events, volume, &volume->mount, e);
         return r < 0 ? pod_class_failed(volume->who.pod_namespace, volume->who.pod_name, e) : 0;
 }
@@ -305,28 +322,34 @@ static int volume_new(struct volumes *v, const char *path, enum state state, str
 }
 
 /* kubelet hands tokens over about once a minute. */
-static void refresh_token(struct volume *volume, const struct publish_request *r)
+static int take_token(struct volume *volume, const struct publish_request *r, struct err *e)
 {
         _cleanup_sec_ struct sec *token = NULL;
-        _cleanup_err_ struct err e = {0};
 
         if (!r->tokens)
-                return;
+                return 0;
         if (!streq(r->pod_namespace, volume->who.pod_namespace) ||
-                !streq(r->service_account, volume->who.service_account)) {
-                log_error("republish of %s: the tokens of %s/%s are not those of its pod",
-                        volume->path, r->pod_namespace, r->service_account);
-                return;
-        }
-        int k = pod_identity_token(r, volume->who.binding, &token, &e);
-        /* a volume of another kind of identity may well have none for this audience */
-        if (k == 0)
-                k = class_mount_set_token(volume->mount, token);
-        else if (k == -ENOENT)
-                return;
+                !streq(r->service_account, volume->who.service_account))
+                return err_set_cause(e, ERR_USAGE, -EINVAL,
+                        "the tokens of %s/%s are not those of its pod", r->pod_namespace,
+                        r->service_account);
+        int k = pod_identity_token(r, volume->who.binding, &token, e);
+        if (k == -ENOENT)
+                return 0; /* a volume of another kind of identity may well have none */
         if (k < 0)
-                log_error("republish of %s: %s", volume->path,
-                        e.code ? err_text(&e) : "the token is not taken");
+                return k;
+        k = class_mount_set_token(volume->mount, token);
+        return k < 0 ? err_set_cause(e, ERR_USAGE, k, "the token is not taken") : 0;
+}
+
+static void refresh_token(struct volume *volume, const struct publish_request *r)
+{
+        _cleanup_err_ struct err e = {0};
+        bool taken = take_token(volume, r, &e) == 0;
+
+        if (!taken)
+                log_error("republish of %s: %s", volume->path, err_text(&e));
+        volume_news_republished(&volume->news, taken ? NULL : &e);
 }
 
 static void publish_again(
@@ -358,7 +381,7 @@ static int ask(struct volume *volume, struct publish_request *r, struct err *e)
 {
         _cleanup_free_ char *path = NULL;
 
-        int k = pod_volume_copy(r, false, &volume->who);
+        int k = pod_volume_copy(r, NULL, false, &volume->who);
         if (k == 0)
                 k = kube_class_path(r->pod_namespace, r->class_name, &path);
         if (k < 0)
@@ -450,6 +473,8 @@ static void adopt_one(struct volumes *v, struct fs_mount *mount)
         }
         free(volume->path);
         volume->path = path;
+        volume->was_mounted = true;
+        volume_news_begin(&volume->news, v->config.news, &volume->who);
 }
 
 static int adopt(struct volumes *v)

@@ -8,11 +8,15 @@ struct volume *volumes_at(const struct volumes *v, const char *path)
         return NULL;
 }
 
-bool volumes_is_mounted(const struct volumes *v, const char *path, const char *volume_id)
+bool volumes_refuse_republish(
+        struct volumes *v, const char *path, const char *volume_id, const struct err *error)
 {
-        const struct volume *volume = volumes_at(v, path);
+        struct volume *volume = volumes_at(v, path);
 
-        return volume && volume->state == MOUNTED && streq(volume->who.volume_id, volume_id);
+        if (!volume || volume->state != MOUNTED || !streq(volume->who.volume_id, volume_id))
+                return false;
+        volume_news_republished(&volume->news, error);
+        return true;
 }
 
 struct class_mount *volumes_find(const struct volumes *v, const char *path)
@@ -39,13 +43,16 @@ size_t volumes_count(const struct volumes *v)
         return v->n;
 }
 
-size_t volumes_published(const struct volumes *v)
+void volumes_get_levels(const struct volumes *v, struct driver_levels *ret)
 {
-        size_t n = 0;
-
-        for (const struct volume *volume = v->list; volume; volume = volume->next)
-                n += volume->state == MOUNTED;
-        return n;
+        ret->volumes = ret->failing = ret->outdated = 0;
+        for (const struct volume *volume = v->list; volume; volume = volume->next) {
+                if (volume->state != MOUNTED)
+                        continue;
+                ret->volumes++;
+                ret->failing += volume->news.failing;
+                ret->outdated += volume->news.change != CLASS_SAME;
+        }
 }
 
 bool volumes_are_quiet(const struct volumes *v)

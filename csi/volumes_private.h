@@ -15,6 +15,7 @@ struct volume {
         struct publish_request request; /* while it is asked for; wiped then */
         struct kube_call *asking;
         struct class_mount *mount;
+        struct volume_news news; /* once it is mounted */
         struct callers publishers, unpublishers;
         size_t have, of;
         usec_t began, asked; /* of the publish, and when the class had come */

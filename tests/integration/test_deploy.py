@@ -119,7 +119,7 @@ def test_the_csi_driver_says_what_the_driver_needs(objects):
 VERBS = {
     "kube_get(": ("secretproviderclasses", {"get"}),
     "kube_watch_new(": ("secretproviderclasses", {"list", "watch"}),
-    "kube_events_new(": ("events", {"create", "patch"}),
+    "kube_events_say(": ("events", {"create", "patch"}),
 }
 GROUPS = {"secretproviderclasses": ["secrets-store.csi.x-k8s.io"], "events": [""]}
 

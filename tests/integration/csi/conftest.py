@@ -128,6 +128,19 @@ class Driver:
                     return pid
         return None
 
+    def kill_all(self):
+        """Every process of it is gone at once, as after the end of its container."""
+        for pid in machine.processes(self.akvfs.binary):
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        wait_until(lambda: not machine.processes(self.akvfs.binary), "all are gone")
+        for path in pathlib.Path("/run/akvfs").glob("*.sock"):
+            path.unlink()
+
+    def asked(self):
+        """How often publishes have asked the API server so far."""
+        return self.api.verbs().count("get")
+
     def mounts(self):
         return [point for point, *_ in machine.mounts_below(self.folder)]
 

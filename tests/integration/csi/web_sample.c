@@ -34,8 +34,8 @@ static void collect(void *userdata)
 {
         struct sample *s = userdata;
 
-        driver_metrics_volumes(s->metrics, 30);
-        driver_metrics_vault_requests(s->metrics, 1234567890123);
+        driver_metrics_levels(s->metrics,
+                &(struct driver_levels){.volumes = 30, .vault_requests = 1234567890123});
 }
 
 static void count(struct driver_metrics *d)
@@ -48,6 +48,7 @@ static void count(struct driver_metrics *d)
         driver_metrics_unpublished(d, RPC_INTERNAL);
         driver_metrics_refreshed(d, true, RPC_OK);
         driver_metrics_refreshed(d, false, RPC_NOT_FOUND);
+        driver_metrics_republish_failed(d, RPC_INVALID_ARGUMENT);
         driver_metrics_event(d, "a \"quoted\\ reason\n\xc3\xa4");
 }
 

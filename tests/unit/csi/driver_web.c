@@ -19,7 +19,7 @@ static bool is_ready(void *userdata)
 
 static void collect(void *userdata)
 {
-        driver_metrics_volumes(metrics, 7);
+        driver_metrics_levels(metrics, &(struct driver_levels){.volumes = 7});
 }
 
 static void set_up(void)
