@@ -54,8 +54,12 @@ struct rpc_method {
         void (*ended)(void *userdata, enum rpc_code code);
 };
 
+/* Reads what rpc_server_new() needs from files, for a process that is closed off from them before
+ * that; else it does so itself (csi/grpc_core.h). */
+int rpc_load(struct err *e);
+
 /* The methods and what userdata points to are borrowed and outlive the server and its calls.
- * -ENOMEM or what thread creation says. */
+ * -ENOMEM, what thread creation says, or grpc_core_load(). */
 int rpc_server_new(struct loop *l, const struct rpc_method *methods, size_t n, void *userdata,
         struct rpc_server **ret, struct err *e);
 /* Cancels every call, also those that handlers still own: those are answered to nobody, and must
