@@ -298,10 +298,9 @@ static void report_refreshed(struct view *v)
 void view_on_report(void *userdata)
 {
         struct view *v = userdata;
-
-        alarm_rest(v->report);
         bool changed = false;
 
+        alarm_rest(v->report);
         v->reporting = true;
         if (v->state == VIEW_OPENING)
                 report_opening(v);

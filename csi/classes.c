@@ -85,8 +85,8 @@ static void on_changed(void *userdata, const cJSON *object)
         w->uid = uid;
         w->is_there = object;
         w->generation = v.generation;
-        LIST_FOREACH(u, &w->uses, entry)
-        tell(u, change_of(u, w));
+        LIST_FOREACH (u, &w->uses, entry)
+                tell(u, change_of(u, w));
 }
 
 /* Of a newer generation of the same class the watch knew before the volume was there. */
@@ -95,9 +95,9 @@ static void on_late(void *userdata)
         const struct watched *w = userdata;
         struct class_use *u;
 
-        LIST_FOREACH(u, &w->uses, entry)
-        if (w->is_there && streq(u->uid, w->uid))
-                tell(u, change_of(u, w));
+        LIST_FOREACH (u, &w->uses, entry)
+                if (w->is_there && streq(u->uid, w->uid))
+                        tell(u, change_of(u, w));
 }
 
 static void count_failing(struct watched *w, bool failing, const struct err *error)
@@ -149,9 +149,9 @@ static struct watched *find(const struct classes *c, const char *namespace, cons
 {
         struct watched *w;
 
-        LIST_FOREACH(w, &c->list, entry)
-        if (streq(w->name, name) && streq(w->namespace, namespace))
-                return w;
+        LIST_FOREACH (w, &c->list, entry)
+                if (streq(w->name, name) && streq(w->namespace, namespace))
+                        return w;
         return NULL;
 }
 

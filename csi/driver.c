@@ -97,7 +97,6 @@ static int listen_all(struct csi_driver *d, const struct csi_driver_config *cfg,
 static void collect(void *userdata)
 {
         const struct csi_driver *d = userdata;
-
         struct driver_levels now = {.vault_requests = vaults_requests(d->vaults)};
 
         volumes_get_levels(d->volumes, &now);

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from kubelet import AUDIENCE, service_token
+from kubelet import AUDIENCE, ISSUER, service_token
 from machine import wait_until
 from services import CANARY, secret
 from test_takeover import insist, serve_one
@@ -165,3 +165,35 @@ def test_a_volume_that_had_died_is_mounted_anew_and_its_pod_told(node):
     assert len(told(node, "MountReplaced")) == 1
     for it in (pod, fresh):
         node.kubelet.unpublish(it)
+
+
+def test_a_republish_of_identity_binding_brings_the_token_of_its_audience(driver):
+    """Kubelet brings one for each audience; the other one is not the volume's."""
+    name = "aeaf29ip1hi5q38ebc3u4daum81u0unk52t5bg50j25234fmuj78g.ests.aks"
+    binding = "api://AKSIdentityBinding"
+    services = driver.services
+    services.emulator.stop()
+    services.emulator.args += ["--san", name]
+    services.start()
+    with open(driver.account / "ca.crt", "ab") as authorities:
+        authorities.write(services.ca_file.read_bytes())
+    services.emulator.add_identity(
+        services.client_id, tenant=services.tenant, client_secrets=[],
+        federated=[{"issuer": ISSUER, "subject": "system:serviceaccount:shop:web", "audience": binding}],
+    )
+    driver.start("--token-proxy-url", services.emulator.https_url, "--sni-name", name)
+    services.set_secret("pw", value := secret())
+    driver.put_class("shop", ["pw"], useAzureTokenProxy="true")
+    pod = driver.kubelet.pod("shop", "web-0", account="web")
+
+    def tokens(account):
+        return {AUDIENCE: service_token("shop", "web"), binding: service_token("shop", account, binding)}
+
+    driver.kubelet.publish(pod, context=pod.context("app", tokens=tokens("web")))
+    assert (pod.target / "pw").read_text() == value
+    driver.kubelet.publish(pod, context=pod.context("app", tokens=tokens("web")))
+    assert told(driver, "MountRepublishFailed") == []
+    driver.kubelet.publish(pod, context=pod.context("app", tokens=tokens("other")))
+    (event,) = wait_for(driver, "MountRepublishFailed")
+    assert "is that of system:serviceaccount:shop:other" in event["message"]
+    driver.kubelet.unpublish(pod)

@@ -5,6 +5,7 @@ import signal
 import socket
 
 import grpc
+import machine
 from machine import wait_until
 from services import CANARY, secret
 from test_takeover import insist
@@ -78,3 +79,27 @@ def test_a_port_that_somebody_has_costs_the_page_alone(driver):
         insist(lambda: driver.kubelet.publish(pod))
         assert (pod.target / "pw").read_text() == value
         driver.kubelet.unpublish(pod)
+
+
+def test_the_pages_stay_when_another_driver_takes_over(driver):
+    """Both have the port while the one hands over to the other."""
+    driver.trust("shop", "web")
+    words = ("--health-addr", f"127.0.0.1:{free_port()}", "--metrics-addr", f"127.0.0.1:{free_port()}")
+    driver.start(*words)
+    driver.services.set_secret("pw", secret())
+    driver.put_class("shop", ["pw"])
+    pod = driver.kubelet.pod("shop", "web-0", account="web")
+    driver.kubelet.publish(pod)
+    old = driver.process
+    driver.start(*words)
+    driver.wait_for_log("takes over by plan")
+    wait_until(lambda: "nothing is left to do here" in driver.logs_of[old].read_text(),
+               "the old one has nothing left to do")
+    # what the old one still has of its life must not keep a probe waiting
+    for _ in range(20):
+        assert driver.page("/healthz", "health") == (200, "ok")
+        assert driver.metrics()[("akvfs_volumes",)] == 1
+    old.send_signal(signal.SIGTERM)
+    assert old.wait(machine.PATIENCE) == 0
+    assert driver.page("/healthz", "health") == (200, "ok")
+    driver.kubelet.unpublish(pod)
