@@ -58,7 +58,8 @@ static int run(const struct csi_options *o, struct csi_sockets *s)
 static void leave_network(void)
 {
         if (unshare(CLONE_NEWNET) < 0)
-                log_warning("the network of this container stays within reach: %s", strerror(errno));
+                log_warning(
+                        "the network of this container stays within reach: %s", strerror(errno));
 }
 
 /* From the moment that the sockets are there they are the keeper's to remove. */

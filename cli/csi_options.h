@@ -20,6 +20,7 @@ struct csi_options {
         const char *kube_server, *kube_token_file, *kube_ca_file; /* kube_server NULL: in a pod */
         const char *gate; /* the keeper's socket: of `akvfs csi --keeper`, else NULL; of `akvfs
                              keeper` where it listens */
+        const char *health_address, *metrics_address; /* web_address_check()ed; NULL: not served */
         bool help;
 };
 
