@@ -45,14 +45,46 @@ def one(objects, kind, name=None):
 
 
 @pytest.fixture
-def pod(objects):
-    return one(objects, "DaemonSet")["spec"]["template"]["spec"]
+def daemon_set(objects):
+    return one(objects, "DaemonSet", "akvfs-node")
+
+
+@pytest.fixture
+def pod(daemon_set):
+    return daemon_set["spec"]["template"]["spec"]
 
 
 @pytest.fixture
 def container(pod):
     (only,) = pod["containers"]
     return only
+
+
+@pytest.fixture
+def keeper(objects):
+    return one(objects, "DaemonSet", "akvfs-keeper")
+
+
+@pytest.fixture
+def keeper_pod(keeper):
+    return keeper["spec"]["template"]["spec"]
+
+
+@pytest.fixture
+def keeper_container(keeper_pod):
+    (only,) = keeper_pod["containers"]
+    return only
+
+
+def words_of(container):
+    return dict(word.split("=", 1) for word in container["args"][1:])
+
+
+def host_paths(pod, container):
+    """Of the host, by where the container has it."""
+    host = {v["name"]: v["hostPath"]["path"] for v in pod["volumes"]}
+    assert set(host) == {m["name"] for m in container["volumeMounts"]}
+    return {m["mountPath"]: host[m["name"]] for m in container["volumeMounts"]}
 
 
 def test_each_object_is_there_once(variant, objects):
@@ -66,6 +98,7 @@ def test_each_object_is_there_once(variant, objects):
             ("ClusterRoleBinding", "akvfs-node"),
             ("CustomResourceDefinition", "secretproviderclasses.secrets-store.csi.x-k8s.io"),
             ("CustomResourceDefinition", "secretproviderclasspodstatuses.secrets-store.csi.x-k8s.io"),
+            ("DaemonSet", "akvfs-keeper"),
             ("DaemonSet", "akvfs-node"),
             ("ServiceAccount", "akvfs-node"),
         ]
@@ -73,24 +106,29 @@ def test_each_object_is_there_once(variant, objects):
     )
 
 
-def test_every_reference_leads_somewhere(variant, objects, pod, container):
+def test_every_reference_leads_somewhere(variant, objects, daemon_set, pod, keeper, keeper_pod):
     namespace = {"base": "akvfs-system", "drop-in": "kube-system"}[variant]
     account = one(objects, "ServiceAccount")
-    daemon_set = one(objects, "DaemonSet")
-    assert account["metadata"]["namespace"] == daemon_set["metadata"]["namespace"] == namespace
+    for item in (account, daemon_set, keeper):
+        assert item["metadata"]["namespace"] == namespace
     binding = one(objects, "ClusterRoleBinding")
     assert binding["subjects"] == [
         {"kind": "ServiceAccount", "name": account["metadata"]["name"], "namespace": namespace}
     ]
     assert binding["roleRef"]["name"] == "akvfs-node"
     assert pod["serviceAccountName"] == account["metadata"]["name"]
-    labels = daemon_set["spec"]["template"]["metadata"]["labels"]
-    assert daemon_set["spec"]["selector"]["matchLabels"].items() <= labels.items()
-    assert {v["name"] for v in pod["volumes"]} == {m["name"] for m in container["volumeMounts"]}
+    # The keeper has nobody to show a token to.
+    assert keeper_pod["automountServiceAccountToken"] is False and "serviceAccountName" not in keeper_pod
+    selectors = []
+    for item in (daemon_set, keeper):
+        labels = item["spec"]["template"]["metadata"]["labels"]
+        selectors.append(item["spec"]["selector"]["matchLabels"])
+        assert selectors[-1].items() <= labels.items()
+    assert selectors[0] != selectors[1]
 
 
-def test_guides_find_the_drop_in(variant, objects, container):
-    template = one(objects, "DaemonSet")["spec"]["template"]["metadata"]
+def test_guides_find_the_drop_in(variant, daemon_set, container):
+    template = daemon_set["spec"]["template"]["metadata"]
     assert template["annotations"]["kubectl.kubernetes.io/default-container"] == container["name"]
     wanted = {"base": ("akvfs-node", "akvfs-node"), "drop-in": ("secrets-store-csi-driver", "secrets-store")}
     assert (template["labels"]["app"], container["name"]) == wanted[variant]
@@ -144,21 +182,25 @@ def test_the_account_may_do_what_the_driver_does_and_no_more(objects):
     assert {rule["resources"][0]: set(rule["verbs"]) for rule in role["rules"]} == wanted
 
 
-def test_options_are_those_of_the_program(variant, pod, container):
-    assert container["args"][0] == "csi"
-    told = subprocess.run([BUILD / "akvfs", "csi", "--help"], capture_output=True, text=True, check=True)
-    options = dict(word.split("=", 1) for word in container["args"][1:])
-    for name in options:
-        assert name in told.stdout, name
-    assert options["--driver-name"] == NAMES[variant]
-    host = {v["name"]: v.get("hostPath", {}).get("path") for v in pod["volumes"]}
-    inside = {m["mountPath"]: m["name"] for m in container["volumeMounts"]}
-    # The socket, as the driver sees it and as kubelet does.
-    assert options["--endpoint"] == "unix:///csi/csi.sock"
-    assert options["--kubelet-registration-path"] == host[inside["/csi"]] + "/csi.sock"
-    assert host[inside[options["--registration-dir"]]] == options["--kubelet-dir"] + "/plugins_registry"
-    (pods,) = [m for m in container["volumeMounts"] if m.get("mountPropagation") == "Bidirectional"]
-    assert pods["mountPath"] == host[pods["name"]] == options["--kubelet-dir"] + "/pods"
+def test_options_are_those_of_the_program(variant, pod, container, keeper_pod, keeper_container):
+    for item, command in ((container, "csi"), (keeper_container, "keeper")):
+        assert item["args"][0] == command
+        told = subprocess.run([BUILD / "akvfs", command, "--help"], capture_output=True, text=True, check=True)
+        for name in words_of(item):
+            assert name in told.stdout, name
+        assert words_of(item)["--driver-name"] == NAMES[variant]
+    worker, keeper = words_of(container), words_of(keeper_container)
+    # Where the two meet is one folder of the host.
+    assert worker["--keeper"] == keeper["--listen"] == "/run/akvfs/keeper.sock"
+    inside = host_paths(keeper_pod, keeper_container)
+    assert host_paths(pod, container) == {"/run": inside["/run"]}
+    # The socket, as the keeper sees it and as kubelet does.
+    assert keeper["--endpoint"] == "unix:///csi/csi.sock"
+    assert worker["--kubelet-registration-path"] == inside["/csi"] + "/csi.sock"
+    assert worker["--kubelet-dir"] == keeper["--kubelet-dir"]
+    assert inside[keeper["--registration-dir"]] == keeper["--kubelet-dir"] + "/plugins_registry"
+    (pods,) = [m for m in keeper_container["volumeMounts"] if m.get("mountPropagation") == "Bidirectional"]
+    assert pods["mountPath"] == inside[pods["mountPath"]] == keeper["--kubelet-dir"] + "/pods"
 
 
 def test_probes_ask_the_page_of_this_driver(variant, container):
@@ -171,26 +213,39 @@ def test_probes_ask_the_page_of_this_driver(variant, container):
         assert container[probe]["httpGet"] == {"host": "127.0.0.1", "port": port, "path": "/healthz"}
 
 
-def test_the_next_pod_can_take_over(variant, objects, pod, container):
-    """What csi/test_pods.py shows needs these."""
-    strategy = one(objects, "DaemonSet")["spec"]["updateStrategy"]
-    assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
-    assert pod["hostPID"] is True
+def test_the_next_pod_can_take_over(variant, daemon_set, pod, container, keeper, keeper_pod, keeper_container):
+    """What csi/test_keeper_pod.py shows needs these."""
+    for item in (daemon_set, keeper):
+        assert item["spec"]["updateStrategy"] == {
+            "type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+        assert item["spec"]["minReadySeconds"] > 0
     # Both pods are on the host's network at once: a port that is declared would keep one from it.
-    assert "ports" not in container
-    (run,) = [m["name"] for m in container["volumeMounts"] if m["mountPath"] == "/run"]
-    (volume,) = [v for v in pod["volumes"] if v["name"] == run]
-    # Not the other variant's: `akvfs status` is about all that is in there.
-    assert volume["hostPath"]["path"] == {"base": "/run/akvfs-csi", "drop-in": "/run/akvfs-csi-drop-in"}[variant]
+    assert "ports" not in container and "ports" not in keeper_container
+    # Not the other variant's.
+    assert host_paths(pod, container)["/run"] == {
+        "base": "/run/akvfs-csi", "drop-in": "/run/akvfs-csi-drop-in"}[variant]
+    assert keeper_pod["terminationGracePeriodSeconds"] > 60
 
 
-def test_pods_have_no_more_than_they_need(pod, container):
+def test_pods_have_no_more_than_they_need(pod, container, keeper_pod, keeper_container):
+    """The worker's capabilities are those that csi/test_keeper_pod.py leaves it."""
     assert pod["hostNetwork"] is True and pod["dnsPolicy"] == "ClusterFirstWithHostNet"
-    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux"}
-    assert pod["tolerations"] == [{"operator": "Exists"}]
-    assert not pod.get("hostIPC")
-    assert container["securityContext"]["readOnlyRootFilesystem"] is True
-    assert not any("secret" in volume for volume in pod["volumes"])
+    assert keeper_pod["hostPID"] is True
+    assert "hostPID" not in pod and "hostNetwork" not in keeper_pod
+    context = container["securityContext"]
+    assert context["capabilities"] == {"drop": ["ALL"], "add": ["SETUID", "SETGID", "KILL", "IPC_LOCK"]}
+    assert context["allowPrivilegeEscalation"] is False and "privileged" not in context
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    (run,) = container["volumeMounts"]
+    assert run["readOnly"] is True
+    assert keeper_container["securityContext"]["privileged"] is True
+    for each in (pod, keeper_pod):
+        assert each["nodeSelector"] == {"kubernetes.io/os": "linux"}
+        assert each["tolerations"] == [{"operator": "Exists"}]
+        assert not each.get("hostIPC")
+        assert not any("secret" in volume for volume in each["volumes"])
+    for each in (container, keeper_container):
+        assert each["securityContext"]["readOnlyRootFilesystem"] is True
 
 
 def classes_schema(objects, version):

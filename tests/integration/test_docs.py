@@ -13,7 +13,7 @@ from machine import BUILD, TOP
 
 PAGES = sorted([TOP / "README.md", *(TOP / "docs").glob("*.md")])
 UNIT = TOP / "deploy" / "systemd" / "akvfs@.service"
-COMMANDS = {"mount", "unmount", "check", "get", "status", "refresh", "doctor", "upgrade", "csi"}
+COMMANDS = {"mount", "unmount", "check", "get", "status", "refresh", "doctor", "upgrade", "csi", "keeper"}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
 

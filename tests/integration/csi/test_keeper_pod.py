@@ -21,12 +21,14 @@ from test_takeover import insist, live, serve_one
 KEEPER = """#!/bin/sh
 exec unshare --mount --propagation unchanged {binary} "$@"
 """
-# Of kubelet's folder it sees nothing, and of the host's processes neither. Capabilities as the
-# manifests have them.
+# Of kubelet's folder it sees nothing, and of the host's processes neither. What it may do is as the
+# manifests have it.
 WORKER = """#!/bin/sh
 exec unshare --pid --fork --kill-child --mount --propagation private sh -c '
         mount -t proc proc /proc && umount -l {kubelet} && mount -t tmpfs tmpfs {kubelet} &&
-        exec setpriv --inh-caps=-all --bounding-set=-all,+setuid,+setgid,+kill,+ipc_lock "$0" "$@"
+        mount --bind /run/akvfs /run/akvfs && mount -o remount,bind,ro /run/akvfs &&
+        exec setpriv --inh-caps=-all --bounding-set=-all,+setuid,+setgid,+kill,+ipc_lock \\
+                --no-new-privs "$0" "$@"
 ' {binary} "$@"
 """
 GATE = "/run/akvfs/keeper.sock"
