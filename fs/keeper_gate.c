@@ -69,7 +69,7 @@ static bool worker_lives(const struct keeper *k)
         return k->worker.pid > 0 && poll(&p, 1, 0) == 0;
 }
 
-static int as_next(struct keeper *k, pid_t pid, int *heir, char *detail)
+static int as_next(struct keeper *k, pid_t pid, const char *version, int *heir, char *detail)
 {
         struct keeper_upgrade *u = &k->upgrade;
         struct pollfd p = {.fd = u->client};
@@ -101,6 +101,7 @@ static int as_next(struct keeper *k, pid_t pid, int *heir, char *detail)
         keeper_worker_init(&k->next, &k->options);
         keeper_worker_came(&k->next, pid, TAKE_FD(pidfd), TAKE_FD(u->client));
         k->next.heir_fd = TAKE_FD(*heir);
+        log_info("a worker of akvfs %s has come, pid %d", version, (int)pid);
         u->state = UPGRADE_STARTING;
         u->by = monotonic_ms() + START_MS;
         return 0;
@@ -118,7 +119,7 @@ static void on_come(struct keeper *k, const struct keeper_msg *m, int *heir, pid
                 r = -EPROTO;
                 (void)snprintf(detail, sizeof detail, "it has brought no heir");
         } else
-                r = as_next(k, pid, heir, detail);
+                r = as_next(k, pid, m->name, heir, detail);
         if (r < 0)
                 refuse(k, r, detail);
 }

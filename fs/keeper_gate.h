@@ -8,8 +8,8 @@
  *
  *   BACK     with the other end of the heir that the worker before had, when a keeper was killed:
  *            what that worker held comes back through it, as to a guardian (fs/keeper_heir.c)
- *   COME     with an heir of its own, for the keeper to hand on (HEIR). With AGAIN it takes
- * nobody's place: while a worker serves it is told STAY, and comes another time
+ *   COME     with an heir of its own, for the keeper to hand on (HEIR). With AGAIN nobody's place
+ *            is taken: while a worker serves it is told STAY, and comes another time
  *   <- PASS, PREPARE: it becomes a worker (keeper_worker_exec), and the socket its KEEPER_WORKER_FD
  *
  * The heir's other end stays with the process that started the worker (cli/csi_pod.c) and outlives
