@@ -4,6 +4,7 @@ namespaces of its own, without that folder, as a root that may do little. What t
 of the host."""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -62,33 +63,31 @@ class Pod:
 
         wait_until(said, f"the log says {text!r}:\n{self.log_text()}")
 
-    def members(self, folder="/proc"):
-        """Every process of it, children of children too."""
+    def members(self):
+        """Every process of it, children of children too; those that are ending may be missing."""
         found, todo = [], [self.process.pid]
         while todo:
             pid = todo.pop()
             found.append(pid)
-            for task in pathlib.Path(folder, str(pid), "task").glob("*/children"):
-                try:
-                    todo += map(int, task.read_text().split())
-                except OSError:
-                    continue
+            with contextlib.suppress(OSError):
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    children = pathlib.Path(f"/proc/{pid}/task/{task}/children")
+                    todo += map(int, children.read_text().split())
         return found
 
     def first(self):
         """The program itself, behind unshare where that stays."""
-        return next(
-            pid for pid in self.members()
-            if os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)") == str(self.node.binary)
-        )
+        for pid in self.members():
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)") == str(self.node.binary):
+                    return pid
+        raise AssertionError(f"it does not run:\n{self.log_text()}")
 
     def worker(self):
         for pid in self.members():
-            try:
+            with contextlib.suppress(OSError):
                 if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "akvfs-worker":
                     return pid
-            except OSError:
-                continue
         return None
 
     def ok(self, *words):
@@ -101,11 +100,10 @@ class Pod:
 
     def kill(self):
         """As a runtime ends a container: everything, at once, without a word."""
-        for pid in reversed(self.members()):
-            try:
+        os.kill(self.first(), signal.SIGSTOP)  # or it might start one more
+        for pid in self.members():
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         self.process.wait(machine.PATIENCE)
 
     def end(self, sig=signal.SIGTERM):
