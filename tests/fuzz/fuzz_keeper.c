@@ -1,5 +1,5 @@
-/* What the keeper reads of a worker and of who comes to its door: any message over the socket, and
- * any content of a whole one.
+/* What the keeper reads of a worker and of who comes to its door or gate: any message over the
+ * socket, and any content of a whole one.
  *
  * Of a message that passes, everything the keeper relies upon is checked here once more.
  */
@@ -102,11 +102,14 @@ static void shaped(const uint8_t *data, size_t size)
                 check_valid(&m);
         struct keeper_msg visit = m;
         visit.op = KEEPER_UPGRADE + data[0] % 20;
-        visit.flags = data[1] & 0x80 ? KEEPER_WORKER_ALONE : data[1];
+        visit.flags = data[1] == 0x7f  ? KEEPER_AGAIN
+                      : data[1] & 0x80 ? KEEPER_WORKER_ALONE
+                                       : data[1];
         if (keeper_visit_valid(&visit) == 0) {
                 check_valid(&visit);
-                if (keeper_msg_valid(&visit) == 0 || visit.op > KEEPER_STAY ||
-                        (visit.op == KEEPER_GIVE && visit.path[0] != '/'))
+                if (keeper_msg_valid(&visit) == 0 || visit.op > KEEPER_GATE ||
+                        (visit.op == KEEPER_GIVE && visit.path[0] != '/') ||
+                        ((visit.flags & KEEPER_AGAIN) && visit.op != KEEPER_COME))
                         abort();
         }
         int pair[2], fd = -EBADF;
