@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
-#include "base/mountinfo.h"
 #include "fs/keeper_bind.h"
 #include "fs/keeper_private.h"
 #include "fs/keeper_proto.h"
@@ -18,11 +17,9 @@
 #include "fs/keeper_spare.h"
 #include "fs/keeper_takeover.h"
 
-#define VOLUMES_MAX 4096
 /* That wait for the worker; beyond that it is not listened to. Room for an answer about every
  * volume, and more: a worker that hands over a journal does not read meanwhile. */
-#define ANSWERS_MAX ((size_t)2 * VOLUMES_MAX)
-#define MOUNTINFO_MS 50 /* between two looks at mountinfo: each mount and unmount asks for one */
+#define ANSWERS_MAX ((size_t)2 * KEEPER_MOUNTS_MAX)
 #define FIXED_FDS (5 + KEEPER_UPGRADE_FDS) /* that the loop looks at, beside renamers */
 #define PART_MS 1000 /* for renames that are under way when the service is restarted */
 
@@ -76,9 +73,13 @@ static void on_mount(struct keeper *k, const struct keeper_msg *request)
         char detail[KEEPER_NAME_SIZE] = "";
         struct keeper_mount mount;
 
-        if (keeper_find(k, request->mount) || k->n_volumes >= VOLUMES_MAX) {
-                keeper_answer(k, request, KEEPER_MOUNTED, -EEXIST, "too many mounts, or one twice",
-                        -EBADF);
+        if (keeper_find(k, request->mount)) {
+                keeper_answer(k, request, KEEPER_MOUNTED, -EEXIST, "it is there", -EBADF);
+                return;
+        }
+        if (k->n_volumes >= KEEPER_MOUNTS_MAX) {
+                keeper_answer(k, request, KEEPER_MOUNTED, -ENOSPC,
+                        "there are as many mounts as a keeper has", -EBADF);
                 return;
         }
         if (k->options.below && keeper_is_taken(k, request->path)) {
@@ -420,8 +421,8 @@ static void serve(struct keeper *k)
                         (void)keeper_queue_flush(&w->out, w->fd);
                 if (p[2].revents & ~POLLOUT && !on_worker(k))
                         w->fd = safe_close(w->fd);
-                if (p[1].revents && !k->mountinfo_at)
-                        k->mountinfo_at = MAX(k->mountinfo_last + MOUNTINFO_MS, monotonic_ms());
+                if (p[1].revents)
+                        keeper_mountinfo_changed(k);
                 if (mountinfo_timeout(k) == 0)
                         keeper_on_mountinfo(k);
                 /* How it ended only its parent is told; one that leaves by its own will unmounts.

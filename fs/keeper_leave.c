@@ -77,7 +77,6 @@ void keeper_unmount_all(struct keeper *k)
 
                 (void)keeper_mount_abort(&v->mount);
                 v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
-                v->seen = false;
                 int r = keeper_mount_unmount(&v->mount, k->options.below, true, detail);
                 if (r < 0)
                         log_error("%s is still mounted: %s", v->mount.mountpoint, detail);
@@ -85,8 +84,7 @@ void keeper_unmount_all(struct keeper *k)
                         log_warning("%s unmounted: its worker is gone", v->mount.mountpoint);
         }
         /* What umount2(2) said is one thing, what is there another. */
-        if (k->n_volumes > 0)
-                (void)mountinfo_walk(keeper_mark_seen, k);
+        keeper_look(k);
         for (size_t i = 0; i < k->n_volumes; i++) {
                 if (k->volumes[i].seen)
                         log_error("%s is still in the mount table; run: umount -l %s",

@@ -166,8 +166,11 @@ static void part_rename(const char *path)
         struct tree_config tree_cfg = {.epoch = 5, .mode = 0644};
         _Atomic unsigned ready = 0;
         struct server *server;
-        struct session_config cfg = {
-                .label = path, .no_open = true, .events = &events, .userdata = (void *)&ready};
+        struct session_config cfg = {.dialects = test_dialects(),
+                .label = path,
+                .no_open = true,
+                .events = &events,
+                .userdata = (void *)&ready};
         struct session *session;
         struct tree_plan plan;
 
