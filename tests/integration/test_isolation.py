@@ -1,5 +1,6 @@
 """What the worker may do, and what can be seen of it: promises 10 and 11."""
 
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -81,19 +82,28 @@ def test_a_worker_that_follows_is_bound_as_well(akvfs, services, spc):
             assert after[which] == before[which], which
 
 
-def test_an_account_named_akvfs_is_the_workers(akvfs, services, spc):
+@contextlib.contextmanager
+def account(folder, name, uid, gid):
+    """An account that nobody else on this machine meets."""
+    lines = {"passwd": f"{name}:x:{uid}:{gid}::/nonexistent:/usr/sbin/nologin", "group": f"{name}:x:{gid}:"}
+    with contextlib.ExitStack() as stack:
+        for file, line in lines.items():
+            others = pathlib.Path("/etc", file).read_text().splitlines()
+            copy = folder / file
+            copy.write_text("\n".join([o for o in others if not o.startswith(f"{name}:")] + [line, ""]))
+            subprocess.run(["mount", "--bind", copy, f"/etc/{file}"], check=True)
+            stack.callback(subprocess.run, ["umount", "-l", f"/etc/{file}"], check=True)
+        yield
+
+
+def test_an_account_named_akvfs_is_the_workers(akvfs, services, spc, folder):
     """Where a package has made the account, the worker has that one."""
-    there = subprocess.run(["id", "akvfs"], capture_output=True).returncode == 0
-    uid, gid = machine.make_user("akvfs")
-    try:
-        services.set_secret("pw", secret())
+    services.set_secret("pw", secret())
+    with account(folder, "akvfs", 60997, 60998):
         with akvfs.mount(spc(["pw"])) as mount:
             worker = status_of(mount.status()["worker_pid"])
-            assert worker["Uid"].split() == [str(uid)] * 4
-            assert worker["Gid"].split() == [str(gid)] * 4
-    finally:
-        if not there:
-            subprocess.run(["userdel", "akvfs"], check=True)
+            assert worker["Uid"].split() == ["60997"] * 4
+            assert worker["Gid"].split() == ["60998"] * 4
 
 
 def test_the_workers_account_has_no_power_over_mounts(akvfs, services, spc):
