@@ -54,7 +54,8 @@ def test_what_a_publish_says_of_the_class(node):
 
     refused(publish(), grpc.StatusCode.NOT_FOUND,
             "failed to get secretproviderclass shop/app, error: "
-            'secretproviderclasses.secrets-store.csi.x-k8s.io "app" not found')
+            'secretproviderclasses.secrets-store.csi.x-k8s.io "app" not found',
+            "kubectl get secretproviderclass -n shop")
     node.api.put_class("shop", "app", {"parameters": {"a": "b"}})
     refused(publish(), grpc.StatusCode.INVALID_ARGUMENT, "provider not set in shop/app")
     node.api.put_class("shop", "app", {"provider": "vault", "parameters": {"a": "b"}})
