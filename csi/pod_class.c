@@ -34,7 +34,9 @@ enum rpc_code pod_class_code(const struct err *e)
         default:
                 switch (-e->code) {
                 case ENOMEM:
-                case EUSERS: /* as many mounts as a worker can have */
+                case EMFILE:
+                case ENFILE:
+                case ENOSPC: /* as many mounts as the kernel allows: fs.mount-max */
                         return RPC_RESOURCE_EXHAUSTED;
                 case EBUSY: /* what an earlier try left may just be on its way out */
                         return RPC_ABORTED;

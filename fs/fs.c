@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 
+_Static_assert(FS_MOUNTS_MAX == KEEPER_MOUNTS_MAX, "a keeper has room for them");
+
 /* --- what others left --- */
 
 struct fs_clearing {
@@ -273,6 +275,8 @@ int fs_start(struct loop *l, int keeper_fd, struct fs **ret, struct err *e)
         if (r == 0)
                 r = snapshot_new(&snapshot, &fs->snapshot);
         if (r == 0)
+                r = dialects_new(&fs->dialects);
+        if (r == 0)
                 r = server_new(SERVER_THREADS, &fs->server);
         if (r == 0)
                 r = notifier_new(&notifier, &fs->notifier);
@@ -311,6 +315,7 @@ void fs_stop(struct fs *fs)
                 return;
         notifier_free(fs->notifier);
         server_free(fs->server);
+        dialects_free(fs->dialects);
         keeper_client_free(fs->keeper);
         snapshot_free(fs->snapshot);
         loop_io_free(fs->outdated);

@@ -28,6 +28,8 @@ void fs_on_leave(struct fs *fs, void (*fn)(void *userdata), void *userdata);
 void fs_leave(struct fs *fs);
 
 #define FS_GRACE_MAX (60 * USEC_PER_SEC)
+#define FS_MOUNTS_MAX \
+        4096 /* at once, those on their way out included; beyond it `mounted` says so */
 
 struct fs_mount_config {
         const char *mountpoint; /* absolute; an empty directory */

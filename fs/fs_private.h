@@ -1,6 +1,7 @@
 /* Shared by fs/fs.c (the process's one file-system side) and fs/mount.c (one mount). */
 #pragma once
 
+#include "fs/dialect.h"
 #include "fs/fs.h"
 #include "fs/keeper_client.h"
 #include "fs/notifier.h"
@@ -10,6 +11,7 @@
 struct fs {
         struct loop *loop;
         struct keeper_client *keeper;
+        struct dialects *dialects;
         struct server *server;
         struct notifier *notifier;
         struct fs_mount *mounts;

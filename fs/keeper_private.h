@@ -26,13 +26,14 @@ struct volume {
 
 struct keeper {
         int signal_fd, mountinfo_fd;
-        int area_fd;          /* the journal: held, never mapped */
-        int64_t mountinfo_at; /* when to look at it again; 0: nothing has changed */
-        int64_t mountinfo_last;
+        int area_fd;            /* the journal: held, never mapped */
+        int64_t mountinfo_at;   /* when to look at it again; 0: nothing has changed */
+        int64_t mountinfo_next; /* and not before that */
         bool resend, leaving;
-        int64_t leave_by; /* when patience with the worker ends; 0: it was not told to end */
-        bool killed;      /* that time has come once */
-        bool bidden;      /* `lasting`, and told to end by SIGTERM */
+        int64_t leave_by;    /* when patience with the worker ends; 0: it was not told to end */
+        int64_t leave_limit; /* and whatever it does meanwhile */
+        bool killed;         /* that time has come once */
+        bool bidden;         /* `lasting`, and told to end by SIGTERM */
         pid_t spare;
         struct guardian guardian;
         bool is_guardian;   /* this process has become the guardian: see keeper_succeed() */
@@ -52,6 +53,8 @@ struct keeper {
         bool parting; /* leaves its mounts to what is stored, as soon as the worker has ended */
         struct volume *volumes;
         size_t n_volumes;
+        struct volume **index; /* of them by device, while mountinfo is being read */
+        size_t n_indexed;
         struct renamer renamers[RENAMERS_MAX];
         size_t n_renamers;
         struct keeper_binds binds;
@@ -68,6 +71,16 @@ void keeper_end_spare(struct keeper *k);
 
 bool keeper_is_taken(const struct keeper *k, const char *path); /* a volume's mount point */
 void keeper_on_clear(struct keeper *k, const struct keeper_msg *request);
+
+/* --- fs/keeper_leave.c --- */
+
+void keeper_leave(struct keeper *k);              /* the worker was told to end */
+void keeper_leave_progress(struct keeper *k);     /* something has been taken away */
+int keeper_leave_timeout(const struct keeper *k); /* milliseconds; -1: never */
+/* Its time has come. False when the worker is to be left behind. */
+bool keeper_leave_late(struct keeper *k);
+/* Of a worker that is gone. */
+void keeper_unmount_all(struct keeper *k);
 
 /* --- fs/keeper_renames.c --- */
 
@@ -100,13 +113,12 @@ void keeper_swap_late(struct keeper *k);
 
 /* --- fs/keeper_watch.c --- */
 
+void keeper_mountinfo_changed(struct keeper *k);
 /* Reads mountinfo, and tells the worker of mounts that somebody else took away. */
 void keeper_on_mountinfo(struct keeper *k);
-/* Marks the volume that a line of mountinfo is as seen: a mountinfo_fn. */
-int keeper_mark_seen(void *userdata, int mnt_id, unsigned dev_minor, const char *path,
-        const char *fstype, const char *source);
-/* The volume that a bind mount shows a part of, or 0; and what is said of it to the worker. For
- * keeper_binds_init(). */
+void keeper_look(struct keeper *k); /* marks the volumes in it as seen, and no others */
+/* The volume that a bind mount shows a part of, or 0, while mountinfo is being read; and what is
+ * said of it to the worker. For keeper_binds_init(). */
 uint64_t keeper_volume_of(void *userdata, int mnt_id, unsigned dev_minor, const char *fstype);
 void keeper_tell_bound(void *userdata, uint64_t volume, uint64_t ino, bool bound);
 

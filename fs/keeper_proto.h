@@ -63,6 +63,7 @@
 #define KEEPER_VERSION 4u
 #define KEEPER_PATH_SIZE 4096
 #define KEEPER_NAME_SIZE 256
+#define KEEPER_MOUNTS_MAX 4096 /* of one keeper; three descriptors each in all its processes */
 
 /* Names under this prefix exist only between an announcement and its rename. */
 #define KEEPER_STAGE_PREFIX ".akvfs-"

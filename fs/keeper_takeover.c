@@ -10,7 +10,6 @@
 #include "fs/keeper_private.h"
 
 #define PREPARE_MS 20000 /* for our worker to start */
-#define VOLUMES_MAX 4096
 
 struct taking {
         struct keeper *k;
@@ -106,7 +105,7 @@ static int take_mount(struct taking *t, const struct keeper_msg *m, int *fd)
         struct keeper_mount mount;
 
         bool privileged = m->flags & KEEPER_PRIVILEGED;
-        if (*fd < 0 || keeper_find(k, m->mount) || k->n_volumes >= VOLUMES_MAX ||
+        if (*fd < 0 || keeper_find(k, m->mount) || k->n_volumes >= KEEPER_MOUNTS_MAX ||
                 (t->private_fd >= 0 && (!privileged || t->private != m->mount)))
                 return -EPROTO;
         struct volume *bigger = reallocarray(k->volumes, k->n_volumes + 1, sizeof(struct volume));

@@ -325,6 +325,7 @@ static void mount_failed(struct fs_mount *m, const struct keeper_msg *answer)
 int fs_mount_open_session(struct fs_mount *m, int fd)
 {
         struct session_config cfg = {.tree = m->tree,
+                .dialects = m->fs->dialects,
                 .label = m->mountpoint,
                 .no_open = m->cfg.privileged && !m->cfg.audit,
                 .xattr = m->cfg.xattr,
@@ -350,16 +351,8 @@ static void on_mounted(struct fs_mount *m, const struct keeper_msg *answer, int 
         if (r == 0)
                 r = server_add(m->fs->server, m->session);
         if (r < 0) {
-                if (r == -EUSERS) {
-                        err_set_cause(&m->error, ERR_LOCAL, r,
-                                "%s cannot be served: this worker has as many mounts as it can "
-                                "have",
-                                m->mountpoint);
-                        err_hint(&m->error, "unmount one of them, or give this one a worker of its "
-                                            "own with akvfs mount");
-                } else
-                        err_set_cause(&m->error, ERR_LOCAL, r, "%s cannot be served: %s",
-                                m->mountpoint, strerror(-r));
+                err_set_cause(&m->error, ERR_LOCAL, r, "%s cannot be served: %s", m->mountpoint,
+                        strerror(-r));
                 rotation_free(m->rotation);
                 m->rotation = NULL;
                 ask_unmount(m, true);

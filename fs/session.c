@@ -2,18 +2,19 @@
 
 #include <linux/fuse.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/uio.h>
 
 #include "base/log.h"
+#include "fs/dialect.h"
 #include "fs/keeper_resend.h"
 #include "fs/request.h"
 #include "fs/session_ops.h"
 
 struct session {
         struct session_core core; /* first: what the handlers see */
-        struct fuse_session *fuse;
+        struct dialects *dialects;
+        struct dialect *dialect; /* NULL until INIT is being answered */
         int fd;
         char *label;
         uint64_t number;
@@ -30,11 +31,6 @@ struct session {
         size_t init_len;
         bool showing; /* it is an earlier worker's: its answer goes nowhere */
 };
-
-static ssize_t io_read(int fd, void *buf, size_t len, void *userdata)
-{
-        return read(fd, buf, len);
-}
 
 /* The mount may be cloned with shifted ids: Linux 6.12, protocol 7.41, bit 40 of the flags. */
 #define ALLOW_IDMAP ((uint64_t)1 << 40)
@@ -59,9 +55,8 @@ static void complete_init(struct session *s, struct fuse_init_out *out)
         out->max_pages = SESSION_READ_MAX / 4096;
 }
 
-static ssize_t io_writev(int fd, struct iovec *iov, int count, void *userdata)
+static ssize_t send_answer(struct session *s, struct iovec *iov, int count)
 {
-        struct session *s = userdata;
         const struct fuse_out_header *out = iov[0].iov_base;
 
         bool init = s->init_unique && out->unique == s->init_unique && count == 2 &&
@@ -73,13 +68,19 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *userdata)
                 for (int i = 0; i < count; i++)
                         n += (ssize_t)iov[i].iov_len;
         } else
-                n = writev(fd, iov, count);
+                n = writev(s->fd, iov, count);
         if (init && n > 0)
                 s->started = true;
         /* ENOENT: the caller was interrupted and is gone; nobody is left to be answered. */
         if (n < 0 && errno != ENOENT && errno != ENODEV && out->unique != 0)
                 log_debug("%s: an answer was not taken: %s", s->label, strerror(errno));
         return n;
+}
+
+/* libfuse's answers, and its notifications. */
+static ssize_t on_answer(struct iovec *iov, int count)
+{
+        return send_answer((struct session *)session_turn.core, iov, count);
 }
 
 static void on_init(struct session_core *core, struct fuse_conn_info *conn)
@@ -108,25 +109,16 @@ static void on_refused(struct session_core *core, uint64_t id)
 
 static int show_init(struct session *s, const void *init, size_t len);
 
-/* libfuse does not say why it made no session. It takes one of the process's PTHREAD_KEYS_MAX keys
- * for each, and that is what runs out. */
-static int why_no_session(void)
+static void session_free(struct session *s)
 {
-        pthread_key_t key;
-
-        if (pthread_key_create(&key, NULL) != 0)
-                return -EUSERS;
-        (void)pthread_key_delete(key);
-        return -ENOMEM;
+        dialect_unref(s->dialect);
+        safe_close(s->fd);
+        free(s->label);
+        free(s);
 }
 
 int session_new(int fd, const struct session_config *cfg, struct session **ret)
 {
-        struct fuse_lowlevel_ops ops;
-        char *argv[] = {(char *)(uintptr_t) "akvfs", NULL};
-        struct fuse_args args = FUSE_ARGS_INIT(1, argv);
-        static const struct fuse_custom_io io = {.read = io_read, .writev = io_writev};
-
         struct session *s = calloc(1, sizeof *s);
         if (!s || !(s->label = strdup(cfg->label))) {
                 free(s);
@@ -142,28 +134,15 @@ int session_new(int fd, const struct session_config *cfg, struct session **ret)
         s->core.on_renamed = on_renamed;
         s->core.on_refused = on_refused;
         s->fd = fd;
+        s->dialects = cfg->dialects;
         s->events = cfg->events;
         s->userdata = cfg->userdata;
         s->refs = 1;
 
-        session_ops_fill(&ops, cfg->xattr);
-        s->fuse = fuse_session_new(&args, &ops, sizeof ops, s);
-        fuse_opt_free_args(&args);
-        if (!s->fuse || fuse_session_custom_io(s->fuse, &io, fd) != 0) {
-                int r = s->fuse ? -ENOMEM : why_no_session();
-                if (s->fuse)
-                        fuse_session_destroy(s->fuse);
-                free(s->label);
-                free(s);
-                safe_close(fd);
-                return r;
-        }
         if (cfg->init) {
                 int r = show_init(s, cfg->init, cfg->init_len);
                 if (r < 0) {
-                        fuse_session_destroy(s->fuse); /* closes the descriptor */
-                        free(s->label);
-                        free(s);
+                        session_free(s);
                         return r;
                 }
         }
@@ -184,9 +163,7 @@ struct session *session_unref(struct session *s)
 
         void (*freed)(void *) = s->events->freed;
         void *userdata = s->userdata;
-        fuse_session_destroy(s->fuse); /* closes the descriptor */
-        free(s->label);
-        free(s);
+        session_free(s);
         freed(userdata);
         return NULL;
 }
@@ -195,17 +172,23 @@ static void answer_error(struct session *s, uint64_t unique, int error)
 {
         struct fuse_out_header out = {.len = sizeof out, .error = -error, .unique = unique};
 
-        (void)io_writev(s->fd, &(struct iovec){&out, sizeof out}, 1, s);
+        (void)send_answer(s, &(struct iovec){&out, sizeof out}, 1);
 }
 
 static void process(struct session *s, void *buf, size_t n)
 {
         const struct fuse_in_header *in = buf;
-        struct fuse_buf request = {.mem = buf, .size = n};
 
+        session_turn.core = &s->core;
         switch (request_check(in, n)) {
         case REQUEST_SERVE:
-                fuse_session_process_buf(s->fuse, &request);
+                if (!s->dialect) /* nothing is served before INIT */
+                        answer_error(s, in->unique, EIO);
+                else if (in->opcode ==
+                         FUSE_DESTROY) /* of this connection, not of libfuse's session */
+                        answer_error(s, in->unique, 0);
+                else
+                        dialect_process(s->dialect, buf, n);
                 break;
         case REQUEST_MALFORMED:
                 log_debug("%s: a malformed request (opcode %u)", s->label, in->opcode);
@@ -235,10 +218,20 @@ static void process_init(struct session *s, void *buf, size_t n)
                         s->init_len = n;
                 }
         }
+        int r = dialect_new(on_answer, &s->dialect);
         process(s, buf, n);
         s->init_unique = 0;
+        if (s->started)
+                s->dialect = dialect_share(s->dialects, s->dialect, arg->minor, s->init_offered);
+        else
+                s->dialect = dialect_unref(s->dialect);
         if (s->started && !s->showing)
                 s->events->ready(s->userdata);
+        if (r < 0) { /* INIT was refused, and no other comes */
+                log_error("%s cannot be served: %s", s->label, strerror(-r));
+                if (!s->showing && !atomic_exchange(&s->dead, true))
+                        s->events->dead(s->userdata);
+        }
 }
 
 static int show_init(struct session *s, const void *init, size_t len)
@@ -276,7 +269,7 @@ int session_handle(
 
         const struct fuse_in_header *in = buf;
         s->requests++;
-        session_bounce = scratch->bounce;
+        session_turn.bounce = scratch->bounce;
         if (in->opcode == FUSE_INIT && !s->started) {
                 process_init(s, buf, (size_t)n);
                 rearm(s);
@@ -307,7 +300,10 @@ int session_resend(struct session *s)
 
 int session_inval_inode(struct session *s, uint64_t id, bool attributes)
 {
-        return fuse_lowlevel_notify_inval_inode(s->fuse, id, attributes ? -1 : 0, 0);
+        if (!s->dialect)
+                return -ENOSYS;
+        session_turn.core = &s->core;
+        return dialect_inval_inode(s->dialect, id, attributes ? -1 : 0, 0);
 }
 
 void session_unknown(struct session *s, uint64_t id)

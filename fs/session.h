@@ -1,9 +1,9 @@
 /* One live FUSE connection: requests in, answers out, notifications.
  *
- * libfuse's session does the protocol; reading and writing are ours (fuse_session_custom_io), so
- * that the INIT answer can say what libfuse 3.14 does not know how to, and so that a later worker
- * can take a live connection over. Nothing a handler does waits for anything but the table's lock:
- * everything served is in memory.
+ * libfuse does the protocol, in sessions that connections share (fs/dialect.h); reading and writing
+ * are ours (fuse_session_custom_io), so that the INIT answer can say what libfuse 3.14 does not
+ * know how to, and so that a later worker can take a live connection over. Nothing a handler does
+ * waits for anything but the table's lock: everything served is in memory.
  *
  * Reference-counted: the mount, the serving threads and queued notifications each hold one. The
  * descriptor is closed with the last, and `freed` is called then, on whatever thread that is.
@@ -12,6 +12,7 @@
 
 #include "fs/tree.h"
 
+struct dialects;
 struct session;
 
 struct session_events {
@@ -24,10 +25,11 @@ struct session_events {
 };
 
 struct session_config {
-        struct tree *tree; /* borrowed until freed() */
-        const char *label; /* for the log: the mount point; copied */
-        bool no_open;      /* answer OPEN with ENOSYS: zero requests when warm. Only under a mount
-                              that is read-only, for the kernel then never asks again */
+        struct tree *tree;         /* borrowed until freed() */
+        struct dialects *dialects; /* the process's (fs/dialect.h); borrowed until freed() */
+        const char *label;         /* for the log: the mount point; copied */
+        bool no_open; /* answer OPEN with ENOSYS: zero requests when warm. Only under a mount
+                         that is read-only, for the kernel then never asks again */
         bool xattr;
         bool audit; /* each open is answered and logged with who did it (fs/audit.h), reads bypass
                        the page cache, and the mount cannot be id-mapped; no_open must be false */
@@ -40,9 +42,7 @@ struct session_config {
 };
 #define SESSION_INIT_MAX 256 /* bytes of an INIT request, header included */
 
-/* fd is taken over, also on failure; it is non-blocking. -EUSERS when the process has all the
- * sessions that it can have: somewhat less than PTHREAD_KEYS_MAX (1,024 with glibc), of which
- * libfuse 3.14 takes one for each. */
+/* fd is taken over, also on failure; it is non-blocking. */
 int session_new(int fd, const struct session_config *cfg, struct session **ret);
 struct session *session_ref(struct session *s);
 struct session *session_unref(struct session *s);

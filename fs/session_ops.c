@@ -15,11 +15,11 @@
 
 #define READDIR_BUFFER ((size_t)16 << 10)
 
-_Thread_local void *session_bounce;
+_Thread_local struct session_turn session_turn;
 
 static struct session_core *core_of(fuse_req_t req)
 {
-        return fuse_req_userdata(req);
+        return session_turn.core;
 }
 
 /* Nothing is ever written: counted, logged once a second at most, and what a write left in the page
@@ -44,9 +44,7 @@ static void refuse(fuse_req_t req, fuse_ino_t id, const char *what)
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
-        struct session_core *core = userdata;
-
-        core->on_init(core, conn);
+        session_turn.core->on_init(session_turn.core, conn);
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -155,9 +153,9 @@ static void op_read(
         }
         const char *bytes = sec_bytes(file->bytes);
         size_t n = MIN(MIN(size, SESSION_READ_MAX), len - (size_t)offset);
-        memcpy(session_bounce, bytes + offset, n);
-        fuse_reply_buf(req, session_bounce, n);
-        explicit_bzero(session_bounce, n);
+        memcpy(session_turn.bounce, bytes + offset, n);
+        fuse_reply_buf(req, session_turn.bounce, n);
+        explicit_bzero(session_turn.bounce, n);
 }
 
 struct listing {
@@ -304,8 +302,8 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t id, unsigned cmd, void *arg,
 }
 
 /* Unset on purpose, so that libfuse answers ENOSYS and the kernel never asks again: flush, access,
- * lseek, poll, fsync, and getxattr and listxattr without -o xattr. */
-void session_ops_fill(struct fuse_lowlevel_ops *ops, bool xattr)
+ * lseek, poll, fsync. */
+void session_ops_fill(struct fuse_lowlevel_ops *ops)
 {
         *ops = (struct fuse_lowlevel_ops){
                 .init = op_init,
@@ -333,7 +331,7 @@ void session_ops_fill(struct fuse_lowlevel_ops *ops, bool xattr)
                 .ioctl = op_ioctl,
                 .setxattr = op_setxattr,
                 .removexattr = op_removexattr,
-                .getxattr = xattr ? session_op_getxattr : NULL,
-                .listxattr = xattr ? session_op_listxattr : NULL,
+                .getxattr = session_op_getxattr,
+                .listxattr = session_op_listxattr,
         };
 }

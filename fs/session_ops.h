@@ -4,7 +4,7 @@
 #include "fs/fuse.h"
 #include "fs/tree.h"
 
-/* What a handler needs of its session; userdata of the libfuse session. */
+/* What a handler needs of its connection. */
 struct session_core {
         struct tree *tree;
         bool no_open, xattr, audit;
@@ -16,8 +16,12 @@ struct session_core {
         void (*on_refused)(struct session_core *core, uint64_t id);
 };
 
-/* The serving thread's bounce buffer while it handles a request: libfuse's handlers carry no more
- * than the session, which all threads share. */
-extern _Thread_local void *session_bounce;
+/* What this thread is at: libfuse's handlers carry no more than the libfuse session, which all
+ * connections share (fs/dialect.h). */
+struct session_turn {
+        struct session_core *core; /* whose request is handled, or who is notified */
+        void *bounce;              /* the serving thread's (fs/session.h) */
+};
+extern _Thread_local struct session_turn session_turn;
 
-void session_ops_fill(struct fuse_lowlevel_ops *ops, bool xattr);
+void session_ops_fill(struct fuse_lowlevel_ops *ops);

@@ -98,11 +98,11 @@ static void reply(fuse_req_t req, const char *value, size_t len, size_t size)
 
 static int open_subject(fuse_req_t req, fuse_ino_t id, struct subject *s, struct view_file **ret)
 {
-        struct session_core *core = fuse_req_userdata(req);
+        struct tree *tree = session_turn.core->tree;
 
-        int r = tree_read(core->tree, id, ret);
+        int r = tree_read(tree, id, ret);
         if (r == 0)
-                r = tree_get_state(core->tree, id, &s->state);
+                r = tree_get_state(tree, id, &s->state);
         s->file = *ret;
         return r;
 }
@@ -113,6 +113,10 @@ void session_op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t
         struct subject s;
         char value[VALUE_MAX];
 
+        if (!session_turn.core->xattr) {
+                fuse_reply_err(req, ENOSYS); /* the kernel never asks again */
+                return;
+        }
         if (open_subject(req, id, &s, &file) < 0) {
                 fuse_reply_err(req, ENODATA);
                 return;
@@ -135,6 +139,10 @@ void session_op_listxattr(fuse_req_t req, fuse_ino_t id, size_t size)
         char names[VALUE_MAX], value[VALUE_MAX];
         size_t n = 0;
 
+        if (!session_turn.core->xattr) {
+                fuse_reply_err(req, ENOSYS);
+                return;
+        }
         if (open_subject(req, id, &s, &file) == 0)
                 for (size_t i = 0; i < ELEMENTSOF(attributes); i++)
                         if (attributes[i].get(&s, value) >= 0) {

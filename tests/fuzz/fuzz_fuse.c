@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "fs/dialect.h"
 #include "fs/session.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -93,11 +94,12 @@ static void drain(int kernel)
 
 static void hand_over(int kernel, struct session *s, const void *message, size_t n)
 {
-        static _Alignas(16) char buf[SESSION_BUFFER];
+        static _Alignas(16) char buf[SESSION_BUFFER], bounce[SESSION_READ_MAX];
+        const struct session_scratch scratch = {buf, bounce};
 
         if (send(kernel, message, n, MSG_NOSIGNAL) != (ssize_t)n)
                 return;
-        (void)session_handle(s, buf, sizeof buf, rearm);
+        (void)session_handle(s, &scratch, rearm);
         drain(kernel);
 }
 
@@ -142,13 +144,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct view_file *rotated = make_file("f", "newer");
         struct tree_plan plan;
         struct tree *tree = make_tree(rotated, &plan);
+        struct dialects *dialects;
         struct session *s;
         int pair[2];
 
+        if (dialects_new(&dialects) < 0)
+                abort();
         if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
                 abort();
         (void)fcntl(pair[1], F_SETFL, O_NONBLOCK);
         struct session_config cfg = {.tree = tree,
+                .dialects = dialects,
                 .label = "fuzz",
                 .no_open = size & 1,
                 .xattr = size & 2,
@@ -171,6 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         hand_over(pair[0], s, message, n);
         }
         session_unref(s);
+        dialects_free(dialects);
         safe_close(pair[0]);
         tree_free(tree);
         view_file_unref(rotated);

@@ -184,12 +184,7 @@ static void on_mounted(void *userdata, const struct err *error)
 
         if (error) {
                 log_error("%s", err_text(error));
-                if (!s->refused) {
-                        loop_exit(s->loop, 1);
-                        return;
-                }
-                s->n--;
-                s->refused(s);
+                loop_exit(s->loop, 1);
                 return;
         }
         if (++s->n_mounted == s->n)

@@ -54,8 +54,6 @@ struct stress {
         bool warm; /* mounts are kept so */
         void (*tick)(struct stress *s);
         void (*mounted)(struct stress *s); /* when all are */
-        void (*refused)(struct stress *s); /* the one mount that was under way; without this the
-                                              worker ends */
         void (*hangup)(struct stress *s);  /* SIGHUP */
         void (*ending)(struct stress *s);  /* SIGTERM: before the mounts are ended */
         void (*gone)(struct stress *s);    /* when all are */

@@ -1,14 +1,13 @@
 /* Many mounts in one worker: what they cost, at rest and in motion.
  *
- *     stress-many [--mounts N] [--objects N] [--size BYTES] [--to-the-limit] DIR
+ *     stress-many [--mounts N] [--objects N] [--size BYTES] DIR
  *
  * A real keeper and worker show N mounts of a few files each, below DIR in a mount namespace of
  * their own, so that nothing can stay behind. One file of each is rotated, all are read, a second
  * is spent doing nothing, everything is unmounted. Prints one JSON line of times, memory,
  * descriptors, threads, and of what the idle second cost. Exit status 1 when a file was wrong, a
  * mount stayed, threads or descriptors grew with the mounts beyond one descriptor each in the
- * worker, or there was no idle second. With --to-the-limit more are mounted, one by one, until one
- * is refused; the rest has to go on.
+ * worker, or there was no idle second.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -32,24 +31,11 @@ struct worker {
         const char *dir;
         unsigned n, objects;
         size_t size;
-        bool to_the_limit;
 };
-
-static int mount_one(struct worker *w, unsigned i);
-
-static void refused(struct stress *s)
-{
-        dprintf(REPORT_FD, "mounted %u\n", s->n);
-}
 
 static void mounted(struct stress *s)
 {
-        struct worker *w = (struct worker *)s;
-
-        if (!w->to_the_limit)
-                dprintf(REPORT_FD, "mounted %u\n", s->n);
-        else if (mount_one(w, s->n) < 0)
-                loop_exit(s->loop, 1);
+        dprintf(REPORT_FD, "mounted %u\n", s->n);
 }
 
 static void tick(struct stress *s)
@@ -95,13 +81,11 @@ static int mount_one(struct worker *w, unsigned i)
 
 static int worker_main(char **argv)
 {
-        struct worker w = {
-                .s = {.tick = tick, .mounted = mounted, .refused = refused, .hangup = hangup},
+        struct worker w = {.s = {.tick = tick, .mounted = mounted, .hangup = hangup},
                 .dir = argv[2],
                 .n = (unsigned)strtoul(argv[3], NULL, 10),
                 .objects = (unsigned)strtoul(argv[4], NULL, 10),
-                .size = strtoul(argv[5], NULL, 10),
-                .to_the_limit = streq(argv[6], "limit")};
+                .size = strtoul(argv[5], NULL, 10)};
 
         log_set_level(LOG_WARNING);
         if (stress_begin(&w.s) < 0)
@@ -250,13 +234,12 @@ int main(int argc, char **argv)
                 {"mounts", required_argument, NULL, 'm'},
                 {"objects", required_argument, NULL, 'o'},
                 {"size", required_argument, NULL, 'z'},
-                {"to-the-limit", no_argument, NULL, 'l'},
                 {0},
         };
-        const char *mounts = "1000", *objects = "10", *size = "1024", *limit = "";
+        const char *mounts = "1000", *objects = "10", *size = "1024";
         int o;
 
-        if (argc == 7 && streq(argv[1], "worker"))
+        if (argc == 6 && streq(argv[1], "worker"))
                 return worker_main(argv);
         while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
                 if (o == 'm')
@@ -265,8 +248,6 @@ int main(int argc, char **argv)
                         objects = optarg;
                 else if (o == 'z')
                         size = optarg;
-                else if (o == 'l')
-                        limit = "limit";
                 else
                         return 2;
         }
@@ -286,7 +267,7 @@ int main(int argc, char **argv)
         }
 
         const char *const worker_argv[] = {
-                "stress-many", "worker", dir, mounts, objects, size, limit, NULL};
+                "stress-many", "worker", dir, mounts, objects, size, NULL};
         FILE *report;
         pid_t keeper = stress_keeper(worker_argv, true, NULL, 0, &report);
         if (keeper < 0)
@@ -295,10 +276,7 @@ int main(int argc, char **argv)
         pid_t worker = started ? (pid_t)strtol(started, NULL, 10) : 0;
         struct cost empty = cost_of(worker), empty_keeper = cost_of(keeper);
         uint64_t began = stress_now();
-        const char *count = worker > 0 ? stress_told(report, "mounted ") : NULL;
-        bool ok = count;
-        if (ok)
-                n = (unsigned)strtoul(count, NULL, 10);
+        bool ok = worker > 0 && stress_told(report, "mounted ");
         double mount_ms = stress_ms_since(began);
         struct cost full = cost_of(worker), full_keeper = cost_of(keeper);
 
@@ -319,7 +297,7 @@ int main(int argc, char **argv)
         struct count left = {.dir = dir};
         (void)mountinfo_walk(count_mount, &left);
         char path[4300];
-        for (unsigned i = 0; i <= n; i++) { /* one more: where a mount was refused */
+        for (unsigned i = 0; i < n; i++) {
                 (void)snprintf(path, sizeof path, "%s/m%u", dir, i);
                 (void)rmdir(path);
         }

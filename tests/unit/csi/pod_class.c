@@ -187,7 +187,8 @@ Test(pod_class, codes_say_who_has_to_act)
                 {ERR_TIMEOUT, -ETIMEDOUT, RPC_DEADLINE_EXCEEDED},
                 {ERR_LOCAL, -EIO, RPC_INTERNAL},
                 {ERR_LOCAL, -EBUSY, RPC_ABORTED},
-                {ERR_LOCAL, -EUSERS, RPC_RESOURCE_EXHAUSTED},
+                {ERR_LOCAL, -EMFILE, RPC_RESOURCE_EXHAUSTED},
+                {ERR_LOCAL, -ENOSPC, RPC_RESOURCE_EXHAUSTED},
                 {ERR_OTHER, -ENOMEM, RPC_RESOURCE_EXHAUSTED},
         };
 

@@ -104,6 +104,7 @@ void begin(uint32_t flags)
 void serve(void)
 {
         struct session_config cfg = {.tree = mount_rig.tree,
+                .dialects = test_dialects(),
                 .label = at,
                 .no_open = mount_made.privileged,
                 .events = &events};

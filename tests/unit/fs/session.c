@@ -1,8 +1,6 @@
 #include "fs/session.h"
 
 #include <criterion/criterion.h>
-#include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "tests/unit/fs/support.h"
@@ -287,45 +285,4 @@ Test(session, counts_what_it_was_asked)
         session_set_number(rig.session, 9);
         cr_assert_eq(session_number(rig.session), 9);
         rig_done(&rig);
-}
-
-/* --- how many --- */
-
-/* One process, one thread-specific key of glibc's for each session of libfuse's. */
-static void count_freed(void *userdata)
-{
-        size_t *freed = userdata;
-
-        ++*freed;
-}
-
-Test(session, one_too_many_for_a_process_is_told_as_that)
-{
-        static const struct session_events events = {.freed = count_freed};
-        struct session *all[1024];
-        size_t n = 0, freed = 0;
-        const struct session_config cfg = {
-                .tree = make_tree(), .label = "x", .events = &events, .userdata = &freed};
-        struct rlimit limit;
-        int r = 0;
-
-        /* As the keeper raises it for its workers. */
-        cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-        limit.rlim_cur = limit.rlim_max;
-        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-        while (r == 0) {
-                int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-                cr_assert_geq(fd, 0);
-                cr_assert_lt(n, ELEMENTSOF(all));
-                r = session_new(fd, &cfg, &all[n]);
-                if (r == 0)
-                        n++;
-        }
-        cr_expect_eq(r, -EUSERS, "after %zu: %s", n, strerror(-r));
-        cr_expect_gt(n, 900);
-        for (size_t i = 0; i < n; i++)
-                session_unref(all[i]);
-        cr_expect_eq(freed, n);
-        tree_free(cfg.tree);
 }

@@ -1,4 +1,5 @@
 #include "tests/unit/fs/support.h"
+#include "fs/dialect.h"
 #include "tests/unit/fs/trees.h"
 
 #include <criterion/criterion.h>
@@ -155,6 +156,15 @@ static void rearm_nothing(struct session *s)
 {
 }
 
+struct dialects *test_dialects(void)
+{
+        static struct dialects *all;
+
+        if (!all)
+                cr_assert_eq(dialects_new(&all), 0);
+        return all;
+}
+
 static void new_rig(struct rig *r, bool no_open, bool xattr, bool audit)
 {
         int daemon;
@@ -162,6 +172,7 @@ static void new_rig(struct rig *r, bool no_open, bool xattr, bool audit)
         *r = (struct rig){.tree = make_tree()};
         fuse_pair(&r->kernel, &daemon);
         struct session_config cfg = {.tree = r->tree,
+                .dialects = test_dialects(),
                 .label = "/mnt/test",
                 .no_open = no_open,
                 .xattr = xattr,

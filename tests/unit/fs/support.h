@@ -44,6 +44,8 @@ const struct fuse_init_out *init_answer(const struct answer *a);
 
 /* --- a session over it --- */
 
+struct dialects *test_dialects(void); /* this process's */
+
 struct rig {
         struct tree *tree;
         struct session *session;
