@@ -16,6 +16,7 @@ struct csi_options {
         const char *node_id, *driver_name;
         const char *kubelet_dir;
         const char *kube_server, *kube_token_file, *kube_ca_file; /* kube_server NULL: in a pod */
+        const char *health_address, *metrics_address; /* web_address_check()ed; NULL: not served */
         bool help;
 };
 

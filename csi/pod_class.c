@@ -1,6 +1,7 @@
 #include "csi/pod_class.h"
 
 #include "base/log.h"
+#include "csi/classes.h"
 
 /* Of a class's findings; the rest is counted. */
 #define FINDINGS_MAX 5
@@ -64,6 +65,7 @@ void pod_volume_done(struct pod_volume *v)
         free(v->pod_uid);
         free(v->service_account);
         free(v->class_name);
+        free(v->class_uid);
         *v = (struct pod_volume){0};
 }
 
@@ -89,15 +91,20 @@ static const char *value_of(const struct pod_volume *v, size_t i)
         return *(char *const *)(const void *)((const char *)v + fields[i].offset);
 }
 
-int pod_volume_copy(const struct publish_request *r, bool binding, struct pod_volume *ret)
+int pod_volume_copy(
+        const struct publish_request *r, const cJSON *class, bool binding, struct pod_volume *ret)
 {
-        _cleanup_pod_volume_ struct pod_volume v = {.binding = binding};
+        struct class_version version = class_version_of(class);
+        _cleanup_pod_volume_ struct pod_volume v = {
+                .class_generation = version.generation, .binding = binding};
         const char *const values[] = {r->volume_id, r->pod_name, r->pod_namespace, r->pod_uid,
                 r->service_account, r->class_name};
 
         for (size_t i = 0; i < ELEMENTSOF(fields); i++)
                 if (!(*place_of(&v, i) = strdup(values[i])))
                         return -ENOMEM;
+        if (!(v.class_uid = strdup(version.uid)))
+                return -ENOMEM;
         *ret = v;
         v = (struct pod_volume){0};
         return 0;
@@ -110,7 +117,9 @@ int pod_volume_format(const struct pod_volume *v, char **ret)
         for (size_t i = 0; i < ELEMENTSOF(fields); i++)
                 if (!cJSON_AddStringToObject(j, fields[i].name, value_of(v, i)))
                         return -ENOMEM;
-        if (!cJSON_AddBoolToObject(j, "binding", v->binding))
+        if (!cJSON_AddBoolToObject(j, "binding", v->binding) ||
+                !cJSON_AddStringToObject(j, "class_uid", v->class_uid) ||
+                !cJSON_AddNumberToObject(j, "class_generation", (double)v->class_generation))
                 return -ENOMEM;
         *ret = cJSON_PrintUnformatted(j);
         return *ret ? 0 : -ENOMEM;
@@ -132,6 +141,13 @@ int pod_volume_parse(const char *note, struct pod_volume *ret)
                         return -ENOMEM;
         }
         v.binding = json_bool(j, "binding", false);
+        /* a driver that did not watch classes has left none */
+        const char *uid = json_string(j, "class_uid");
+        int64_t generation = 0;
+        if (!(v.class_uid = strdup(uid ? uid : "")))
+                return -ENOMEM;
+        if (json_int64(j, "class_generation", &generation) == 0 && generation > 0)
+                v.class_generation = (uint64_t)generation;
         *ret = v;
         v = (struct pod_volume){0};
         return 0;
@@ -272,11 +288,12 @@ static int resolve(const struct pod_class_config *cfg, const struct publish_requ
         return k < 0 ? k : pod_identity_choose(&cfg->identity, q->class, r, &q->identity, e);
 }
 
-static int note_volume(const struct publish_request *r, struct mount_request *q)
+static int note_volume(
+        const struct publish_request *r, const cJSON *object, struct mount_request *q)
 {
         _cleanup_pod_volume_ struct pod_volume v = {0};
 
-        int k = pod_volume_copy(r, q->class->identity == SPC_IDENTITY_TOKEN_PROXY, &v);
+        int k = pod_volume_copy(r, object, q->class->identity == SPC_IDENTITY_TOKEN_PROXY, &v);
         return k < 0 ? k : pod_volume_format(&v, &q->note);
 }
 
@@ -308,7 +325,7 @@ int pod_class_request(const struct pod_class_config *cfg, const struct publish_r
                 q.mode = MODE_OF_GROUP;
         }
         q.mountpoint = strdup(r->target_path);
-        k = q.mountpoint ? note_volume(r, &q) : -ENOMEM;
+        k = q.mountpoint ? note_volume(r, object, &q) : -ENOMEM;
         if (k < 0)
                 return err_set(e, k, "out of memory");
         *ret = q;

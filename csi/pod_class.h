@@ -36,10 +36,14 @@ struct pod_volume {
         char *volume_id;
         char *pod_name, *pod_namespace, *pod_uid, *service_account;
         char *class_name;
+        char *class_uid; /* of what it was mounted from (csi/classes.h); "": not known */
+        uint64_t class_generation;
         bool binding; /* its token is that for identity binding */
 };
 void pod_volume_done(struct pod_volume *v);
 #define _cleanup_pod_volume_ _cleanup_(pod_volume_done)
-int pod_volume_copy(const struct publish_request *r, bool binding, struct pod_volume *ret);
+/* class: the object, or NULL before it is there. */
+int pod_volume_copy(
+        const struct publish_request *r, const cJSON *class, bool binding, struct pod_volume *ret);
 int pod_volume_format(const struct pod_volume *v, char **ret);
 int pod_volume_parse(const char *note, struct pod_volume *ret); /* -EBADMSG, -ENOMEM */

@@ -20,7 +20,9 @@
  */
 #pragma once
 
+#include "csi/driver_metrics.h"
 #include "csi/kube.h"
+#include "csi/news.h"
 #include "csi/pod_class.h"
 #include "mount/class_mount.h"
 
@@ -30,6 +32,8 @@ struct volumes_config {
         struct class_mount_parts parts;
         struct kube *kube;
         struct pod_class_config class; /* strings are borrowed */
+        struct driver_metrics *metrics;
+        struct news *news;
         /* No volume is left, in a later turn of the loop. */
         void (*idle)(void *userdata);
         void *userdata;
@@ -44,14 +48,18 @@ DEFINE_CLEANUP(struct volumes *, volumes_free)
 void volumes_publish(struct volumes *v, struct publish_request *r, struct rpc_call *call);
 void volumes_unpublish(struct volumes *v, const char *path, struct rpc_call *call);
 
-/* Whether a volume of that id is mounted at that path. */
-bool volumes_is_mounted(const struct volumes *v, const char *path, const char *volume_id);
+/* Whether a volume of that id is mounted at that path. Then it is told that what kubelet brings for
+ * it cannot be taken. */
+bool volumes_refuse_republish(
+        struct volumes *v, const char *path, const char *volume_id, const struct err *error);
 /* The mount at that path, NULL when there is none that can be used. */
 struct class_mount *volumes_find(const struct volumes *v, const char *path);
 
 /* Every mount, for status: *ret is a list that the caller frees. */
 size_t volumes_mounts(const struct volumes *v, struct class_mount ***ret);
 size_t volumes_count(const struct volumes *v);
+/* Fills volumes, failing and outdated of *ret. */
+void volumes_get_levels(const struct volumes *v, struct driver_levels *ret);
 
 bool volumes_are_quiet(const struct volumes *v); /* each is mounted, and none on its way */
 

@@ -127,24 +127,27 @@ static int make_superblock(
 }
 
 /* The mount is made, and attached nowhere yet. */
-static int attach(const struct keeper_msg *request, const char *below, int visible, char *detail)
+static int attach(const struct keeper_msg *request, const char *below, int visible,
+        bool *ret_replaced, char *detail)
 {
+        enum keeper_folder_was was = KEEPER_FOLDER_PLAIN;
         _cleanup_close_ int folder = -EBADF;
-        bool made = false;
 
         if (!below) {
                 if (move_mount(visible, "", AT_FDCWD, request->path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
                         return failed(detail, request->path);
                 return 0;
         }
-        int r = keeper_folder_make(below, request->path, &made, &folder, detail);
+        int r = keeper_folder_make(below, request->path, &was, &folder, detail);
         if (r < 0)
                 return r;
         if (move_mount(visible, "", folder, "",
-                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
+                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0) {
+                *ret_replaced = was == KEEPER_FOLDER_MOUNTED;
                 return 0;
+        }
         r = failed(detail, request->path);
-        if (made) {
+        if (was == KEEPER_FOLDER_NONE) {
                 char ignored[KEEPER_NAME_SIZE];
                 (void)keeper_folder_clear(below, request->path, ignored);
         }
@@ -172,7 +175,7 @@ static int mount_privileged(
         int r = make_superblock(request, m->fuse_fd, &visible, detail);
         if (r < 0)
                 return r;
-        r = attach(request, below, visible, detail);
+        r = attach(request, below, visible, &m->replaced, detail);
         if (r < 0)
                 return r;
 

@@ -126,6 +126,7 @@ enum keeper_flags {
         KEEPER_KEEP_WARM = 1 << 7,    /* RENAME: what is staged is read first (fs/keeper_warm.h) */
         KEEPER_WORKER_ALONE = 1 << 8, /* UPGRADE: this keeper stays */
         KEEPER_ATTRIBUTES = 1 << 9,   /* INVALIDATE: those alone, no page */
+        KEEPER_REPLACED = 1 << 10,    /* MOUNTED: what a driver that has ended had mounted there */
 };
 
 struct keeper_msg {

@@ -347,6 +347,7 @@ static void on_mounted(struct fs_mount *m, const struct keeper_msg *answer, int 
         }
 
         m->state = STARTING;
+        m->replaced = answer->flags & KEEPER_REPLACED;
         int r = fs_mount_open_session(m, fd);
         if (r == 0)
                 r = server_add(m->fs->server, m->session);
@@ -519,5 +520,6 @@ void fs_mount_get_stats(const struct fs_mount *m, struct fs_mount_stats *ret)
                 .generation = tree.generation,
                 .keeper_pid = keeper_client_pid(m->fs->keeper),
                 .worker_starts = m->fs->worker_starts,
+                .replaced = m->replaced,
         };
 }

@@ -251,6 +251,20 @@ static void on_denied(void *userdata, const char *const *paths, size_t n)
                 fs_mount_deny(cm->mount, paths, n);
 }
 
+static void on_polled(void *userdata, const struct view_poll *poll)
+{
+        struct class_mount *cm = userdata;
+
+        if (cm->state == MOUNTED)
+                class_mount_tell_polled(cm, poll);
+}
+
+void class_mount_tell_polled(struct class_mount *cm, const struct view_poll *poll)
+{
+        if (cm->events.polled && cm->said_started)
+                cm->events.polled(cm->userdata, poll);
+}
+
 static void on_progress(void *userdata, size_t have, size_t of)
 {
         struct class_mount *cm = userdata;
@@ -394,6 +408,7 @@ int class_mount_open_view(
                 .changed = on_changed,
                 .removed = on_removed,
                 .denied = on_denied,
+                .polled = on_polled,
                 .progress = on_progress,
         };
 

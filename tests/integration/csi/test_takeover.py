@@ -54,13 +54,13 @@ def test_volumes_are_found_again_after_the_worker_was_killed(node):
     value = serve_one(node)
     pod = node.kubelet.pod("shop", "web-0", account="web")
     node.kubelet.publish(pod)
-    asked = len(node.api.verbs())
+    asked = node.asked()
     worker = node.worker()
     os.kill(worker, signal.SIGKILL)
     wait_until(lambda: node.worker() not in (None, worker), "another worker serves")
     assert (pod.target / "pw").read_text() == value
     insist(lambda: node.kubelet.publish(pod))
-    assert len(node.api.verbs()) == asked
+    assert node.asked() == asked
     assert node.mounts() == [str(pod.target)]
     node.services.set_secret("pw", new := secret())
     node.wait_for_log("fresh again after the change of worker")
@@ -124,14 +124,9 @@ def test_what_a_dead_driver_left_is_mounted_anew(node):
     pods = [node.kubelet.pod("shop", f"web-{i}", account="web") for i in range(2)]
     for pod in pods:
         node.kubelet.publish(pod)
-    for pid in machine.processes(node.akvfs.binary):
-        os.kill(pid, signal.SIGKILL)
-    node.process.wait()
-    wait_until(lambda: not machine.processes(node.akvfs.binary), "all are gone")
+    node.kill_all()
     with pytest.raises(OSError):
         os.statvfs(pods[0].target)
-    for path in pathlib.Path("/run/akvfs").glob("*.sock"):
-        path.unlink()
     node.start()
     node.kubelet.publish(pods[0])  # a republish, for kubelet
     assert (pods[0].target / "pw").read_text() == value
@@ -155,9 +150,9 @@ def test_two_publishes_at_once_and_an_unpublish(node):
 
         other = node.kubelet.pod("shop", "web-1", account="web")
         node.services.latency(20000)
-        asked = len(node.api.verbs())
+        asked = node.asked()
         publish = pool.submit(node.kubelet.publish, other)
-        wait_until(lambda: len(node.api.verbs()) > asked, "it has begun")
+        wait_until(lambda: node.asked() > asked, "it has begun")
         node.kubelet.unpublish(other)
         refused(publish.result, grpc.StatusCode.ABORTED)
     assert node.mounts() == [] and not other.target.exists()
@@ -184,11 +179,11 @@ def test_a_caller_that_goes_away_leaves_nothing(node):
     serve_one(node)
     node.services.latency(1500)
     pod = node.kubelet.pod("shop", "web-0", account="web")
-    asked = len(node.api.verbs())
+    asked = node.asked()
     channel = node.kubelet.connect()
     call = channel.unary_unary("/csi.v1.Node/NodePublishVolume").future(
         node.kubelet.encode(pod), timeout=60)
-    wait_until(lambda: len(node.api.verbs()) > asked, "it has begun")
+    wait_until(lambda: node.asked() > asked, "it has begun")
     call.cancel()
     channel.close()
     node.services.latency(0)

@@ -74,6 +74,23 @@ Test(csi_options, the_provider_s_switches_are_known_as_go_writes_them)
                 "a word of its own is none of the option's");
 }
 
+Test(csi_options, pages_are_on_this_machine_alone_unless_told_otherwise)
+{
+        cr_assert_eq(PARSE("--nodeid=n"), 0, "%s", err_text(&e));
+        cr_expect_str_eq(o.health_address, "127.0.0.1:9808");
+        cr_expect_str_eq(o.metrics_address, "127.0.0.1:8095");
+        cr_assert_eq(PARSE("--nodeid=n", "--metrics-addr=:8095", "--http-endpoint=0.0.0.0:9808"), 0,
+                "%s", err_text(&e));
+        cr_expect_str_eq(o.metrics_address, ":8095");
+        cr_expect_str_eq(o.health_address, "0.0.0.0:9808");
+        cr_assert_eq(PARSE("--nodeid=n", "--metrics-addr=0", "--health-addr=off"), 0);
+        cr_expect_null(o.metrics_address);
+        cr_expect_null(o.health_address);
+        cr_assert_eq(PARSE("--nodeid=n", "--metrics-addr=8095"), -EINVAL);
+        cr_assert_eq(PARSE("--nodeid=n", "--health-addr=localhost:9808"), -EINVAL);
+        cr_expect_eq(e.cause, ERR_USAGE);
+}
+
 Test(csi_options, what_makes_no_sense_is_refused)
 {
         cr_assert_eq(PARSE("--log-json"), -EINVAL);

@@ -87,6 +87,7 @@ Test(pod_class, a_class_and_its_volume)
         cr_assert_str_eq(v.pod_uid, "1");
         cr_assert_str_eq(v.service_account, "web");
         cr_assert_str_eq(v.class_name, "app");
+        cr_assert_str_eq(v.class_uid, "", "the API server said nothing of it");
         cr_assert_not(v.binding);
         cr_assert_null(strstr(q.note, "e30."), "no token in it: %s", q.note);
 }
@@ -196,6 +197,32 @@ Test(pod_class, codes_say_who_has_to_act)
                 struct err it = {.cause = table[k].cause, .code = table[k].code};
                 cr_expect_eq(pod_class_code(&it), table[k].expected, "%zu", k);
         }
+}
+
+Test(pod_class, a_note_tells_from_which_class_it_was_mounted)
+{
+        static const char object[] =
+                "{\"metadata\":{\"uid\":\"u-1\",\"generation\":7},\"spec\":{\"provider\":\"azure\","
+                "\"parameters\":{\"keyvaultName\":\"kv-web\",\"tenantID\":\"t\",\"clientID\":\"app\","
+                "\"objects\":\"array:\\n  - |\\n    objectName: pw\\n    objectType: secret\\n\"}}}";
+        _cleanup_pod_volume_ struct pod_volume v = {0}, old = {0};
+        _cleanup_json_ cJSON *j = NULL;
+
+        cr_assert_eq(json_parse(object, strlen(object), &j), 0);
+        cr_assert_eq(pod_class_request(&cfg, &pod, j, &q, &e), 0, "%s", err_text(&e));
+        cr_assert_eq(pod_volume_parse(q.note, &v), 0);
+        cr_expect_str_eq(v.class_uid, "u-1");
+        cr_expect_eq(v.class_generation, 7);
+
+        /* of a driver that did not look */
+        _cleanup_json_ cJSON *note = NULL;
+        cr_assert_eq(json_parse(q.note, strlen(q.note), &note), 0);
+        cJSON_DeleteItemFromObject(note, "class_uid");
+        cJSON_DeleteItemFromObject(note, "class_generation");
+        _cleanup_free_ char *text = cJSON_PrintUnformatted(note);
+        cr_assert_eq(pod_volume_parse(text, &old), 0);
+        cr_expect_str_eq(old.class_uid, "");
+        cr_expect_eq(old.class_generation, 0);
 }
 
 Test(pod_class, a_note_that_is_none_is_refused)
