@@ -144,9 +144,12 @@ int csi_sockets_bind(const struct csi_options *o, bool gated, struct csi_sockets
                 lock = safe_close(lock); /* the gate may be in the same folder */
                 return take_over(o, gated, s, e);
         }
-        if (r == -EPERM)
-                return err_set_cause(
+        if (r == -EPERM) {
+                err_set_cause(
                         e, ERR_LOCAL, r, "who serves %s is neither root nor this user", s->socket);
+                err_hint(e, "end that process: whatever is at this path is no driver's");
+                return r;
+        }
         rundir_remove(&s->rundir, name);
         rundir_sweep(&s->rundir);
         free(s->socket);

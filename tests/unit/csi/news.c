@@ -47,6 +47,13 @@ static void answer(void *userdata, const struct test_request *q, struct test_ans
         pthread_mutex_unlock(&lock);
 }
 
+static void list_class(const char *now)
+{
+        pthread_mutex_lock(&lock);
+        class = now;
+        pthread_mutex_unlock(&lock);
+}
+
 static void set_up(void)
 {
         kube_set_up();
@@ -58,8 +65,8 @@ static void set_up(void)
                 .node_id = "node-1",
                 .metrics = metrics};
         cr_assert_eq(news_new(&cfg, &news), 0);
-        class = "{\"metadata\":{\"name\":\"app\",\"resourceVersion\":\"3\",\"uid\":\"c-1\","
-                "\"generation\":1}}";
+        list_class("{\"metadata\":{\"name\":\"app\",\"resourceVersion\":\"3\",\"uid\":\"c-1\","
+                   "\"generation\":1}}");
 }
 
 static void tear_down(void)
@@ -173,7 +180,7 @@ Test(news, a_class_that_has_changed_is_told)
 
 Test(news, a_class_that_is_gone_is_told)
 {
-        class = "";
+        list_class("");
         volume_news_begin(&v, news, &who);
         expect(1, "Warning SecretProviderClassGone: the secretproviderclass shop/app is gone");
         cr_expect_eq(v.change, CLASS_GONE);
