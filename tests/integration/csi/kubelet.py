@@ -163,8 +163,11 @@ class Kubelet:
     def encode(self, pod, **keywords):
         return encode(self.publish_fields(pod, **keywords))
 
+    def encode_unpublish(self, pod):
+        return encode({1: pod.volume_id, 2: str(pod.target)})
+
     def unpublish(self, pod, timeout=30, channel=None):
-        self.call("/csi.v1.Node/NodeUnpublishVolume", {1: pod.volume_id, 2: str(pod.target)}, timeout,
+        self.call("/csi.v1.Node/NodeUnpublishVolume", timeout=timeout, body=self.encode_unpublish(pod),
                   channel=channel)
 
     def stats(self, pod):
