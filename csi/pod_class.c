@@ -54,6 +54,24 @@ int pod_class_failed(const char *namespace, const char *pod, struct err *e)
                 namespace, pod);
 }
 
+int pod_class_failures(const char *namespace, const char *pod, const struct err *errors, size_t n,
+        size_t max, struct err *e)
+{
+        (void)err_copy(e, &errors[0]);
+        for (size_t i = 1; i < n && !err_cause_is_common(e->cause); i++) {
+                _cleanup_free_ char *hint = e->hint ? strdup(e->hint) : NULL;
+                size_t len = strlen(err_text(e));
+
+                if (len > max)
+                        break;
+                err_set_cause(e, e->cause, e->code, "%.*s; %s", (int)len, err_text(e),
+                        err_text(&errors[i]));
+                if (hint)
+                        err_hint(e, "%s", hint);
+        }
+        return pod_class_failed(namespace, pod, e);
+}
+
 /* --- which volume --- */
 
 void pod_volume_done(struct pod_volume *v)

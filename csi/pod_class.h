@@ -30,6 +30,10 @@ enum rpc_code pod_class_code(const struct err *e);
 /* Puts upstream's words before the text: what every guide tells people to look for. Returns the
  * error's code. */
 int pod_class_failed(const char *namespace, const char *pod, struct err *e);
+/* The same of several objects: the first says most, the others are named until that are max bytes.
+ * A cause that all have in common is told once. */
+int pod_class_failures(const char *namespace, const char *pod, const struct err *errors, size_t n,
+        size_t max, struct err *e);
 
 /* The volume's own part of the mount, which a later worker finds again: identifies it. */
 struct pod_volume {

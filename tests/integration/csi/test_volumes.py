@@ -257,3 +257,23 @@ def test_the_node_s_own_identity(driver):
     driver.kubelet.publish(pod)
     assert (pod.target / "pw").read_text() == value
     driver.kubelet.unpublish(pod)
+
+
+def test_one_volume_more_than_there_may_be(driver):
+    """It is refused with a reason and leaves nothing, and has its place when another goes."""
+    driver.trust("shop", "web")
+    driver.services.set_secret("pw", value := secret())
+    driver.put_class("shop", ["pw"])
+    driver.start("--max-volumes", "2")
+    pods = [driver.kubelet.pod("shop", f"web-{i}", account="web") for i in range(3)]
+    for pod in pods[:2]:
+        driver.kubelet.publish(pod)
+    refused(lambda: driver.kubelet.publish(pods[2]), grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "this node has 2 volumes, and may have no more (--max-volumes)")
+    assert not pods[2].target.exists()
+    driver.kubelet.publish(pods[0])  # one that is there is asked about as ever
+    driver.kubelet.unpublish(pods[0])
+    driver.kubelet.publish(pods[2])
+    assert (pods[2].target / "pw").read_text() == value
+    for pod in pods[1:]:
+        driver.kubelet.unpublish(pod)

@@ -169,3 +169,29 @@ Test(pod_class, a_note_that_is_none_is_refused)
         for (size_t k = 0; k < ELEMENTSOF(bad); k++)
                 cr_expect_eq(pod_volume_parse(bad[k], &v), -EBADMSG, "%s", bad[k]);
 }
+
+Test(pod_class, errors_of_several_objects_are_one)
+{
+        struct err errors[3] = {0};
+        _cleanup_err_ struct err all = {0}, common = {0};
+
+        err_set_cause(&errors[0], ERR_NOT_FOUND, -ENOENT, "no a");
+        err_hint(&errors[0], "make it");
+        err_set_cause(&errors[1], ERR_NOT_FOUND, -ENOENT, "no b");
+        err_set_cause(&errors[2], ERR_NOT_FOUND, -ENOENT, "no c");
+        cr_assert_eq(pod_class_failures("shop", "web-0", errors, 3, 8, &all), -ENOENT);
+        cr_assert_not_null(strstr(err_text(&all), "shop/web-0"));
+        cr_assert_not_null(strstr(err_text(&all), "no a; no b"), "%s", err_text(&all));
+        cr_assert_null(strstr(err_text(&all), "no c"), "that would be too long");
+        cr_assert_str_eq(all.hint, "make it");
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+                err_done(&errors[i]);
+
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+                err_set_cause(&errors[i], ERR_DNS, -EIO, "no vault %zu", i);
+        cr_assert_eq(pod_class_failures("shop", "web-0", errors, 3, 4096, &common), -EIO);
+        cr_assert_not_null(strstr(err_text(&common), "no vault 0"));
+        cr_assert_null(strstr(err_text(&common), "no vault 1"), "all have it in common");
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+                err_done(&errors[i]);
+}
