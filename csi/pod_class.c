@@ -82,19 +82,22 @@ void pod_volume_done(struct pod_volume *v)
         free(v->pod_uid);
         free(v->service_account);
         free(v->class_name);
+        free(v->selinux_context);
         *v = (struct pod_volume){0};
 }
 
 static const struct {
         const char *name;
         size_t offset;
+        bool later; /* an earlier worker may not have written it: "" */
 } fields[] = {
-        {"volume_id", offsetof(struct pod_volume, volume_id)},
-        {"pod", offsetof(struct pod_volume, pod_name)},
-        {"namespace", offsetof(struct pod_volume, pod_namespace)},
-        {"uid", offsetof(struct pod_volume, pod_uid)},
-        {"service_account", offsetof(struct pod_volume, service_account)},
-        {"class", offsetof(struct pod_volume, class_name)},
+        {"volume_id", offsetof(struct pod_volume, volume_id), false},
+        {"pod", offsetof(struct pod_volume, pod_name), false},
+        {"namespace", offsetof(struct pod_volume, pod_namespace), false},
+        {"uid", offsetof(struct pod_volume, pod_uid), false},
+        {"service_account", offsetof(struct pod_volume, service_account), false},
+        {"class", offsetof(struct pod_volume, class_name), false},
+        {"selinux_context", offsetof(struct pod_volume, selinux_context), true},
 };
 
 static char **field_of(const struct pod_volume *v, size_t i)
@@ -106,7 +109,7 @@ int pod_volume_copy(const struct publish_request *r, bool binding, struct pod_vo
 {
         _cleanup_pod_volume_ struct pod_volume v = {.binding = binding};
         const char *const values[] = {r->volume_id, r->pod_name, r->pod_namespace, r->pod_uid,
-                r->service_account, r->class_name};
+                r->service_account, r->class_name, r->selinux_context ? r->selinux_context : ""};
 
         for (size_t i = 0; i < ELEMENTSOF(fields); i++)
                 if (!(*field_of(&v, i) = strdup(values[i])))
@@ -139,9 +142,9 @@ int pod_volume_parse(const char *note, struct pod_volume *ret)
                 return r == -ENOMEM ? r : -EBADMSG;
         for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
                 const char *value = json_string(j, fields[i].name);
-                if (!value)
+                if (!value && !fields[i].later)
                         return -EBADMSG;
-                if (!(*field_of(&v, i) = strdup(value)))
+                if (!(*field_of(&v, i) = strdup(value ? value : "")))
                         return -ENOMEM;
         }
         v.binding = json_bool(j, "binding", false);
@@ -313,7 +316,10 @@ int pod_class_request(const struct pod_class_config *cfg, const struct publish_r
                 q.mode = MODE_OF_GROUP;
         }
         q.mountpoint = strdup(r->target_path);
-        k = q.mountpoint ? note_volume(r, &q) : -ENOMEM;
+        if (r->selinux_context)
+                q.selinux_context = strdup(r->selinux_context);
+        k = q.mountpoint && (q.selinux_context || !r->selinux_context) ? note_volume(r, &q)
+                                                                       : -ENOMEM;
         if (k < 0)
                 return err_set(e, k, "out of memory");
         *ret = q;

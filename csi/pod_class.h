@@ -40,7 +40,8 @@ struct pod_volume {
         char *volume_id;
         char *pod_name, *pod_namespace, *pod_uid, *service_account;
         char *class_name;
-        bool binding; /* its token is that for identity binding */
+        char *selinux_context; /* "": none */
+        bool binding;          /* its token is that for identity binding */
 };
 void pod_volume_done(struct pod_volume *v);
 #define _cleanup_pod_volume_ _cleanup_(pod_volume_done)

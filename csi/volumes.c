@@ -359,6 +359,14 @@ static void publish_again(
                         "another volume is at this path");
                 return;
         }
+        /* Where there was no label, or is none any more, somebody has changed the CSIDriver object
+         * or kubelet: a pod that runs goes on with what it has. */
+        const char *label = volume->who.selinux_context;
+        if (!isempty(label) && r->selinux_context && !streq(label, r->selinux_context)) {
+                rpc_fail(call, RPC_ALREADY_EXISTS,
+                        "the volume is published with another SELinux label (mount flag context=)");
+                return;
+        }
         switch (volume->state) {
         case MOUNTED:
                 refresh_token(volume, r);

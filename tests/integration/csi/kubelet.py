@@ -145,8 +145,9 @@ class Kubelet:
         return pod
 
     def publish_fields(self, pod, class_name="app", *, secrets=None, group=None, readonly=True,
-                       context=None, **attributes):
-        capability = {2: {3: str(group)} if group is not None else {}, 3: {1: 1}}
+                       context=None, flags=(), **attributes):
+        mount = {2: list(flags), 3: "" if group is None else str(group)}
+        capability = {2: mount, 3: {1: 1}}
         return {
             1: pod.volume_id,
             4: str(pod.target),

@@ -85,6 +85,8 @@ Test(pod_class, a_class_and_its_volume)
         cr_assert_str_eq(v.service_account, "web");
         cr_assert_str_eq(v.class_name, "app");
         cr_assert_not(v.binding);
+        cr_assert_str_eq(v.selinux_context, "");
+        cr_assert_null(q.selinux_context);
         cr_assert_null(strstr(q.note, "e30."), "no token in it: %s", q.note);
 }
 
@@ -94,6 +96,25 @@ Test(pod_class, a_group_reads_and_nobody_else)
         cr_assert_eq(azure(parameters), 0, "%s", err_text(&e));
         cr_assert_eq(q.gid, 2000);
         cr_assert_eq(q.mode, 0440);
+}
+
+Test(pod_class, a_selinux_label_is_remembered)
+{
+        _cleanup_pod_volume_ struct pod_volume v = {0}, older = {0};
+
+        pod.selinux_context = S("u:object_r:t:s0:c1,c2");
+        cr_assert_eq(azure(parameters), 0, "%s", err_text(&e));
+        cr_assert_str_eq(q.selinux_context, "u:object_r:t:s0:c1,c2");
+        cr_assert_eq(pod_volume_parse(q.note, &v), 0);
+        cr_assert_str_eq(v.selinux_context, "u:object_r:t:s0:c1,c2");
+
+        cr_assert_eq(pod_volume_parse("{\"volume_id\":\"a\",\"pod\":\"b\",\"namespace\":\"c\","
+                                      "\"uid\":\"d\",\"service_account\":\"e\","
+                                      "\"class\":\"f\",\"binding\":true}",
+                             &older),
+                0, "of a worker that knew of no labels");
+        cr_assert_str_eq(older.selinux_context, "");
+        cr_assert(older.binding);
 }
 
 Test(pod_class, attributes_win)
