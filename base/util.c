@@ -50,6 +50,17 @@ int xasprintf(char **ret, const char *fmt, ...)
         return 0;
 }
 
+int replace_string(char **where, const char *value)
+{
+        char *copy = strdup(value ? value : "");
+
+        if (!copy)
+                return -ENOMEM;
+        free(*where);
+        *where = copy;
+        return 0;
+}
+
 int parse_u64(const char *s, uint64_t max, uint64_t *ret)
 {
         uint64_t v = 0;

@@ -83,6 +83,10 @@ const char *startswith(const char *s, const char *prefix);
 /* asprintf that leaves *ret alone on failure. 0 or -ENOMEM. */
 int xasprintf(char **ret, const char *fmt, ...) _printf_(2, 3);
 
+/* A copy of the value, "" for NULL, in place of what was there (malloc(3)'s or NULL), which is
+ * freed. 0, or -ENOMEM; then it is as it was. */
+int replace_string(char **where, const char *value);
+
 /* Strict decimal, no sign, no white space. -EINVAL or -ERANGE (above max). */
 int parse_u64(const char *s, uint64_t max, uint64_t *ret);
 

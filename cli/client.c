@@ -26,9 +26,7 @@ static int ask_one(void *userdata, struct control_client **client)
         _cleanup_err_ struct err e = {0};
         _cleanup_json_ cJSON *answer = NULL;
 
-        int r = control_client_send(*client, a->message, &e);
-        if (r == 0)
-                r = control_client_receive(*client, a->timeout_ms, -1, &answer, &e);
+        int r = control_client_ask(*client, a->message, a->timeout_ms, -1, &answer, &e);
         if (r == -ENODATA || r == -ECONNRESET || r == -EPIPE)
                 return 0; /* it ended between our hello and its answer: nothing is mounted there */
         if (r < 0) {

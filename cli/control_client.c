@@ -127,6 +127,14 @@ int control_client_receive(
         }
 }
 
+int control_client_ask(struct control_client *c, const cJSON *message, int timeout_ms, int wake_fd,
+        cJSON **ret, struct err *e)
+{
+        int r = control_client_send(c, message, e);
+
+        return r < 0 ? r : control_client_receive(c, timeout_ms, wake_fd, ret, e);
+}
+
 /* Who made the socket listen; a secret must not go to somebody else. */
 static int check_server(int fd)
 {

@@ -30,6 +30,10 @@ int control_client_send(struct control_client *c, const cJSON *message, struct e
 int control_client_receive(
         struct control_client *c, int timeout_ms, int wake_fd, cJSON **ret, struct err *e);
 
+/* Both: sends, and gives what comes next. */
+int control_client_ask(struct control_client *c, const cJSON *message, int timeout_ms, int wake_fd,
+        cJSON **ret, struct err *e);
+
 /* Every worker of this user in this mount namespace, each greeted; those that nobody serves any
  * more are removed when the caller holds the lock (`locked`). What went wrong with one (hung, other
  * protocol) is told through `problem` and does not end the search. fn returns > 0 to stop (and to

@@ -9,7 +9,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include "auth/binding.h"
 #include "cli/cli.h"
@@ -21,8 +20,6 @@
 #include "csi/kube.h"
 #include "fs/keeper.h"
 #include "mount/identity.h"
-
-#define BACKLOG 128
 
 static const char help[] =
         "akvfs csi --nodeid NAME [OPTIONS]\n"
@@ -82,37 +79,24 @@ static const char help[] =
 
 /* --- sockets --- */
 
-/* Through the folder's descriptor: sun_path is short, and paths of kubelet's are long. Whoever is
- * there already is dead, or about to be: kubelet speaks to who came last. */
+/* Whoever is there already is dead, or about to be: kubelet speaks to who came last. */
 static int listen_at(const char *path, int *ret, struct err *e)
 {
         _cleanup_free_ char *copy = strdup(path);
-        struct sockaddr_un sa = {.sun_family = AF_UNIX};
         const char *name = strrchr(path, '/') + 1;
 
         if (!copy)
                 return err_set(e, -ENOMEM, "out of memory");
         _cleanup_close_ int dir = open(dirname(copy), O_PATH | O_DIRECTORY | O_CLOEXEC);
-        _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        int r = dir < 0 || fd < 0 ? -errno : 0;
-        int n = snprintf(sa.sun_path, sizeof sa.sun_path, "/proc/self/fd/%d/%s", dir, name);
-        if (r == 0 && (n < 0 || (size_t)n >= sizeof sa.sun_path))
-                r = -ENAMETOOLONG;
-        if (r == 0 && unlinkat(dir, name, 0) < 0 && errno != ENOENT)
-                r = -errno;
-        mode_t mask = umask(0177);
-        if (r == 0 && bind(fd, (const struct sockaddr *)&sa, sizeof sa) < 0)
-                r = -errno;
-        umask(mask);
-        if (r == 0 && listen(fd, BACKLOG) < 0)
-                r = -errno;
+        int r = dir < 0 || (unlinkat(dir, name, 0) < 0 && errno != ENOENT) ? -errno : 0;
+        if (r == 0)
+                r = socket_listen_at(dir, name, SOCK_STREAM, ret);
         if (r < 0) {
                 err_set_cause(e, ERR_LOCAL, r, "could not listen on %s: %s", path, strerror(-r));
                 if (r == -ENOENT)
                         err_hint(e, "the folder has to be there: in a pod, a hostPath volume");
                 return r;
         }
-        *ret = TAKE_FD(fd);
         return 0;
 }
 
@@ -126,18 +110,21 @@ static int registration_socket(const struct csi_options *o, char **ret)
 /* Its account may not read it, and Landlock closes the way to it. */
 static int open_ca(const struct csi_options *o, int *ret, struct err *e)
 {
-        if (!o->common.ca_file)
+        static const char what[] = "the CA file";
+        const char *path = o->common.ca_file;
+        _cleanup_free_ char *pem = NULL;
+
+        if (!path)
                 return 0;
-        _cleanup_identity_ struct identity probe = {.ca_file = strdup(o->common.ca_file)};
-        if (!probe.ca_file)
-                return err_set(e, -ENOMEM, "out of memory");
-        int r = identity_read_ca(&probe, e); /* wrong words are said at once */
+        int r = identity_read_pem(path, what, &pem, e); /* wrong words are said at once */
         if (r < 0)
                 return r;
-        *ret = open(o->common.ca_file, O_RDONLY | O_CLOEXEC);
-        return *ret < 0 ? err_set_cause(e, ERR_LOCAL, -errno, "could not read the CA file %s: %s",
-                                  o->common.ca_file, strerror(errno))
-                        : 0;
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return err_set_cause(e, ERR_LOCAL, -errno, "could not read %s %s: %s", what, path,
+                        strerror(errno));
+        *ret = fd;
+        return 0;
 }
 
 /* "--sni-name" of this cluster's token proxy: on AKS the API server's certificate tells. Elsewhere

@@ -43,14 +43,14 @@ static int read_ca(struct csi_worker *w, struct err *e)
 /* Outside AKS there is none, and identity binding then trusts the system's. */
 static int read_proxy_ca(struct csi_worker *w, struct err *e)
 {
-        size_t len = 0;
+        _cleanup_err_ struct err why = {0};
 
-        int r = read_whole_file(w->options.kube_ca_file, IDENTITY_CA_MAX, &w->proxy_ca_pem, &len);
+        int r = identity_read_pem(
+                w->options.kube_ca_file, "the cluster's authority", &w->proxy_ca_pem, &why);
         if (r == -ENOMEM)
                 return err_set(e, r, "out of memory");
         if (r < 0)
-                log_warning("the cluster's authority %s cannot be read: %s",
-                        w->options.kube_ca_file, strerror(-r));
+                log_warning("%s", err_text(&why));
         return 0;
 }
 
@@ -83,6 +83,8 @@ int csi_worker_new(int argc, char **argv, struct csi_worker **ret, struct err *e
                 r = read_ca(w, e);
         if (r == 0)
                 r = read_proxy_ca(w, e);
+        if (r == 0)
+                r = rpc_load(e);
         if (r < 0)
                 return r;
         if (list_folders(w) < 0)

@@ -7,7 +7,7 @@
 struct csi_worker;
 
 /* argv: the words of `akvfs csi`. Reads what the file system has for it (the CA file's descriptor
- * WORKER_CA_FD, the cluster's authority): before the process is closed off. */
+ * WORKER_CA_FD, the cluster's authority, libgrpc): before the process is closed off. */
 int csi_worker_new(int argc, char **argv, struct csi_worker **ret, struct err *e);
 void csi_worker_free(struct csi_worker *w);
 DEFINE_CLEANUP(struct csi_worker *, csi_worker_free)

@@ -9,13 +9,6 @@
 
 #define ARC_KEYS "/var/opt/azcmagent/tokens"
 
-static int copy(char **field, const char *value)
-{
-        free(*field);
-        *field = strdup(value ? value : "");
-        return *field ? 0 : -ENOMEM;
-}
-
 static int _printf_(2, 3) say(credentials_warn_fn warn, const char *fmt, ...)
 {
         char *text = NULL;
@@ -36,24 +29,12 @@ static int _printf_(2, 3) say(credentials_warn_fn warn, const char *fmt, ...)
 /* A credential that is a file: for people by its path, for the helper as a source. */
 static int set_file(struct identity *i, const char *path)
 {
-        int r = copy(&i->file, path);
+        int r = replace_string(&i->file, path);
 
         return r < 0 ? r : helper_source_file(path, &i->source);
 }
 
 /* --- managed identities --- */
-
-static int name_managed_identity(const struct spc_class *class, struct identity *i)
-{
-        if (!isempty(class->user_assigned_object_id)) {
-                i->id_kind = AUTH_BY_OBJECT_ID;
-                return copy(&i->client_id, class->user_assigned_object_id);
-        }
-        /* No client id begins so, and no resource id otherwise. */
-        if (strncasecmp(class->user_assigned_id, "/subscriptions/", 15) == 0)
-                i->id_kind = AUTH_BY_RESOURCE_ID;
-        return copy(&i->client_id, class->user_assigned_id);
-}
 
 /* As the SDK that the Azure provider is built on chooses between this machine's endpoints; what was
  * said on the command line comes first. */
@@ -63,7 +44,7 @@ static int choose_managed(const struct spc_class *class, const struct options *o
         const char *endpoint = found->identity_endpoint;
 
         i->mode = AUTH_VM_IDENTITY;
-        int r = name_managed_identity(class, i);
+        int r = identity_name_managed(class, i);
         if (r < 0 || o->imds_endpoint)
                 return r;
         if (!isempty(endpoint) && found->identity_header) {
@@ -76,17 +57,17 @@ static int choose_managed(const struct spc_class *class, const struct options *o
                 }
                 i->mode = AUTH_APP_SERVICE;
                 i->secret = sec_ref(found->identity_header);
-                return copy(&i->imds_endpoint, endpoint);
+                return replace_string(&i->imds_endpoint, endpoint);
         }
         bool arc = !isempty(endpoint) && !isempty(found->imds_endpoint);
         if (!arc && !found->arc_agent)
                 return 0;
         i->mode = AUTH_ARC;
-        r = copy(&i->file, ARC_KEYS);
+        r = replace_string(&i->file, ARC_KEYS);
         if (r == 0)
                 r = helper_source_folder(ARC_KEYS, &i->source);
         if (arc && r == 0)
-                return copy(&i->imds_endpoint, endpoint);
+                return replace_string(&i->imds_endpoint, endpoint);
         free(i->imds_endpoint);
         i->imds_endpoint = NULL;
         return r;
@@ -95,10 +76,10 @@ static int choose_managed(const struct spc_class *class, const struct options *o
 static int choose_pod(const struct credentials *found, struct identity *i)
 {
         i->mode = AUTH_POD_IDENTITY;
-        int r = copy(&i->client_id, "");
+        int r = replace_string(&i->client_id, "");
         if (r == 0)
-                r = copy(&i->pod, found->pod);
-        return r < 0 ? r : copy(&i->pod_namespace, found->pod_namespace);
+                r = replace_string(&i->pod, found->pod);
+        return r < 0 ? r : replace_string(&i->pod_namespace, found->pod_namespace);
 }
 
 /* --- the Azure CLI --- */
@@ -133,11 +114,11 @@ static int choose_az(const struct spc_class *class, struct identity *i, struct e
         i->mode = AUTH_AZURE_CLI;
         int r = find_az(&az, e);
         if (r == 0)
-                r = copy(&i->client_id, "");
+                r = replace_string(&i->client_id, "");
         if (r == 0)
-                r = copy(&i->tenant, class->tenant);
+                r = replace_string(&i->tenant, class->tenant);
         if (r == 0)
-                r = copy(&i->file, "az");
+                r = replace_string(&i->file, "az");
         if (r == 0)
                 r = auth_resource_of_scope(i->scope, &resource);
         if (r == 0)
@@ -176,8 +157,8 @@ static int choose_names(const struct spc_class *class, const struct credentials 
                 r = say(warn, "tenantID %s of the class is used, not AZURE_TENANT_ID %s", tenant,
                         found->tenant);
         if (r == 0)
-                r = copy(&i->tenant, tenant);
-        return r < 0 ? r : copy(&i->client_id, client);
+                r = replace_string(&i->tenant, tenant);
+        return r < 0 ? r : replace_string(&i->client_id, client);
 }
 
 static int no_proof(const struct spc_class *class, const struct credentials *found, struct err *e)
@@ -261,18 +242,10 @@ static int read_proxy_ca(struct identity *i, struct err *e)
 {
         const char *set = getenv("AZURE_KUBERNETES_CA_FILE");
         const char *file = first_of(set, NULL, BINDING_CA_DEFAULT);
-        size_t len = 0;
 
-        int r = read_whole_file(file, IDENTITY_CA_MAX, &i->proxy_ca_pem, &len);
-        if (r == -ENOENT && isempty(set))
+        if (isempty(set) && access(file, F_OK) < 0 && errno == ENOENT)
                 return 0; /* the system's authorities then */
-        if (r < 0)
-                return err_set_cause(e, ERR_LOCAL, r, "could not read the token proxy's CA %s: %s",
-                        file, strerror(-r));
-        if (strlen(i->proxy_ca_pem) != len || !strstr(i->proxy_ca_pem, "-----BEGIN "))
-                return err_set_cause(
-                        e, ERR_LOCAL, -EINVAL, "the token proxy's CA %s is not PEM", file);
-        return 0;
+        return identity_read_pem(file, "the token proxy's CA", &i->proxy_ca_pem, e);
 }
 
 static int choose_binding(const struct spc_class *class, const struct options *o,
@@ -297,9 +270,9 @@ static int choose_binding(const struct spc_class *class, const struct options *o
         if (r == 0)
                 r = auth_binding_check(url, sni, e);
         if (r == 0)
-                r = copy(&i->token_proxy, url);
+                r = replace_string(&i->token_proxy, url);
         if (r == 0 && sni)
-                r = copy(&i->sni, sni);
+                r = replace_string(&i->sni, sni);
         return r < 0 ? r : read_proxy_ca(i, e);
 }
 
@@ -307,7 +280,7 @@ int identity_choose(const struct spc_class *class, const struct options *o,
         const struct credentials *found, credentials_warn_fn warn, struct identity *i,
         struct err *e)
 {
-        int r = copy(&i->tenant, "");
+        int r = replace_string(&i->tenant, "");
 
         if (r < 0)
                 return r;

@@ -54,9 +54,7 @@ static int submit(
 
         if (!message)
                 return err_set(e, -ENOMEM, "out of memory");
-        int r = control_client_send(c, message, e);
-        if (r == 0)
-                r = control_client_receive(c, CONTROL_HELLO_TIMEOUT_MS, wake_fd, &answer, e);
+        int r = control_client_ask(c, message, CONTROL_HELLO_TIMEOUT_MS, wake_fd, &answer, e);
         if (r < 0)
                 return r;
         if (streq(control_type(answer), "accepted"))
@@ -338,36 +336,30 @@ static int talk(struct foreground *f, struct control_client *c, const struct mou
         return r;
 }
 
-/* One question with a short answer. Its type is compared with `expected`: 1 equal, 0 not. */
-static int exchange(struct control_client *c, cJSON *message, const char *expected, int timeout_ms,
-        struct err *e)
-{
-        _cleanup_json_ cJSON *answer = NULL;
-
-        int r = message ? control_client_send(c, message, e) : err_set(e, -ENOMEM, "out of memory");
-        if (r == 0)
-                r = control_client_receive(c, timeout_ms, -1, &answer, e);
-        return r < 0 ? r : streq(control_type(answer), expected);
-}
-
 /* 1: what was restored is what is asked for. 0: the place is free. */
 static int resume(struct control_client *c, const struct mount_request *q, struct err *e)
 {
         _cleanup_json_ cJSON *message = mount_request_format(q), *away = control_message("unmount");
+        _cleanup_json_ cJSON *resumed = NULL, *unmounted = NULL;
 
         if (!message || !away ||
                 !cJSON_SetValuestring(cJSON_GetObjectItem(message, "type"), "resume") ||
                 !cJSON_AddStringToObject(away, "mountpoint", q->mountpoint))
                 return err_set(e, -ENOMEM, "out of memory");
-        int r = exchange(c, message, "done", CONTROL_HELLO_TIMEOUT_MS, e);
-        if (r != 0)
+        int r = control_client_ask(c, message, CONTROL_HELLO_TIMEOUT_MS, -1, &resumed, e);
+        if (r < 0)
                 return r;
+        if (streq(control_type(resumed), "done"))
+                return 1;
         fprintf(stderr,
                 "akvfs mount: class, options or credentials are others than before: %s is "
                 "mounted anew\n",
                 q->mountpoint);
-        r = exchange(c, away, "done", CONTROL_NO_TIMEOUT, e);
-        return r < 0 ? r : 0;
+        r = control_client_ask(c, away, CONTROL_NO_TIMEOUT, -1, &unmounted, e);
+        /* It is not in the way of mounting anew, or that will say so itself. */
+        if (r == 0 && !streq(control_type(unmounted), "done"))
+                (void)client_print_errors("mount", unmounted);
+        return r;
 }
 
 /* The keeper, with what the last life of the service left, if that can be used. */

@@ -332,12 +332,9 @@ static int parse_vault_gone(const char *value, struct err *e)
 
 static int set_string(char **field, const char *value, struct err *e)
 {
-        char *copy = strdup(value);
-        if (!copy)
-                return err_set(e, -ENOMEM, "out of memory");
-        free(*field);
-        *field = copy;
-        return 0;
+        int r = replace_string(field, value);
+
+        return r < 0 ? err_set(e, r, "out of memory") : 0;
 }
 
 void options_init(struct options *o)

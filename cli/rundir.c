@@ -9,7 +9,7 @@
 #include <sys/un.h>
 
 #define SOCKETS_MAX 256
-#define BACKLOG 64
+#define BACKLOG 128
 
 void rundir_done(struct rundir *d)
 {
@@ -143,10 +143,10 @@ int rundir_sockets(const struct rundir *d, char ***ret)
 }
 
 /* Through the directory's descriptor: sun_path is short, and what was checked is what is used. */
-static int address(const struct rundir *d, const char *name, struct sockaddr_un *ret)
+static int address(int dir_fd, const char *name, struct sockaddr_un *ret)
 {
         *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-        int n = snprintf(ret->sun_path, sizeof ret->sun_path, "/proc/self/fd/%d/%s", d->fd, name);
+        int n = snprintf(ret->sun_path, sizeof ret->sun_path, "/proc/self/fd/%d/%s", dir_fd, name);
 
         return n < 0 || (size_t)n >= sizeof ret->sun_path ? -ENAMETOOLONG : 0;
 }
@@ -161,10 +161,10 @@ int rundir_door_name(const char *socket, char **ret)
         return xasprintf(ret, "%.*sk%s", (int)folder, socket, socket + folder + 1);
 }
 
-static int listen_on(const struct rundir *d, const char *name, int type, int *ret_fd)
+int socket_listen_at(int dir_fd, const char *name, int type, int *ret_fd)
 {
         struct sockaddr_un sa;
-        int r = address(d, name, &sa);
+        int r = address(dir_fd, name, &sa);
 
         _cleanup_close_ int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (r == 0 && fd < 0)
@@ -203,9 +203,9 @@ int rundir_listen_as(const struct rundir *d, const char *name, int *ret_fd, int 
 
         if (xasprintf(&path, "%s/%s", d->path, name) < 0 || rundir_door_name(name, &door) < 0)
                 return err_set(e, -ENOMEM, "out of memory");
-        r = listen_on(d, name, SOCK_STREAM, &fd);
+        r = socket_listen_at(d->fd, name, SOCK_STREAM, &fd);
         if (r == 0)
-                r = listen_on(d, door, SOCK_SEQPACKET, &door_fd);
+                r = socket_listen_at(d->fd, door, SOCK_SEQPACKET, &door_fd);
         if (r < 0) {
                 rundir_remove(d, name);
                 return err_set_cause(
@@ -226,7 +226,7 @@ int rundir_knock(const struct rundir *d, const char *socket_name, int *ret_fd)
 
         int r = rundir_door_name(socket_name, &door);
         if (r == 0)
-                r = address(d, door, &sa);
+                r = address(d->fd, door, &sa);
         if (r < 0)
                 return r;
         _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -243,7 +243,7 @@ int rundir_connect(const struct rundir *d, const char *name, int *ret_fd)
 {
         struct sockaddr_un sa;
 
-        int r = address(d, name, &sa);
+        int r = address(d->fd, name, &sa);
         if (r < 0)
                 return r;
         _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -23,6 +23,11 @@ int rundir_open_at(const char *path, bool create, struct rundir *ret, struct err
 void rundir_done(struct rundir *d);
 #define _cleanup_rundir_ _cleanup_(rundir_done)
 
+/* A listening socket of that name in any folder, for its owner alone; SOCK_STREAM or
+ * SOCK_SEQPACKET, non-blocking. The umask is changed meanwhile, so: before there are threads.
+ * -EADDRINUSE: the name is taken. */
+int socket_listen_at(int dir_fd, const char *name, int type, int *ret_fd);
+
 /* Waits for the lock; closing *ret_fd releases it. */
 int rundir_lock(const struct rundir *d, int *ret_fd, struct err *e);
 

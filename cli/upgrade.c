@@ -51,9 +51,7 @@ static int serves(struct control_client *c, const char *path, struct err *e)
 
         if (!message || !cJSON_AddStringToObject(message, "mountpoint", path))
                 return err_set(e, -ENOMEM, "out of memory");
-        int r = control_client_send(c, message, e);
-        if (r == 0)
-                r = control_client_receive(c, CONTROL_HELLO_TIMEOUT_MS, -1, &answer, e);
+        int r = control_client_ask(c, message, CONTROL_HELLO_TIMEOUT_MS, -1, &answer, e);
         return r < 0 ? r : cJSON_GetArraySize(json_get(answer, "mounts")) > 0;
 }
 

@@ -5,6 +5,8 @@
 struct kube {
         struct http_client *http;
         char *server, *token_file, *ca_file;
+        usec_t second;
+        struct http_retry retry;
 };
 
 struct kube_call {
@@ -61,6 +63,10 @@ int kube_new(struct http_client *http, const struct kube_config *cfg, struct kub
         if (!k)
                 return -ENOMEM;
         k->http = http;
+        k->second = cfg->second ? cfg->second : USEC_PER_SEC;
+        k->retry = http_retry_default;
+        k->retry.base_ms =
+                (unsigned)(kube_pause(k, k->retry.base_ms * USEC_PER_MSEC) / USEC_PER_MSEC);
         k->server = strdup(cfg->server);
         k->token_file = strdup(cfg->token_file);
         k->ca_file = strdup(cfg->ca_file);
@@ -68,6 +74,11 @@ int kube_new(struct http_client *http, const struct kube_config *cfg, struct kub
                 return -ENOMEM;
         *ret = TAKE_PTR(k);
         return 0;
+}
+
+usec_t kube_pause(const struct kube *k, usec_t pause)
+{
+        return pause * k->second / USEC_PER_SEC;
 }
 
 void kube_free(struct kube *k)
@@ -224,9 +235,11 @@ int kube_send(struct kube *k, const struct kube_send *what, http_done_fn done, v
                 .endpoint = &endpoint,
                 .on_data = what->on_data,
         };
-        if (what->retry)
-                return http_send_retrying(k->http, &request, what->retry, done, userdata, ret, e);
-        return http_send(k->http, &request, done, userdata, ret, e);
+        if (what->once)
+                return http_send(k->http, &request, done, userdata, ret, e);
+        struct http_retry retry = k->retry;
+        retry.retry_status = what->retry_status;
+        return http_send_retrying(k->http, &request, &retry, done, userdata, ret, e);
 }
 
 static int call_new(struct kube *k, const struct kube_send *what, kube_done_fn done, void *userdata,
@@ -249,9 +262,8 @@ static int call_new(struct kube *k, const struct kube_send *what, kube_done_fn d
 int kube_get(struct kube *k, const char *path, kube_done_fn done, void *userdata,
         struct kube_call **ret, struct err *e)
 {
-        return call_new(k,
-                &(struct kube_send){.method = "GET", .path = path, .retry = &http_retry_default},
-                done, userdata, ret, e);
+        return call_new(
+                k, &(struct kube_send){.method = "GET", .path = path}, done, userdata, ret, e);
 }
 
 int kube_create(struct kube *k, const char *path, const cJSON *object, kube_done_fn done,
@@ -262,11 +274,8 @@ int kube_create(struct kube *k, const char *path, const cJSON *object, kube_done
         if (!body)
                 return err_set(e, -ENOMEM, "out of memory");
         return call_new(k,
-                &(struct kube_send){.method = "POST",
-                        .path = path,
-                        .type = "application/json",
-                        .body = body,
-                        .retry = &http_retry_default},
+                &(struct kube_send){
+                        .method = "POST", .path = path, .type = "application/json", .body = body},
                 done, userdata, ret, e);
 }
 
@@ -279,26 +288,22 @@ int kube_patch(struct kube *k, const char *path, const cJSON *patch, kube_done_f
         void *userdata, struct kube_call **ret, struct err *e)
 {
         bool of_one_version = json_get(json_get(patch, "metadata"), "resourceVersion") != NULL;
-        struct http_retry retry = http_retry_default;
         _cleanup_secret_ char *body = cJSON_PrintUnformatted(patch);
 
         if (!body)
                 return err_set(e, -ENOMEM, "out of memory");
-        if (!of_one_version)
-                retry.retry_status = retry_conflict;
         return call_new(k,
                 &(struct kube_send){.method = "PATCH",
                         .path = path,
                         .type = "application/merge-patch+json",
                         .body = body,
-                        .retry = &retry},
+                        .retry_status = of_one_version ? NULL : retry_conflict},
                 done, userdata, ret, e);
 }
 
 int kube_delete(struct kube *k, const char *path, kube_done_fn done, void *userdata,
         struct kube_call **ret, struct err *e)
 {
-        return call_new(k,
-                &(struct kube_send){.method = "DELETE", .path = path, .retry = &http_retry_default},
-                done, userdata, ret, e);
+        return call_new(
+                k, &(struct kube_send){.method = "DELETE", .path = path}, done, userdata, ret, e);
 }

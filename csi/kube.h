@@ -30,6 +30,9 @@ struct kube_config {
         const char *server;     /* "https://10.0.0.1:443", no slash at the end */
         const char *token_file; /* KUBE_TOKEN_FILE */
         const char *ca_file;    /* KUBE_CA_FILE */
+        /* What a second of any pause of csi/kube* takes: 0 for a second, less in tests. Retry-After
+         * is the server's to say, and stays as it is. */
+        usec_t second;
 };
 
 /* The server's address from KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT. -ENOENT with a
@@ -60,7 +63,9 @@ int kube_create(struct kube *k, const char *path, const cJSON *object, kube_done
  * again on 409, which then means that the server was too busy with others' changes. */
 int kube_patch(struct kube *k, const char *path, const cJSON *patch, kube_done_fn done,
         void *userdata, struct kube_call **ret, struct err *e);
-/* The answer is the object or a Status; 404 when it was gone already. */
+/* DELETE. The answer is the object or a Status; 404 when it was gone already. The driver itself
+ * deletes nothing, and its role has no verb for it (deploy/kubernetes): for whoever keeps objects
+ * of their own. */
 int kube_delete(struct kube *k, const char *path, kube_done_fn done, void *userdata,
         struct kube_call **ret, struct err *e);
 struct kube_call *kube_cancel(struct kube_call *call); /* no callback after this; returns NULL */

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "csi/kube_private.h"
 
 #define NAME_MAX_LENGTH 253 /* of an object */
 
@@ -175,7 +176,7 @@ static void on_told(void *userdata, const cJSON *answer, int status, const struc
         } else {
                 say_refused(ev, m, error);
         }
-        (void)loop_timer_in(m->pause, KUBE_EVENT_PAUSE);
+        (void)loop_timer_in(m->pause, kube_pause(ev->kube, KUBE_EVENT_PAUSE));
 }
 
 static void on_pause_over(void *userdata)

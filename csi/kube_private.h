@@ -3,13 +3,17 @@
 
 #include "csi/kube.h"
 
+/* A pause in this server's seconds: kube_config.second. */
+usec_t kube_pause(const struct kube *k, usec_t pause);
+
 struct kube_send {
         const char *method, *path; /* the path with its query */
         const char *type;          /* of the body; NULL: there is none */
         const char *body;
-        http_data_fn on_data;           /* a stream */
-        const struct http_retry *retry; /* NULL: sent once */
-        unsigned total_ms;              /* 0: HTTP_TOTAL_TIMEOUT_MS */
+        http_data_fn on_data;             /* a stream: sent once */
+        bool once;                        /* else tried again */
+        bool (*retry_status)(int status); /* NULL: http_retry_status() */
+        unsigned total_ms;                /* 0: HTTP_TOTAL_TIMEOUT_MS */
 };
 
 /* With the server's address, the account's token as it is now, and the authority. */

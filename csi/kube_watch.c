@@ -33,21 +33,10 @@ static void release(struct kube_watch *w)
                 free(w);
 }
 
-static int keep_version(char **where, const char *version)
-{
-        char *copy = strdup(version);
-
-        if (!copy)
-                return -ENOMEM;
-        free(*where);
-        *where = copy;
-        return 0;
-}
-
 /* Once all up to there is told, so that nothing is lost when memory is short. */
 static int go_on_from(struct kube_watch *w, const char *version)
 {
-        return w->freed ? 0 : keep_version(&w->version, version);
+        return w->freed ? 0 : replace_string(&w->version, version);
 }
 
 /* Each caller is busy: the watch may be freed in there, and stays to be looked at. */
@@ -57,7 +46,7 @@ static int tell(struct kube_watch *w, const cJSON *object)
 
         if (streq_ptr(w->told, version))
                 return 0;
-        int r = keep_version(&w->told, version);
+        int r = replace_string(&w->told, version);
         if (r == 0)
                 w->events.changed(w->userdata, object);
         return r;
@@ -84,7 +73,7 @@ static void go_on_later(struct kube_watch *w, unsigned asked)
                 return;
         most = MIN(most, KUBE_WATCH_PAUSE_MAX);
         (void)random_bytes(&random, sizeof random); /* without it: the shortest pause */
-        usec_t pause = most / 2 + most / 2 * random / UINT32_MAX;
+        usec_t pause = kube_pause(w->kube, most / 2 + most / 2 * random / UINT32_MAX);
         (void)loop_timer_in(w->pause, MAX(pause, asked * USEC_PER_SEC));
 }
 
@@ -262,7 +251,7 @@ static void on_end(void *userdata, struct http_response *resp)
 static int start(struct kube_watch *w, struct err *e)
 {
         _cleanup_free_ char *path = NULL, *version = NULL;
-        struct kube_send what = {.method = "GET"};
+        struct kube_send what = {.method = "GET", .once = true};
         int r;
 
         if (!w->version) {

@@ -5,13 +5,6 @@
 #include "auth/binding.h"
 #include "csi/service_tokens.h"
 
-static int copy(char **field, const char *value)
-{
-        free(*field);
-        *field = strdup(value ? value : "");
-        return *field ? 0 : -ENOMEM;
-}
-
 /* --- tokens --- */
 
 int pod_identity_token(
@@ -44,9 +37,9 @@ static int choose_token(const struct spc_class *class, const struct publish_requ
         int k = pod_identity_token(r, binding, &i->secret, e);
         if (k < 0)
                 return k;
-        k = copy(&i->client_id, class->client_id);
+        k = replace_string(&i->client_id, class->client_id);
         if (k == 0)
-                k = copy(&i->tenant, class->tenant);
+                k = replace_string(&i->tenant, class->tenant);
         if (k == 0)
                 k = xasprintf(&i->subject, "%s/%s", r->pod_namespace, r->service_account);
         return k < 0 ? err_set(e, k, "out of memory") : 0;
@@ -74,11 +67,11 @@ static int choose_binding(const struct pod_identity_config *cfg, const struct sp
                 k = choose_token(class, r, true, i, e);
         if (k < 0)
                 return k;
-        k = copy(&i->token_proxy, proxy);
+        k = replace_string(&i->token_proxy, proxy);
         if (k == 0)
-                k = copy(&i->sni, cfg->sni);
+                k = replace_string(&i->sni, cfg->sni);
         if (k == 0 && cfg->proxy_ca_pem)
-                k = copy(&i->proxy_ca_pem, cfg->proxy_ca_pem);
+                k = replace_string(&i->proxy_ca_pem, cfg->proxy_ca_pem);
         return k < 0 ? err_set(e, k, "out of memory") : 0;
 }
 
@@ -119,9 +112,9 @@ static int choose_service_principal(const struct spc_class *class, const struct 
         i->mode = AUTH_CLIENT_SECRET;
         int k = sec_new(secret, len, &i->secret);
         if (k == 0)
-                k = copy(&i->client_id, id);
+                k = replace_string(&i->client_id, id);
         if (k == 0)
-                k = copy(&i->tenant, class->tenant);
+                k = replace_string(&i->tenant, class->tenant);
         return k < 0 ? err_set(e, k, "out of memory") : 0;
 }
 
@@ -129,29 +122,23 @@ static int choose_service_principal(const struct spc_class *class, const struct 
 
 static int choose_node(const struct spc_class *class, struct identity *i, struct err *e)
 {
-        bool by_object = !isempty(class->user_assigned_object_id);
-        const char *id = by_object ? class->user_assigned_object_id : class->user_assigned_id;
-
         i->mode = AUTH_VM_IDENTITY;
-        i->id_kind = by_object                                           ? AUTH_BY_OBJECT_ID
-                     : id && strncasecmp(id, "/subscriptions/", 15) == 0 ? AUTH_BY_RESOURCE_ID
-                                                                         : AUTH_BY_CLIENT_ID;
-        int k = copy(&i->client_id, id);
+        int k = identity_name_managed(class, i);
         if (k == 0)
-                k = copy(&i->tenant, "");
+                k = replace_string(&i->tenant, "");
         return k < 0 ? err_set(e, k, "out of memory") : 0;
 }
 
 static int choose_pod(const struct publish_request *r, struct identity *i, struct err *e)
 {
         i->mode = AUTH_POD_IDENTITY;
-        int k = copy(&i->client_id, "");
+        int k = replace_string(&i->client_id, "");
         if (k == 0)
-                k = copy(&i->tenant, "");
+                k = replace_string(&i->tenant, "");
         if (k == 0)
-                k = copy(&i->pod, r->pod_name);
+                k = replace_string(&i->pod, r->pod_name);
         if (k == 0)
-                k = copy(&i->pod_namespace, r->pod_namespace);
+                k = replace_string(&i->pod_namespace, r->pod_namespace);
         return k < 0 ? err_set(e, k, "out of memory") : 0;
 }
 

@@ -27,7 +27,7 @@ struct pod_identity_config {
 int pod_identity_choose(const struct pod_identity_config *cfg, const struct spc_class *class,
         const struct publish_request *r, struct identity *ret, struct err *e);
 
-/* The token that a republish brings for that identity: 0, *ret NULL when it is not one with a
- * token; errors as above. */
+/* The token for that identity among those that kubelet sent, of the pod's own account. -ENOENT:
+ * none is for its audience; errors as above. */
 int pod_identity_token(
         const struct publish_request *r, bool binding, struct sec **ret, struct err *e);

@@ -2,8 +2,6 @@
  * rpc_queue.c. */
 #include "csi/rpc.h"
 
-#include <grpc/grpc_posix.h>
-#include <grpc/grpc_security.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -122,13 +120,16 @@ static void end_call(
 
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message)
 {
-        grpc_slice slice = grpc_slice_malloc(protobuf_c_message_get_packed_size(message));
+        const struct grpc_core *g = &call->server->core;
+        grpc_slice slice = g->grpc_slice_malloc(protobuf_c_message_get_packed_size(message));
 
         protobuf_c_message_pack(message, GRPC_SLICE_START_PTR(slice));
-        grpc_byte_buffer *bytes = grpc_raw_byte_buffer_create(&slice, 1);
-        grpc_slice_unref(slice);
+        grpc_byte_buffer *bytes = g->grpc_raw_byte_buffer_create(&slice, 1);
+        g->grpc_slice_unref(slice);
+        rpc_call_ref(call); /* and with it the server and libgrpc */
         end_call(call, bytes, RPC_OK, "");
-        grpc_byte_buffer_destroy(bytes);
+        g->grpc_byte_buffer_destroy(bytes);
+        rpc_call_unref(call);
 }
 
 void rpc_fail(struct rpc_call *call, enum rpc_code code, const char *text)
@@ -151,7 +152,7 @@ static void dispatch(struct rpc_server *s, struct rpc_call *call)
                 return;
         }
         for (size_t i = 0; i < s->n_methods; i++)
-                if (grpc_slice_str_cmp(call->details.method, s->methods[i].path) == 0) {
+                if (s->core.grpc_slice_str_cmp(call->details.method, s->methods[i].path) == 0) {
                         s->methods[i].fn(s->userdata, call);
                         return;
                 }
@@ -221,7 +222,8 @@ static void on_connection(void *userdata, int listening, uint32_t revents)
                 }
                 if (!may_connect(fd))
                         continue;
-                grpc_server_add_channel_from_fd(w->server->grpc, TAKE_FD(fd), w->server->insecure);
+                w->server->core.grpc_server_add_channel_from_fd(
+                        w->server->grpc, TAKE_FD(fd), w->server->insecure);
         }
 }
 
@@ -255,14 +257,21 @@ int rpc_server_listen(struct rpc_server *s, int fd, struct err *e)
 
 /* --- the server --- */
 
+int rpc_load(struct err *e)
+{
+        struct grpc_core core;
+
+        return grpc_core_load(GRPC_CORE_LIBRARY, &core, e);
+}
+
 int rpc_server_new(struct loop *l, const struct rpc_method *methods, size_t n, void *userdata,
         struct rpc_server **ret, struct err *e)
 {
         struct rpc_server *s = NULL;
 
-        int r = rpc_queue_new(&s);
+        int r = rpc_queue_new(&s, e);
         if (r < 0)
-                return err_set(e, r, "the gRPC server cannot be started: %s", strerror(-r));
+                return r;
         s->loop = l;
         s->methods = methods;
         s->n_methods = n;

@@ -52,7 +52,12 @@ struct rpc_method {
         rpc_handler fn;
 };
 
-/* The methods are borrowed and outlive the server. -ENOMEM or what thread creation says. */
+/* Reads what rpc_server_new() needs from files, for a process that is closed off from them before
+ * that; else it does so itself (csi/grpc_core.h). */
+int rpc_load(struct err *e);
+
+/* The methods are borrowed and outlive the server. -ENOMEM, what thread creation says, or
+ * grpc_core_load(). */
 int rpc_server_new(struct loop *l, const struct rpc_method *methods, size_t n, void *userdata,
         struct rpc_server **ret, struct err *e);
 /* Cancels every call, also those that handlers still own: those are answered to nobody, and must

@@ -6,10 +6,10 @@
  */
 #pragma once
 
-#include <grpc/grpc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "csi/grpc_core.h"
 #include "csi/rpc.h"
 
 /* Calls that are asked of libgrpc in advance. */
@@ -51,6 +51,7 @@ struct rpc_event {
 
 struct rpc_server {
         atomic_uint refs;
+        struct grpc_core core;
         grpc_server *grpc;
         grpc_server_credentials *insecure;
         grpc_completion_queue *queue;
@@ -79,7 +80,7 @@ void rpc_call_unref(struct rpc_call *call);
 void rpc_call_release(struct rpc_call *call); /* libgrpc's handle alone */
 void rpc_server_unref(struct rpc_server *s);
 
-int rpc_queue_new(struct rpc_server **ret);
+int rpc_queue_new(struct rpc_server **ret, struct err *e);
 int rpc_queue_start(struct rpc_server *s);
 /* Cancels what is under way and waits until libgrpc has let go of all of it. */
 void rpc_queue_stop(struct rpc_server *s);

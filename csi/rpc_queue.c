@@ -3,12 +3,6 @@
  * Each operation given to libgrpc holds a reference to its call until it comes back from the queue.
  * RPC_ACCEPT_AHEAD calls are asked for in advance, so that a burst is taken without a turn each.
  */
-#include <grpc/byte_buffer.h>
-#include <grpc/byte_buffer_reader.h>
-#include <grpc/grpc_security.h>
-#include <grpc/slice.h>
-#include <grpc/support/log.h>
-#include <grpc/support/time.h>
 #include <sys/eventfd.h>
 
 #include "base/log.h"
@@ -25,54 +19,59 @@ struct rpc_call *rpc_call_ref(struct rpc_call *call)
 
 void rpc_server_unref(struct rpc_server *s)
 {
+        void (*shut_down)(void) = s->core.grpc_shutdown;
+
         if (atomic_fetch_sub(&s->refs, 1) != 1)
                 return;
         if (s->insecure)
-                grpc_server_credentials_release(s->insecure);
+                s->core.grpc_server_credentials_release(s->insecure);
         safe_close(s->event_fd);
         pthread_mutex_destroy(&s->lock);
         free(s->events);
         free(s);
-        grpc_shutdown();
+        shut_down();
 }
 
 /* Received bytes may hold tokens, and libgrpc frees its slices as they are. The range is ours
  * alone: a slice of the transport's buffer ends where its frame does. */
-static void wipe_payload(grpc_byte_buffer *b)
+static void wipe_payload(const struct grpc_core *g, grpc_byte_buffer *b)
 {
         grpc_byte_buffer_reader reader;
         grpc_slice *slice;
 
-        if (!grpc_byte_buffer_reader_init(&reader, b))
+        if (!g->grpc_byte_buffer_reader_init(&reader, b))
                 return;
-        while (grpc_byte_buffer_reader_peek(&reader, &slice))
+        while (g->grpc_byte_buffer_reader_peek(&reader, &slice))
                 explicit_bzero(GRPC_SLICE_START_PTR(*slice), GRPC_SLICE_LENGTH(*slice));
-        grpc_byte_buffer_reader_destroy(&reader);
+        g->grpc_byte_buffer_reader_destroy(&reader);
 }
 
 static void drop_payload(struct rpc_call *call)
 {
+        const struct grpc_core *g = &call->server->core;
+
         if (!call->payload)
                 return;
-        wipe_payload(call->payload);
-        grpc_byte_buffer_destroy(TAKE_PTR(call->payload));
+        wipe_payload(g, call->payload);
+        g->grpc_byte_buffer_destroy(TAKE_PTR(call->payload));
 }
 
 void rpc_call_release(struct rpc_call *call)
 {
         if (call->call)
-                grpc_call_unref(TAKE_PTR(call->call));
+                call->server->core.grpc_call_unref(TAKE_PTR(call->call));
 }
 
 void rpc_call_unref(struct rpc_call *call)
 {
         if (atomic_fetch_sub(&call->refs, 1) != 1)
                 return;
+        const struct grpc_core *g = &call->server->core;
         rpc_call_release(call);
         drop_payload(call);
-        grpc_call_details_destroy(&call->details);
-        grpc_metadata_array_destroy(&call->metadata);
-        grpc_slice_unref(call->status_text);
+        g->grpc_call_details_destroy(&call->details);
+        g->grpc_metadata_array_destroy(&call->metadata);
+        g->grpc_slice_unref(call->status_text);
         erase_and_free(call->body);
         rpc_server_unref(call->server);
         free(call);
@@ -152,11 +151,12 @@ static void *tag(struct rpc_call *call, enum rpc_step step)
 
 static void start(struct rpc_call *call, enum rpc_step step, const grpc_op *ops, size_t n)
 {
-        grpc_call_error r = grpc_call_start_batch(call->call, ops, n, tag(call, step), NULL);
+        const struct grpc_core *g = &call->server->core;
+        grpc_call_error r = g->grpc_call_start_batch(call->call, ops, n, tag(call, step), NULL);
 
         if (r == GRPC_CALL_OK)
                 return;
-        log_error("gRPC does not take an operation: %s", grpc_call_error_to_string(r));
+        log_error("gRPC does not take an operation: %s", g->grpc_call_error_to_string(r));
         rpc_call_unref(call);
 }
 
@@ -171,7 +171,8 @@ void rpc_queue_send(
 
         if (!call->call)
                 return;
-        call->status_text = grpc_slice_from_copied_buffer(text, strnlen(text, RPC_TEXT_MAX));
+        call->status_text =
+                call->server->core.grpc_slice_from_copied_buffer(text, strnlen(text, RPC_TEXT_MAX));
         ops[1].data.send_status_from_server.status = (grpc_status_code)code;
         ops[1].data.send_status_from_server.status_details = &call->status_text;
         ops[2].data.send_message.send_message = message;
@@ -180,6 +181,7 @@ void rpc_queue_send(
 
 static void accept_next(struct rpc_server *s)
 {
+        const struct grpc_core *g = &s->core;
         struct rpc_call *call = calloc(1, sizeof *call);
         if (!call) {
                 log_error("out of memory: fewer gRPC calls are taken at once");
@@ -188,10 +190,10 @@ static void accept_next(struct rpc_server *s)
         atomic_init(&call->refs, 1);
         call->server = s;
         atomic_fetch_add(&s->refs, 1);
-        call->status_text = grpc_empty_slice();
-        grpc_call_details_init(&call->details);
-        grpc_metadata_array_init(&call->metadata);
-        grpc_call_error r = grpc_server_request_call(s->grpc, &call->call, &call->details,
+        call->status_text = g->grpc_empty_slice();
+        g->grpc_call_details_init(&call->details);
+        g->grpc_metadata_array_init(&call->metadata);
+        grpc_call_error r = g->grpc_server_request_call(s->grpc, &call->call, &call->details,
                 &call->metadata, s->queue, s->queue, tag(call, STEP_ACCEPT));
         if (r != GRPC_CALL_OK) {
                 /* the server is going down */
@@ -204,9 +206,10 @@ static void accept_next(struct rpc_server *s)
 
 static usec_t deadline_of(const struct rpc_call *call)
 {
-        gpr_timespec t = gpr_convert_clock_type(call->details.deadline, GPR_CLOCK_MONOTONIC);
+        const struct grpc_core *g = &call->server->core;
+        gpr_timespec t = g->gpr_convert_clock_type(call->details.deadline, GPR_CLOCK_MONOTONIC);
 
-        if (gpr_time_cmp(t, gpr_inf_future(GPR_CLOCK_MONOTONIC)) == 0)
+        if (g->gpr_time_cmp(t, g->gpr_inf_future(GPR_CLOCK_MONOTONIC)) == 0)
                 return USEC_INFINITY;
         if (t.tv_sec < 0)
                 return 0;
@@ -232,20 +235,22 @@ static void accepted(struct rpc_call *call)
 
 static void received(struct rpc_call *call)
 {
+        const struct grpc_core *g = &call->server->core;
+
         if (call->payload) {
                 grpc_byte_buffer_reader reader;
                 grpc_slice *slice;
-                size_t len = grpc_byte_buffer_length(call->payload);
+                size_t len = g->grpc_byte_buffer_length(call->payload);
 
                 call->body = len <= RPC_MESSAGE_MAX ? wipe_malloc(len + 1) : NULL;
                 call->no_memory = !call->body;
-                if (call->body && grpc_byte_buffer_reader_init(&reader, call->payload)) {
-                        while (grpc_byte_buffer_reader_peek(&reader, &slice)) {
+                if (call->body && g->grpc_byte_buffer_reader_init(&reader, call->payload)) {
+                        while (g->grpc_byte_buffer_reader_peek(&reader, &slice)) {
                                 memcpy(call->body + call->body_len, GRPC_SLICE_START_PTR(*slice),
                                         GRPC_SLICE_LENGTH(*slice));
                                 call->body_len += GRPC_SLICE_LENGTH(*slice);
                         }
-                        grpc_byte_buffer_reader_destroy(&reader);
+                        g->grpc_byte_buffer_reader_destroy(&reader);
                 }
                 drop_payload(call);
         }
@@ -263,11 +268,12 @@ static void closed(struct rpc_call *call)
 static void *serve_queue(void *userdata)
 {
         struct rpc_server *s = userdata;
+        const struct grpc_core *g = &s->core;
 
         pthread_setname_np(pthread_self(), "grpc");
         for (;;) {
-                grpc_event e = grpc_completion_queue_next(
-                        s->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+                grpc_event e = g->grpc_completion_queue_next(
+                        s->queue, g->gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
                 if (e.type == GRPC_QUEUE_SHUTDOWN)
                         return NULL;
                 if (e.type != GRPC_OP_COMPLETE)
@@ -289,7 +295,7 @@ static void *serve_queue(void *userdata)
                 case STEP_SEND:
                         break;
                 case STEP_DOWN:
-                        grpc_completion_queue_shutdown(s->queue);
+                        g->grpc_completion_queue_shutdown(s->queue);
                         continue;
                 case N_STEPS:
                         break;
@@ -313,20 +319,26 @@ static void on_grpc_log(gpr_log_func_args *args)
         }
 }
 
-int rpc_queue_new(struct rpc_server **ret)
+int rpc_queue_new(struct rpc_server **ret, struct err *e)
 {
         struct rpc_server *s = calloc(1, sizeof *s);
+
         if (!s)
-                return -ENOMEM;
-        grpc_init();
-        gpr_set_log_function(on_grpc_log);
+                return err_set(e, -ENOMEM, "out of memory");
+        int r = grpc_core_load(GRPC_CORE_LIBRARY, &s->core, e);
+        if (r < 0) {
+                free(s);
+                return r;
+        }
+        s->core.grpc_init();
+        s->core.gpr_set_log_function(on_grpc_log);
         atomic_init(&s->refs, 1);
         pthread_mutex_init(&s->lock, NULL);
         s->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (s->event_fd < 0) {
-                int r = -errno;
+                r = -errno;
                 rpc_server_unref(s);
-                return r;
+                return err_set(e, r, "the gRPC server cannot be started: %s", strerror(-r));
         }
         *ret = s;
         return 0;
@@ -334,6 +346,7 @@ int rpc_queue_new(struct rpc_server **ret)
 
 int rpc_queue_start(struct rpc_server *s)
 {
+        const struct grpc_core *g = &s->core;
         grpc_arg args[] = {
                 {.type = GRPC_ARG_INTEGER,
                         .key = (char[]){GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH},
@@ -347,11 +360,11 @@ int rpc_queue_start(struct rpc_server *s)
         };
         const grpc_channel_args list = {.num_args = ELEMENTSOF(args), .args = args};
 
-        s->insecure = grpc_insecure_server_credentials_create();
-        s->queue = grpc_completion_queue_create_for_next(NULL);
-        s->grpc = grpc_server_create(&list, NULL);
-        grpc_server_register_completion_queue(s->grpc, s->queue, NULL);
-        grpc_server_start(s->grpc);
+        s->insecure = g->grpc_insecure_server_credentials_create();
+        s->queue = g->grpc_completion_queue_create_for_next(NULL);
+        s->grpc = g->grpc_server_create(&list, NULL);
+        g->grpc_server_register_completion_queue(s->grpc, s->queue, NULL);
+        g->grpc_server_start(s->grpc);
         for (unsigned i = 0; i < RPC_ACCEPT_AHEAD; i++)
                 accept_next(s);
         int r = -pthread_create(&s->thread, NULL, serve_queue, s);
@@ -361,6 +374,8 @@ int rpc_queue_start(struct rpc_server *s)
 
 void rpc_queue_stop(struct rpc_server *s)
 {
+        const struct grpc_core *g = &s->core;
+
         pthread_mutex_lock(&s->lock);
         s->down = true;
         pthread_mutex_unlock(&s->lock);
@@ -371,12 +386,12 @@ void rpc_queue_stop(struct rpc_server *s)
                 return;
         s->down_op = (struct rpc_op){.step = STEP_DOWN};
         HANDED_OVER(&s->down_op);
-        grpc_server_shutdown_and_notify(s->grpc, s->queue, &s->down_op);
-        grpc_server_cancel_all_calls(s->grpc);
+        g->grpc_server_shutdown_and_notify(s->grpc, s->queue, &s->down_op);
+        g->grpc_server_cancel_all_calls(s->grpc);
         if (s->thread_runs)
                 pthread_join(s->thread, NULL);
         else
                 (void)serve_queue(s);
-        grpc_server_destroy(TAKE_PTR(s->grpc));
-        grpc_completion_queue_destroy(TAKE_PTR(s->queue));
+        g->grpc_server_destroy(TAKE_PTR(s->grpc));
+        g->grpc_completion_queue_destroy(TAKE_PTR(s->queue));
 }

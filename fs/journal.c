@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -11,6 +12,7 @@
 
 #define MAGIC 0x6c6a6b61u /* "akjl" */
 #define ALIGN 8
+#define PAGE ((size_t)4096)
 
 struct area {
         uint32_t magic, version;
@@ -29,11 +31,27 @@ struct journal {
         struct area *area;
         pthread_mutex_t lock; /* appending; readers only look at what is committed */
         size_t set_aside;
+        size_t touched; /* bytes from the beginning on whose pages are there */
 };
 
 static size_t padded(size_t n)
 {
         return (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+}
+
+/* A limit on locked memory may be found to be used up no sooner than when a page is first touched
+ * (base/sec.c), which is SIGBUS for whoever writes there, and EFAULT for a system call that does.
+ * `end` is the first byte behind what is to be written; under the lock. */
+static int touch(struct journal *j, size_t end)
+{
+        char *p = (char *)j->area;
+
+        for (; j->touched < end; j->touched += PAGE) {
+                if (getrandom(p + j->touched, 1, 0) != 1)
+                        return -ENOMEM;
+                p[j->touched] = 0;
+        }
+        return 0;
 }
 
 static int map_area(int fd, size_t size, struct journal **ret)
@@ -67,28 +85,34 @@ static int new_area(bool secret, size_t size, struct journal **ret)
                         : memfd_create("akvfs-journal", MFD_CLOEXEC);
         if (fd < 0)
                 return -errno;
-        int r = ftruncate(fd, (off_t)size) < 0 ? -errno : map_area(fd, size, ret);
-        if (r < 0)
+        struct journal *j = NULL;
+        int r = ftruncate(fd, (off_t)size) < 0 ? -errno : map_area(fd, size, &j);
+        if (r < 0) {
                 safe_close(fd);
-        return r;
+                return r;
+        }
+        r = touch(j, sizeof(struct area));
+        if (r < 0) {
+                journal_free(j);
+                return r;
+        }
+        j->area->magic = MAGIC;
+        j->area->version = JOURNAL_VERSION;
+        *ret = j;
+        return 0;
 }
 
-int journal_new(size_t size, struct journal **ret)
+int journal_new(size_t size, bool plain, struct journal **ret)
 {
-        size = (MAX(size, JOURNAL_SIZE_MIN) + 4095) & ~(size_t)4095;
+        size = (MAX(size, JOURNAL_SIZE_MIN) + PAGE - 1) & ~(PAGE - 1);
         if (size > JOURNAL_SIZE_MAX)
                 return -EFBIG;
 
-        /* Where values cannot be in it, neither can the area: a page more than the limit is SIGBUS.
-         */
-        int r = sec_kind() == SEC_KIND_SECRET ? new_area(true, size, ret) : -ENOMEM;
-        if (r < 0)
-                r = new_area(false, size, ret);
-        if (r < 0)
-                return r;
-        (*ret)->area->magic = MAGIC;
-        (*ret)->area->version = JOURNAL_VERSION;
-        return 0;
+        /* Where values cannot be in it, neither can the area. */
+        bool secret = !plain && sec_kind() == SEC_KIND_SECRET;
+        if (secret && new_area(true, size, ret) == 0)
+                return 0;
+        return new_area(false, size, ret);
 }
 
 int journal_open(int fd, struct journal **ret)
@@ -109,6 +133,8 @@ int journal_open(int fd, struct journal **ret)
                 journal_free(j);
                 return -EBADMSG;
         }
+        /* What is committed is there, to the end of its last page. */
+        j->touched = (sizeof(struct area) + journal_used(j) + PAGE - 1) & ~(PAGE - 1);
         *ret = j;
         return 0;
 }
@@ -138,11 +164,18 @@ size_t journal_used(const struct journal *j)
         return j->area->committed;
 }
 
-void journal_set_aside(struct journal *j, size_t len)
+int journal_make_room(struct journal *j, size_t len, size_t set_aside)
 {
+        int r = -ENOSPC;
+
         pthread_mutex_lock(&j->lock);
-        j->set_aside = len;
+        size_t used = journal_used(j);
+        if (journal_size(j) - used >= len + set_aside)
+                r = touch(j, sizeof(struct area) + used + len + set_aside);
+        if (r == 0)
+                j->set_aside = set_aside;
         pthread_mutex_unlock(&j->lock);
+        return r;
 }
 
 int journal_append(struct journal *j, uint32_t type, uint64_t mount, const struct iovec *parts,
@@ -161,7 +194,9 @@ int journal_append(struct journal *j, uint32_t type, uint64_t mount, const struc
         size_t at = journal_used(j);
         if (journal_size(j) - at < need + (reserved ? 0 : j->set_aside))
                 r = -ENOSPC;
-        else {
+        else
+                r = touch(j, sizeof(struct area) + at + need);
+        if (r == 0) {
                 char *p = (char *)(j->area + 1) + at;
                 struct head head = {.type = type, .len = (uint32_t)len, .mount = mount};
                 memcpy(p, &head, sizeof head);

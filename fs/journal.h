@@ -16,14 +16,14 @@
 
 #include "base/util.h"
 
-#define JOURNAL_VERSION 1u /* of areas, and of the records in them (fs/record.h) */
+#define JOURNAL_VERSION 2u /* of areas, and of the records in them (fs/record.h) */
 #define JOURNAL_SIZE_MIN ((size_t)256 << 10)
 #define JOURNAL_SIZE_MAX ((size_t)1 << 30)
 
 struct journal;
 
-/* An empty area of at least `size` bytes. */
-int journal_new(size_t size, struct journal **ret);
+/* An empty area of at least `size` bytes; `plain`: in an ordinary memfd. */
+int journal_new(size_t size, bool plain, struct journal **ret);
 /* Somebody else's area; fd is taken over. -EBADMSG when it is none of ours. */
 int journal_open(int fd, struct journal **ret);
 void journal_free(
@@ -33,11 +33,13 @@ int journal_fd(const struct journal *j);
 size_t journal_size(const struct journal *j);
 size_t journal_used(const struct journal *j);
 
-/* Room that only reserved records may use, so that what must not fail does not. */
-void journal_set_aside(struct journal *j, size_t len);
+/* Afterwards `len` bytes of records can be appended and, behind them, `set_aside` bytes of reserved
+ * ones, so that what must not fail does not. -ENOSPC: the area is too small. -ENOMEM: there is no
+ * page for it. */
+int journal_make_room(struct journal *j, size_t len, size_t set_aside);
 
-/* Appends and commits one record. -ENOSPC when it would take what is set aside; a `reserved` record
- * may use that. */
+/* Appends and commits one record. -ENOSPC when it would take what is set aside, which a `reserved`
+ * record may use. -ENOMEM for a page that cannot be had, where no room was made. */
 int journal_append(struct journal *j, uint32_t type, uint64_t mount, const struct iovec *parts,
         size_t n_parts, bool reserved);
 

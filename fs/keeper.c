@@ -20,11 +20,7 @@
 /* That wait for the worker; beyond that it is not listened to. Room for an answer about every
  * volume, and more: a worker that hands over a journal does not read meanwhile. */
 #define ANSWERS_MAX ((size_t)2 * KEEPER_MOUNTS_MAX)
-/* What a worker that was told to end has to take its mounts down; then it is killed. One that does
- * not even die of that is left behind: it may sit in a system call that nobody answers. */
 #define FIXED_FDS (5 + KEEPER_UPGRADE_FDS) /* that the loop looks at, beside renamers */
-#define LEAVE_MS 10000
-#define DIE_MS 2000
 #define PART_MS 1000 /* for renames that are under way when the service is restarted */
 
 struct volume *keeper_find(struct keeper *k, uint64_t id)
@@ -169,9 +165,11 @@ static bool on_worker(struct keeper *k)
                 break;
         case KEEPER_INVALIDATE:
                 keeper_on_invalidate(k, &m, fd);
+                keeper_leave_progress(k);
                 break;
         case KEEPER_UNMOUNT:
                 on_unmount(k, &m);
+                keeper_leave_progress(k);
                 break;
         case KEEPER_CLEAR:
                 keeper_on_clear(k, &m);
@@ -286,38 +284,6 @@ static void on_child(struct keeper *k)
         }
 }
 
-static void leave(struct keeper *k)
-{
-        k->leaving = true;
-        keeper_upgrade_failed(k, -ESHUTDOWN, "the keeper is told to end");
-        keeper_worker_drop(&k->next);
-        k->swap_by = 0;
-        if (!k->leave_by)
-                k->leave_by = monotonic_ms() + LEAVE_MS;
-        k->worker.start_at = 0; /* no successor for one that has just died */
-}
-
-static int leave_timeout(const struct keeper *k)
-{
-        return k->leave_by ? (int)MAX(k->leave_by - monotonic_ms(), (int64_t)0) : -1;
-}
-
-/* False when the worker is to be left behind. */
-static bool out_of_patience(struct keeper *k)
-{
-        if (k->killed) {
-                log_error("the worker (pid %d) does not even die: it is left behind",
-                        (int)k->worker.pid);
-                return false;
-        }
-        log_error("the worker (pid %d) did not end within %d s: it is killed", (int)k->worker.pid,
-                LEAVE_MS / 1000);
-        keeper_worker_kill(&k->worker, SIGKILL);
-        k->killed = true;
-        k->leave_by = monotonic_ms() + DIE_MS;
-        return true;
-}
-
 /* The service is started again soon. What is stored is all that is needed; what is not, is asked
  * for again. */
 static void part(struct keeper *k)
@@ -345,39 +311,10 @@ static void on_signal(struct keeper *k)
                         bool first = k->options.lasting && !k->bidden && info.ssi_signo == SIGTERM;
                         k->bidden |= first;
                         if (info.ssi_signo != SIGHUP && !first)
-                                leave(k);
+                                keeper_leave(k);
                         keeper_worker_kill(&k->worker, (int)info.ssi_signo);
                 }
         }
-}
-
-/* The worker is gone: what it left mounted would hang its readers. The connection ends first, so
- * that no unmount can wait for an answer that nobody gives: aborted where the kernel lets us, else
- * by letting go of it, which is as good when no worker holds it any more. */
-static void unmount_all(struct keeper *k)
-{
-        for (size_t i = 0; i < k->n_volumes; i++) {
-                struct volume *v = &k->volumes[i];
-                char detail[KEEPER_NAME_SIZE] = "";
-
-                (void)keeper_mount_abort(&v->mount);
-                v->mount.fuse_fd = safe_close(v->mount.fuse_fd);
-                int r = keeper_mount_unmount(&v->mount, k->options.below, true, detail);
-                if (r < 0)
-                        log_error("%s is still mounted: %s", v->mount.mountpoint, detail);
-                else if (!v->gone)
-                        log_warning("%s unmounted: its worker is gone", v->mount.mountpoint);
-        }
-        /* What umount2(2) said is one thing, what is there another. */
-        keeper_look(k);
-        for (size_t i = 0; i < k->n_volumes; i++) {
-                if (k->volumes[i].seen)
-                        log_error("%s is still in the mount table; run: umount -l %s",
-                                k->volumes[i].mount.mountpoint, k->volumes[i].mount.mountpoint);
-                keeper_store_forget(&k->store, k->volumes[i].id);
-                keeper_mount_done(&k->volumes[i].mount);
-        }
-        k->n_volumes = 0;
 }
 
 /* --- start and loop --- */
@@ -460,7 +397,7 @@ static void serve(struct keeper *k)
                         p[FIXED_FDS + i] =
                                 (struct pollfd){.fd = k->renamers[i].fd, .events = POLLIN};
                 int timeout = sooner(keeper_worker_timeout(w), mountinfo_timeout(k));
-                timeout = sooner(timeout, leave_timeout(k));
+                timeout = sooner(timeout, keeper_leave_timeout(k));
                 timeout = sooner(timeout, keeper_binds_timeout(&k->binds));
                 timeout = sooner(timeout, keeper_store_timeout(k));
                 timeout =
@@ -504,7 +441,7 @@ static void serve(struct keeper *k)
                 keeper_worker_hurry(w);
                 if (w->start_at && keeper_worker_timeout(w) == 0)
                         keeper_restart_worker(k);
-                if (w->pid > 0 && leave_timeout(k) == 0 && !out_of_patience(k))
+                if (w->pid > 0 && keeper_leave_timeout(k) == 0 && !keeper_leave_late(k))
                         return;
         }
 }
@@ -519,7 +456,7 @@ static int finish(struct keeper *k)
                 return KEEPER_HANDED_OVER;
         }
         keeper_end_spare(k);
-        unmount_all(k);
+        keeper_unmount_all(k);
         keeper_store_clear(&k->store);
         keeper_release(k);
         if (k->worker.pid > 0)

@@ -30,6 +30,8 @@ struct keeper_options {
                               makes and removes (fs/keeper_folder.h); NULL: anywhere */
         bool lasting; /* a worker is wanted also when nothing is mounted, and the first SIGTERM is
                          the worker's alone: what is mounted stays until it is unmounted */
+        int leave_ms; /* patience with a worker that was told to end and takes nothing away; 0: ten
+                         seconds (fs/keeper_leave.c) */
         int take_fd; /* where another keeper hands everything over to this one, which has nothing of
                         its own to begin with, pass_fds and door_fd neither; 0: nobody does */
 };

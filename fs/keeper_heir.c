@@ -31,7 +31,7 @@ void keeper_release(struct keeper *k)
         k->area_fd = safe_close(k->area_fd);
         k->spare = 0;
         k->leaving = k->killed = false;
-        k->leave_by = k->mountinfo_at = 0;
+        k->leave_by = k->leave_limit = k->mountinfo_at = 0;
 }
 
 /* Keepers that die as soon as they start must not keep the machine busy. */

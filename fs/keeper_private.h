@@ -30,9 +30,10 @@ struct keeper {
         int64_t mountinfo_at;   /* when to look at it again; 0: nothing has changed */
         int64_t mountinfo_next; /* and not before that */
         bool resend, leaving;
-        int64_t leave_by; /* when patience with the worker ends; 0: it was not told to end */
-        bool killed;      /* that time has come once */
-        bool bidden;      /* `lasting`, and told to end by SIGTERM */
+        int64_t leave_by;    /* when patience with the worker ends; 0: it was not told to end */
+        int64_t leave_limit; /* and whatever it does meanwhile */
+        bool killed;         /* that time has come once */
+        bool bidden;         /* `lasting`, and told to end by SIGTERM */
         pid_t spare;
         struct guardian guardian;
         bool is_guardian;   /* this process has become the guardian: see keeper_succeed() */
@@ -70,6 +71,16 @@ void keeper_end_spare(struct keeper *k);
 
 bool keeper_is_taken(const struct keeper *k, const char *path); /* a volume's mount point */
 void keeper_on_clear(struct keeper *k, const struct keeper_msg *request);
+
+/* --- fs/keeper_leave.c --- */
+
+void keeper_leave(struct keeper *k);              /* the worker was told to end */
+void keeper_leave_progress(struct keeper *k);     /* something has been taken away */
+int keeper_leave_timeout(const struct keeper *k); /* milliseconds; -1: never */
+/* Its time has come. False when the worker is to be left behind. */
+bool keeper_leave_late(struct keeper *k);
+/* Of a worker that is gone. */
+void keeper_unmount_all(struct keeper *k);
 
 /* --- fs/keeper_renames.c --- */
 

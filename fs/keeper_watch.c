@@ -95,12 +95,10 @@ static int mark_seen(void *userdata, int mnt_id, unsigned dev_minor, const char 
 /* Once for all of them: with a thousand mounts each reading takes milliseconds. The index stays. */
 static int look(struct keeper *k)
 {
-        int r = make_index(k);
-        if (r < 0)
-                return r;
         for (size_t i = 0; i < k->n_volumes; i++)
                 k->volumes[i].seen = false;
-        return mountinfo_walk(mark_seen, k);
+        int r = make_index(k);
+        return r < 0 ? r : mountinfo_walk(mark_seen, k);
 }
 
 void keeper_look(struct keeper *k)

@@ -125,7 +125,7 @@ int node_set_target(struct node *n, const char *target)
         return 0;
 }
 
-bool node_unlink(struct node_table *t, struct node *n)
+struct node *node_unlink(struct node_table *t, struct node *n)
 {
         for (size_t i = 0; i < t->n_buckets; i++)
                 for (struct node *dir = t->buckets[i]; dir; dir = dir->next)
@@ -138,9 +138,9 @@ bool node_unlink(struct node_table *t, struct node *n)
                                         }
                                         n->linked = false;
                                         node_release(t, n);
-                                        return true;
+                                        return dir;
                                 }
-        return false;
+        return NULL;
 }
 
 struct node *node_find(const struct node_table *t, uint64_t id)

@@ -55,8 +55,9 @@ int node_restore(
         struct node_table *t, uint64_t id, uint32_t ino, struct view_file *file, struct node **ret);
 /* Makes a symlink of a new folder that has nothing in it. -ENOMEM. */
 int node_set_target(struct node *n, const char *target);
-/* Takes the name away that leads to it, wherever that is. False when there is none. */
-bool node_unlink(struct node_table *t, struct node *n);
+/* Takes the name away that leads to it, wherever that is. The folder, or NULL when there is none.
+ */
+struct node *node_unlink(struct node_table *t, struct node *n);
 struct node *node_find(const struct node_table *t, uint64_t id);
 /* A name may lead to it, or the kernel hold it. */
 bool node_is_held(const struct node *n);

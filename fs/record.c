@@ -5,7 +5,7 @@ enum flags { FLAG_DIR = 1, FLAG_LINKED = 2, FLAG_ENABLED = 4, FLAG_SYMLINK = 8 }
 /* Then the strings, each NUL-terminated, in the order of `strings` below, then the bytes. */
 struct node_head {
         uint64_t id, parent, source, serial, n_bytes;
-        int64_t mtime, expires;
+        int64_t mtime, expires, parent_mtime;
         uint32_t ino, flags;
         int32_t mode;
         uint32_t kind;
@@ -30,6 +30,8 @@ int record_put_node(
                 .parent = node->parent,
                 .source = node->source,
                 .ino = node->ino,
+                .mtime = node->mtime,
+                .parent_mtime = node->parent_mtime,
                 .flags = (node->dir ? (uint32_t)FLAG_DIR : 0) |
                          (node->symlink ? (uint32_t)FLAG_SYMLINK : 0) |
                          (node->linked ? (uint32_t)FLAG_LINKED : 0) |
@@ -94,6 +96,8 @@ int record_get_node(const struct journal_record *r, struct record_node *ret)
                 .dir = head.flags & FLAG_DIR,
                 .symlink = head.flags & FLAG_SYMLINK,
                 .source = head.source,
+                .mtime = head.mtime,
+                .parent_mtime = head.parent_mtime,
                 .linked = head.flags & FLAG_LINKED};
         int e = copy_name(node.name, strings[S_NAME]);
         if (e == 0)
@@ -125,18 +129,18 @@ int record_get_node(const struct journal_record *r, struct record_node *ret)
         return 0;
 }
 
-int record_put_event(
-        struct journal *j, enum record_type type, uint64_t mount, uint64_t id, bool reserved)
+int record_put_event(struct journal *j, enum record_type type, uint64_t mount,
+        const struct record_event *event, bool reserved)
 {
-        struct iovec part = {&id, sizeof id};
+        struct iovec part = {(void *)(uintptr_t)event, sizeof *event};
 
         return journal_append(j, type, mount, &part, 1, reserved);
 }
 
-int record_get_event(const struct journal_record *r, uint64_t *ret_id)
+int record_get_event(const struct journal_record *r, struct record_event *ret)
 {
-        if (r->len != sizeof *ret_id)
+        if (r->len != sizeof *ret)
                 return -EBADMSG;
-        memcpy(ret_id, r->data, sizeof *ret_id);
+        memcpy(ret, r->data, sizeof *ret);
         return 0;
 }

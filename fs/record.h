@@ -15,6 +15,8 @@
  *   FORGOTTEN  the kernel has let go of a node
  *   GONE       the mount is gone
  *
+ * A record that changes what is in a folder has the folder's time after that.
+ *
  * Encoding is the host's own, for both ends are one machine and one boot; a record of another
  * layout is refused by its size. Everything read is checked. Proven by tests/unit/fs/record.c.
  */
@@ -53,6 +55,8 @@ struct record_node {
         bool symlink;                  /* to `target` */
         bool linked;                   /* NODE: false for a version that only descriptors hold */
         uint64_t source;               /* files: the node that has the same bytes, or 0 */
+        int64_t mtime;                 /* folders and symlinks */
+        int64_t parent_mtime;          /* the folder's that has it under its name */
         char name[RECORD_NAME_SIZE];   /* under parent; "" for the root and for what has no name */
         char target[RECORD_NAME_SIZE]; /* STAGED: a file's final name; a symlink's target */
         struct view_file *file;        /* files: a reference; NULL for others and with a source */
@@ -64,7 +68,10 @@ int record_put_node(
 /* The caller drops ret->file. -EBADMSG, -ENOMEM. */
 int record_get_node(const struct journal_record *r, struct record_node *ret);
 
-/* APPLIED and UNSTAGED (id: the staged node's), REMOVED and FORGOTTEN (the node's). */
-int record_put_event(
-        struct journal *j, enum record_type type, uint64_t mount, uint64_t id, bool reserved);
-int record_get_event(const struct journal_record *r, uint64_t *ret_id);
+struct record_event {
+        uint64_t id; /* APPLIED, UNSTAGED: the staged node's; REMOVED, FORGOTTEN: the node's */
+        int64_t parent_mtime; /* APPLIED, REMOVED; else 0 */
+};
+int record_put_event(struct journal *j, enum record_type type, uint64_t mount,
+        const struct record_event *event, bool reserved);
+int record_get_event(const struct journal_record *r, struct record_event *ret);

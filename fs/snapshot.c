@@ -26,7 +26,8 @@ struct snapshot {
         size_t live;    /* bytes that were true when the area in use began */
         size_t first;   /* size of the first area, where that is known */
         bool broken;    /* the area in use misses something: a new one is needed */
-        bool next_full; /* the new one is too small */
+        int next_error; /* of the new one: -ENOSPC, it is too small; -ENOMEM */
+        bool plain;     /* memory of the other kind ran out in the middle of an area */
         bool outdated;  /* `outdated` was called for the area in use */
 };
 
@@ -134,27 +135,31 @@ static void give_up(struct snapshot *s, int r)
         s->broken = true;
 }
 
-/* -ENOSPC when the new area is too small for all and `need` bytes beside. */
+/* -ENOSPC when the new area is too small for all and `need` bytes beside, -ENOMEM when there are no
+ * pages for that. */
 static int write_all_mounts(struct snapshot *s, size_t size, size_t need)
 {
         struct journal *j;
 
-        int r = journal_new(size, &j);
+        int r = journal_new(size, s->plain, &j);
         if (r < 0)
                 return r;
         pthread_mutex_lock(&s->lock);
         s->next = j;
-        s->next_full = s->outdated =
-                false; /* what is forgotten from here on may be in it already */
+        s->next_error = 0;
+        s->outdated = false; /* what is forgotten from here on may be in it already */
         pthread_mutex_unlock(&s->lock);
 
         for (struct snapshot_mount *m = s->mounts; m; m = m->next)
                 m->dump(m->userdata, m);
-        journal_set_aside(j, slack(s));
         size_t live = journal_used(j);
-        r = s->next_full || journal_size(j) - live < need
-                    ? -ENOSPC
-                    : s->cfg.hand_over(s->cfg.userdata, journal_fd(j));
+        pthread_mutex_lock(&s->lock);
+        r = s->next_error;
+        pthread_mutex_unlock(&s->lock);
+        if (r == 0)
+                r = journal_make_room(j, need - slack(s), slack(s));
+        if (r == 0)
+                r = s->cfg.hand_over(s->cfg.userdata, journal_fd(j));
 
         pthread_mutex_lock(&s->lock);
         struct journal *old = r == 0 ? s->current : j;
@@ -181,6 +186,12 @@ static int change_area(struct snapshot *s, size_t need)
         int r;
         do {
                 r = write_all_mounts(s, size, need);
+                if (r == -ENOMEM && !s->plain) {
+                        log_info("the snapshot for a successor is kept in ordinary memory from "
+                                 "here on: there is no more of the secret kind");
+                        s->plain = true;
+                        r = write_all_mounts(s, size, need);
+                }
                 size *= 2;
         } while (r == -ENOSPC && size <= JOURNAL_SIZE_MAX);
         return r;
@@ -191,11 +202,8 @@ void snapshot_make_room(struct snapshot_mount *m, size_t len)
         struct snapshot *s = m->snapshot;
         size_t need = len + slack(s);
 
-        if (s->current && journal_size(s->current) - journal_used(s->current) >= need &&
-                !s->broken) {
-                journal_set_aside(s->current, slack(s));
+        if (s->current && !s->broken && journal_make_room(s->current, len, slack(s)) == 0)
                 return;
-        }
         int r = change_area(s, need);
         if (r < 0)
                 give_up(s, r);
@@ -227,7 +235,7 @@ static void check(struct snapshot *s, const struct journal *j, int r)
         if (r == 0)
                 return;
         if (j == s->next)
-                s->next_full = true;
+                s->next_error = r;
         else
                 give_up(s, r);
 }
@@ -243,7 +251,8 @@ void snapshot_put_node(
         pthread_mutex_unlock(&m->snapshot->lock);
 }
 
-void snapshot_put_event(struct snapshot_mount *m, enum record_type type, uint64_t id)
+void snapshot_put_event(
+        struct snapshot_mount *m, enum record_type type, const struct record_event *event)
 {
         struct journal *j[2];
 
@@ -253,7 +262,7 @@ void snapshot_put_event(struct snapshot_mount *m, enum record_type type, uint64_
         for (unsigned n = targets(m, j); n > 0; n--) {
                 /* What the kernel forgot is dropped at the next change of area anyway. */
                 bool may_fail = type == RECORD_FORGOTTEN;
-                int r = record_put_event(j[n - 1], type, m->id, id, !may_fail);
+                int r = record_put_event(j[n - 1], type, m->id, event, !may_fail);
                 if (!may_fail)
                         check(m->snapshot, j[n - 1], r);
         }

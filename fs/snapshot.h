@@ -55,7 +55,8 @@ void snapshot_renew(struct snapshot *s);
  * it already, to that one too. In a dump: to the new one alone. */
 void snapshot_put_node(
         struct snapshot_mount *m, enum record_type type, const struct record_node *node);
-void snapshot_put_event(struct snapshot_mount *m, enum record_type type, uint64_t id);
+void snapshot_put_event(
+        struct snapshot_mount *m, enum record_type type, const struct record_event *event);
 void snapshot_put_raw(
         struct snapshot_mount *m, enum record_type type, const struct iovec *parts, size_t n);
 

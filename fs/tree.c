@@ -110,7 +110,7 @@ void tree_release(struct tree *t, struct node *n)
                 return;
         while ((child = node_pop_entry(n)))
                 tree_release(t, child);
-        tree_record_event(t, RECORD_FORGOTTEN, n->id);
+        tree_record_event(t, RECORD_FORGOTTEN, n->id, NULL);
         t->n_bound -= n->bound;
         node_release(&t->nodes, n);
 }
@@ -228,7 +228,7 @@ void tree_unlink_entry(struct tree *t, struct node *dir, const char *name)
                 n->parent = NULL;
         }
         n->linked = false;
-        tree_record_event(t, RECORD_REMOVED, n->id);
+        tree_record_event(t, RECORD_REMOVED, n->id, dir);
         tree_release(t, n);
 }
 
@@ -246,6 +246,7 @@ int tree_add(struct tree *t, struct node *parent, const char *name, struct view_
                 return r;
         }
         n->linked = true;
+        parent->mtime = n->mtime;
         n->frozen = frozen;
         if (n->dir) {
                 n->parent = parent;
@@ -296,7 +297,6 @@ int tree_walk(struct tree *t, const char *path, bool make, struct node **ret_dir
                         int r = make ? tree_add(t, dir, name, NULL, 0, false, &sub) : -ENOENT;
                         if (r < 0)
                                 return r;
-                        dir->mtime = sub->mtime;
                         dir = sub;
                         made = true;
                 }

@@ -5,7 +5,6 @@
  * folder that was taken away answers those who are in it until the kernel forgets it.
  */
 #include <stdio.h>
-#include <time.h>
 
 #include "fs/tree_private.h"
 
@@ -120,7 +119,6 @@ int tree_make_generation(struct tree *t, struct view_file *const *newer, size_t 
         r = copy_folder(t, t->root, dir, &list);
         for (size_t i = 0; r == 0 && i < n_newer; i++)
                 r = add_newer(t, dir, newer[i]);
-        t->root->mtime = time(NULL);
         if (r < 0)
                 tree_unlink_entry(t, t->root, name);
         return r;

@@ -2,10 +2,12 @@
 
 #include "fs/tree_private.h"
 
-/* The rename that was applied last, whose request may come once more, and how many there were. */
+/* The rename that was applied last, whose request may come once more, the newest generation, and
+ * the time of the root, which is no entry of anything. */
 struct plan_record {
         uint64_t parent, generation;
         uint64_t applied;
+        int64_t root_mtime;
         char staged[64];
         char name[KEEPER_NAME_SIZE];
 };
@@ -53,6 +55,8 @@ static void fill(
                 .dir = node->dir,
                 .symlink = node->target != NULL,
                 .linked = node->linked,
+                .mtime = node->mtime,
+                .parent_mtime = parent ? parent->mtime : 0,
                 .file = node->file};
         snprintf(r->name, sizeof r->name, "%s", name);
         if (node->target)
@@ -86,10 +90,12 @@ void tree_record_shared(struct tree *t, const struct node *parent, const char *n
         snapshot_put_node(t->snapshot, RECORD_NODE, &r);
 }
 
-void tree_record_event(struct tree *t, enum record_type type, uint64_t id)
+void tree_record_event(struct tree *t, enum record_type type, uint64_t id, const struct node *dir)
 {
+        const struct record_event event = {.id = id, .parent_mtime = dir ? dir->mtime : 0};
+
         if (t->snapshot)
-                snapshot_put_event(t->snapshot, type, id);
+                snapshot_put_event(t->snapshot, type, &event);
 }
 
 void tree_record_adopted(struct tree *t, uint64_t id, uint64_t source)
@@ -149,8 +155,10 @@ static void dump(void *userdata, struct snapshot_mount *m)
                 }
         t->shared = NULL;
         free(shared.files);
-        struct plan_record p = {
-                .parent = t->plan.parent, .generation = t->generation, .applied = t->plan.applied};
+        struct plan_record p = {.parent = t->plan.parent,
+                .generation = t->generation,
+                .applied = t->plan.applied,
+                .root_mtime = t->root->mtime};
         if (t->plan.applied) {
                 snprintf(p.staged, sizeof p.staged, "%s", t->plan.staged);
                 snprintf(p.name, sizeof p.name, "%s", t->plan.name);
@@ -234,6 +242,7 @@ static int restore_entry(struct tree *t, const struct record_node *r, struct nod
                         return err;
         }
         n->linked = true;
+        dir->mtime = r->parent_mtime;
         n->frozen = generation != 0 || dir->frozen;
         if (n->dir) {
                 n->parent = dir;
@@ -276,6 +285,7 @@ static int restore_node(struct tree *t, const struct journal_record *record)
         if (err < 0)
                 return err;
         t->suspects = true;
+        n->mtime = r.mtime;
         if (r.symlink) {
                 if (r.dir || tree_generation_of(r.target) == 0)
                         return -EBADMSG;
@@ -292,28 +302,33 @@ static int restore_node(struct tree *t, const struct journal_record *record)
 
 static int restore_event(struct tree *t, const struct journal_record *record)
 {
-        uint64_t id;
+        struct record_event event;
 
-        int r = record_get_event(record, &id);
+        int r = record_get_event(record, &event);
         if (r < 0)
                 return r;
-        struct node *n = node_find(&t->nodes, id);
+        struct node *n = node_find(&t->nodes, event.id);
         struct node *dir = node_find(&t->nodes, t->plan.parent);
         struct entry *staged = t->plan.pending && dir ? node_entry(dir, t->plan.staged) : NULL;
 
         switch (record->type) {
         case RECORD_APPLIED:
-                if (!staged || staged->node->id != id)
+                if (!staged || staged->node->id != event.id)
                         return -EBADMSG;
+                dir->mtime = event.parent_mtime;
                 tree_apply_plan(t, dir, staged);
                 return 0;
         case RECORD_UNSTAGED:
-                if (!staged || staged->node->id != id)
+                if (!staged || staged->node->id != event.id)
                         return -EBADMSG;
                 (void)tree_drop_plan(t);
                 return 0;
         case RECORD_REMOVED:
-                return n && node_unlink(&t->nodes, n) ? 0 : -EBADMSG;
+                dir = n ? node_unlink(&t->nodes, n) : NULL;
+                if (!dir)
+                        return -EBADMSG;
+                dir->mtime = event.parent_mtime;
+                return 0;
         case RECORD_FORGOTTEN:
                 /* What was in a folder that went is forgotten before the folder. */
                 if (n && n != t->root) {
@@ -336,6 +351,7 @@ static int restore_plan(struct tree *t, const struct journal_record *record)
         if (!memchr(p.staged, '\0', KEEPER_STAGE_LEN + 1) || !memchr(p.name, '\0', sizeof p.name))
                 return -EBADMSG;
         t->generation = p.generation;
+        t->root->mtime = p.root_mtime;
         if (!p.applied)
                 return 0;
         t->plan.pending = false;

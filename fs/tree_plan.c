@@ -40,7 +40,6 @@ void tree_apply_plan(struct tree *t, struct node *dir, struct entry *staged)
         } else
                 node_rename_entry(staged, t->plan.name);
         fresh->linked = true;
-        dir->mtime = time(NULL);
         t->plan.pending = false;
         t->plan.applied = true;
 }
@@ -81,7 +80,8 @@ static int rename_planned(struct tree *t, uint64_t parent, const char *name, uin
         if (!staged || needs_exchange(dir, new_name, staged->node) != exchange)
                 return -EROFS;
         /* Written down before it is answered: a successor may be asked again. */
-        tree_record_event(t, RECORD_APPLIED, staged->node->id);
+        dir->mtime = time(NULL);
+        tree_record_event(t, RECORD_APPLIED, staged->node->id, dir);
         tree_apply_plan(t, dir, staged);
         return 0;
 }
@@ -209,7 +209,7 @@ int tree_stage(struct tree *t, struct view_file *file, struct tree_plan *ret)
         if (*at.rest)
                 r = add_rest(t, fresh, at.rest, file);
         if (r < 0) {
-                tree_record_event(t, RECORD_UNSTAGED, tree_drop_plan(t));
+                tree_record_event(t, RECORD_UNSTAGED, tree_drop_plan(t), NULL);
                 return r;
         }
         *ret = plan;
@@ -249,7 +249,7 @@ bool tree_unstage(struct tree *t)
         if (!t->plan.pending)
                 return !t->plan.applied;
         uint64_t id = tree_drop_plan(t);
-        tree_record_event(t, RECORD_UNSTAGED, id);
+        tree_record_event(t, RECORD_UNSTAGED, id, NULL);
         return true;
 }
 

@@ -60,7 +60,8 @@ int tree_staged_name(char ret[KEEPER_STAGE_LEN + 1]);
 /* Puts a node under a name at once, over what is there. Under the lock. -ENOMEM: the node is the
  * caller's. */
 int tree_set_entry(struct tree *t, struct node *dir, const char *name, struct node *fresh);
-/* Does the planned rename in the table; the staged entry is there. Under the lock. */
+/* Does the planned rename in the table; the staged entry is there, and the folder's time is the new
+ * one. Under the lock. */
 void tree_apply_plan(struct tree *t, struct node *dir, struct entry *staged);
 /* When the vault was last asked, and what went wrong, is told of the name, not of a version. */
 void tree_inherit_state(struct node *fresh, struct node *superseded);
@@ -68,7 +69,8 @@ void tree_inherit_state(struct node *fresh, struct node *superseded);
  * bytes and has been recorded, or 0. ret is optional. Under the lock. */
 int tree_add(struct tree *t, struct node *parent, const char *name, struct view_file *file,
         uint64_t source, bool frozen, struct node **ret);
-/* Takes a name away that is there, and all below it; recorded. Under the lock. */
+/* Takes a name away that is there, and all below it; recorded, with the time that the folder has by
+ * now. Under the lock. */
 void tree_unlink_entry(struct tree *t, struct node *dir, const char *name);
 /* Takes the staged entry away again. Returns its node, which may be freed by now, for its id. */
 uint64_t tree_drop_plan(struct tree *t);
@@ -90,7 +92,8 @@ void tree_record_node(struct tree *t, enum record_type type, const struct node *
 /* A file whose bytes are those of the node `source`, which has been recorded. */
 void tree_record_shared(struct tree *t, const struct node *parent, const char *name,
         const struct node *node, uint64_t source);
-void tree_record_event(struct tree *t, enum record_type type, uint64_t id);
+/* dir: the folder that it changes, which has its new time already; or NULL. */
+void tree_record_event(struct tree *t, enum record_type type, uint64_t id, const struct node *dir);
 void tree_record_adopted(struct tree *t, uint64_t id, uint64_t source);
 #define TREE_ADOPTED_SIZE ((size_t)64) /* room for one */
 /* Without the lock, on the loop's thread: the records of this file fit afterwards. */

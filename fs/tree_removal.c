@@ -87,8 +87,8 @@ int tree_remove(struct tree *t, const char *path, uint64_t *ret_parent)
         if (r < 0)
                 return r;
         *ret_parent = dir->id;
-        tree_unlink_entry(t, dir, name);
         dir->mtime = time(NULL);
+        tree_unlink_entry(t, dir, name);
         return 0;
 }
 
@@ -130,7 +130,7 @@ void tree_removed(struct tree *t)
         LOCKED(t);
 
         pop(t);
-        tree_record_event(t, RECORD_LEFT, 0);
+        tree_record_event(t, RECORD_LEFT, 0, NULL);
 }
 
 void tree_dump_removals(struct tree *t)

@@ -1,5 +1,5 @@
-/* Inside a class_mount: cli/class_mount.c has its life, cli/class_mount_adopt.c how it goes on
- * after a change of worker, cli/class_mount_status.c tells of it. */
+/* Inside a class_mount: mount/class_mount.c has its life, mount/class_mount_adopt.c how it goes on
+ * after a change of worker, mount/class_mount_status.c tells of it. */
 #pragma once
 
 #include "mount/class_mount.h"
@@ -53,7 +53,7 @@ struct class_mount {
         struct class_mount_adoption adoption;
 };
 
-/* --- cli/class_mount.c --- */
+/* --- mount/class_mount.c --- */
 
 /* The request as it came, for a later worker: the credentials with it, in secret memory. */
 int class_mount_format_state(
@@ -71,7 +71,7 @@ void class_mount_poll(struct class_mount *cm);
 /* What those are told who wait for a poll, once its last rename is done. */
 void class_mount_refreshed(struct class_mount *cm, const struct err *error);
 
-/* --- cli/class_mount_adopt.c --- */
+/* --- mount/class_mount_adopt.c --- */
 
 /* All objects were fetched again, or not. */
 void class_mount_adoption_ready(struct class_mount *cm, const struct err *errors, size_t n_errors);

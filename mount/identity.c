@@ -7,6 +7,7 @@
 #include "auth/helper.h"
 #include "base/wipe.h"
 #include "cache/cache.h"
+#include "vault/base64.h"
 
 void identity_done(struct identity *i)
 {
@@ -30,10 +31,17 @@ void identity_done(struct identity *i)
         *i = (struct identity){0};
 }
 
-static int copy(char **field, const char *value)
+int identity_name_managed(const struct spc_class *class, struct identity *i)
 {
-        *field = strdup(value ? value : "");
-        return *field ? 0 : -ENOMEM;
+        bool by_object = !isempty(class->user_assigned_object_id);
+        const char *id = by_object ? class->user_assigned_object_id : class->user_assigned_id;
+
+        /* No client id begins so, and no resource id otherwise. */
+        bool is_resource = id && strncasecmp(id, "/subscriptions/", 15) == 0;
+        i->id_kind = by_object     ? AUTH_BY_OBJECT_ID
+                     : is_resource ? AUTH_BY_RESOURCE_ID
+                                   : AUTH_BY_CLIENT_ID;
+        return replace_string(&i->client_id, id);
 }
 
 /* --- URLs from outside --- */
@@ -89,7 +97,7 @@ int identity_resolve_endpoints(const struct spc_class *class, const struct ident
         else if (!isempty(host) && (isempty(class->cloud) || isempty(cloud.authority)))
                 r = authority_url(host, "AZURE_AUTHORITY_HOST", &i->authority, e);
         else
-                r = copy(&i->authority, cloud.authority);
+                r = replace_string(&i->authority, cloud.authority);
         if (r == 0 && o->imds_endpoint)
                 r = imds_url(o->imds_endpoint, "--imds-endpoint", &i->imds_endpoint, e);
         else if (r == 0 && !isempty(imds))
@@ -107,32 +115,35 @@ int identity_resolve_endpoints(const struct spc_class *class, const struct ident
                 r = vault_make_url(
                         class->vault, cloud.vault_suffix, o->vault_url, &i->vault_url, e);
         if (r == 0 && o->ca_file)
-                r = copy(&i->ca_file, o->ca_file);
+                r = replace_string(&i->ca_file, o->ca_file);
         cloud_done(&cloud);
         return r == -ENOMEM ? err_set(e, r, "out of memory") : r;
 }
 
 /* --- over the control socket --- */
 
-int identity_read_ca(struct identity *i, struct err *e)
+int identity_read_pem(const char *path, const char *what, char **where, struct err *e)
 {
         _cleanup_free_ char *text = NULL;
         size_t len = 0;
 
-        if (!i->ca_file)
-                return 0;
-        int r = read_whole_file(i->ca_file, IDENTITY_CA_MAX, &text, &len);
+        int r = read_whole_file(path, IDENTITY_CA_MAX, &text, &len);
         if (r < 0)
-                return err_set_cause(e, ERR_LOCAL, r, "could not read the CA file %s: %s",
-                        i->ca_file, strerror(-r));
+                return err_set_cause(
+                        e, ERR_LOCAL, r, "could not read %s %s: %s", what, path, strerror(-r));
         if (strlen(text) != len || !strstr(text, "-----BEGIN ")) {
-                err_set_cause(e, ERR_LOCAL, -EINVAL, "the CA file %s is not PEM", i->ca_file);
+                err_set_cause(e, ERR_LOCAL, -EINVAL, "%s %s is not PEM", what, path);
                 err_hint(e, "openssl x509 -inform DER -in FILE -out FILE.pem");
                 return -EINVAL;
         }
-        free(i->ca_pem);
-        i->ca_pem = TAKE_PTR(text);
+        free(*where);
+        *where = TAKE_PTR(text);
         return 0;
+}
+
+int identity_read_ca(struct identity *i, struct err *e)
+{
+        return i->ca_file ? identity_read_pem(i->ca_file, "the CA file", &i->ca_pem, e) : 0;
 }
 
 cJSON *identity_format(const struct identity *i)
@@ -183,25 +194,12 @@ cJSON *identity_format(const struct identity *i)
 
 static int parse_secret(const char *hex, struct sec **ret)
 {
-        struct sec *s = NULL;
         size_t len = strlen(hex);
 
-        if (len == 0 || len % 2 != 0 || len / 2 > IDENTITY_SECRET_MAX)
+        if (len == 0 || len / 2 > IDENTITY_SECRET_MAX)
                 return -EBADMSG;
-        int r = sec_alloc(len / 2, &s);
-        if (r < 0)
-                return r;
-        unsigned char *out = sec_buf(s);
-        for (size_t i = 0; i < len / 2; i++) {
-                int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
-                if (high < 0 || low < 0) {
-                        sec_unref(s);
-                        return -EBADMSG;
-                }
-                out[i] = (unsigned char)(high << 4 | low);
-        }
-        *ret = s;
-        return 0;
+        int r = hex_decode(hex, len, ret, NULL);
+        return r == -EINVAL ? -EBADMSG : r;
 }
 
 int identity_parse(const cJSON *j, struct identity *ret, struct err *e)
@@ -242,7 +240,7 @@ int identity_parse(const cJSON *j, struct identity *ret, struct err *e)
         for (size_t k = 0; r == 0 && k < ELEMENTSOF(fields); k++) {
                 const char *value = json_string(j, fields[k].name);
                 if (value)
-                        r = copy(fields[k].field, value);
+                        r = replace_string(fields[k].field, value);
                 else if (!fields[k].optional)
                         r = -EBADMSG;
         }

@@ -37,6 +37,9 @@ struct identity {
 void identity_done(struct identity *i);
 #define _cleanup_identity_ _cleanup_(identity_done)
 
+/* Which managed identity a class asks for: client_id and id_kind. -ENOMEM. */
+int identity_name_managed(const struct spc_class *class, struct identity *i);
+
 /* Where a class's services are, when that is not what its cloud says; NULL: not said. */
 struct identity_endpoints {
         const char *vault_url; /* may hold "{vault}" */
@@ -52,6 +55,10 @@ int identity_resolve_endpoints(const struct spc_class *class, const struct ident
 
 /* A bundle of every public authority has 250 KiB. */
 #define IDENTITY_CA_MAX ((size_t)512 << 10)
+
+/* A bundle of certificates in PEM, in place of what *where had (NULL, or malloc(3)'s). The error
+ * has the cause ERR_LOCAL; `what` is what it calls the file: "the CA file". */
+int identity_read_pem(const char *path, const char *what, char **where, struct err *e);
 
 /* Reads the CA file for a worker, whose account may not be allowed to, and which sees nothing of
  * the user's files. */

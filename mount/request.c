@@ -210,11 +210,11 @@ static int parse_selector(const cJSON *j, struct spc_selector *s)
         return r;
 }
 
-/* The list of that name, bounded; *ret_n elements. */
-static int get_list(const cJSON *j, const char *name, const cJSON **ret, size_t *ret_n)
+/* The list of that name, bounded; *ret_n elements. later: none when it is not there. */
+static int get_list(const cJSON *j, const char *name, bool later, const cJSON **ret, size_t *ret_n)
 {
         const cJSON *list = json_get(j, name);
-        int n = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : -1;
+        int n = cJSON_IsArray(list) ? cJSON_GetArraySize(list) : later && !list ? 0 : -1;
 
         if (n < 0 || n > SPC_OBJECTS_MAX)
                 return -EBADMSG;
@@ -255,9 +255,9 @@ static int parse_class(const cJSON *j, struct spc_class **ret)
 
         const cJSON *objects = NULL, *selectors = NULL, *item;
         size_t n = 0, n_selectors = 0;
-        r = get_list(j, "objects", &objects, &n);
+        r = get_list(j, "objects", false, &objects, &n);
         if (r == 0)
-                r = get_list(j, "selectors", &selectors, &n_selectors);
+                r = get_list(j, "selectors", true, &selectors, &n_selectors);
         if (r < 0)
                 return r;
         c->objects = calloc(n + 1, sizeof *c->objects);
@@ -281,19 +281,22 @@ static int parse_class(const cJSON *j, struct spc_class **ret)
 
 /* --- the request --- */
 
-static const struct {
-        const char *name;
-        size_t offset;
-} policies[] = {
-        {"remove_deleted", offsetof(struct view_policy, remove_deleted)},
-        {"remove_disabled", offsetof(struct view_policy, remove_disabled)},
-        {"remove_expired", offsetof(struct view_policy, remove_expired)},
-        {"remove_forbidden", offsetof(struct view_policy, remove_forbidden)},
-};
-
-static bool *policy_field(const struct view_policy *p, size_t i)
+static bool format_policy(cJSON *j, const struct view_policy *p)
 {
-        return (bool *)((char *)(uintptr_t)p + policies[i].offset);
+        return cJSON_AddBoolToObject(j, "remove_deleted", p->remove_deleted) &&
+               cJSON_AddBoolToObject(j, "remove_disabled", p->remove_disabled) &&
+               cJSON_AddBoolToObject(j, "remove_expired", p->remove_expired) &&
+               cJSON_AddBoolToObject(j, "remove_forbidden", p->remove_forbidden);
+}
+
+static struct view_policy parse_policy(const cJSON *j)
+{
+        return (struct view_policy){
+                .remove_deleted = json_bool(j, "remove_deleted", false),
+                .remove_disabled = json_bool(j, "remove_disabled", false),
+                .remove_expired = json_bool(j, "remove_expired", false),
+                .remove_forbidden = json_bool(j, "remove_forbidden", false),
+        };
 }
 
 cJSON *mount_request_format(const struct mount_request *r)
@@ -331,10 +334,7 @@ cJSON *mount_request_format(const struct mount_request *r)
         if (!vaults)
                 return NULL;
         cJSON_AddItemToObject(j, "vaults", vaults);
-        for (size_t i = 0; i < ELEMENTSOF(policies); i++)
-                if (!cJSON_AddBoolToObject(j, policies[i].name, *policy_field(&r->policy, i)))
-                        return NULL;
-        return TAKE_PTR(j);
+        return format_policy(j, &r->policy) ? TAKE_PTR(j) : NULL;
 }
 
 int mount_request_parse(const cJSON *j, struct mount_request *ret, struct err *e)
@@ -363,7 +363,7 @@ int mount_request_parse(const cJSON *j, struct mount_request *ret, struct err *e
                 if (r == 0 && !selinux_context_is_plain(q.selinux_context))
                         r = -EBADMSG;
         }
-        if (r == 0)
+        if (r == 0 && json_get(j, "vaults"))
                 r = vault_urls_parse(json_get(j, "vaults"), &q.vaults);
         if (r < 0)
                 return err_set(e, r, "the mount request cannot be read: %s", strerror(-r));
@@ -374,8 +374,7 @@ int mount_request_parse(const cJSON *j, struct mount_request *ret, struct err *e
         q.uid = (uid_t)uid;
         q.gid = (gid_t)gid;
         q.mode = (mode_t)mode;
-        for (size_t i = 0; i < ELEMENTSOF(policies); i++)
-                *policy_field(&q.policy, i) = json_bool(j, policies[i].name, false);
+        q.policy = parse_policy(j);
         q.allow_other = json_bool(j, "allow_other", false);
         q.xattr = json_bool(j, "xattr", false);
         q.audit = json_bool(j, "audit", false);

@@ -21,6 +21,9 @@ void version_list_done(struct version_list *l);
 int version_list_add_page(struct version_list *l, enum vault_kind kind, const char *body,
         size_t len, char **ret_next, struct err *e);
 
+/* Newest first; those of the same second stay in the order of the service. */
+void version_list_sort(struct version_list *l);
+
 /* An item of any list; name and version ("" for none) are parts of its id. */
 struct list_item {
         const cJSON *json;
@@ -34,6 +37,10 @@ int list_page_read(enum vault_kind kind, const char *body, size_t len,
         int (*fn)(void *userdata, const struct list_item *item, struct err *e), void *userdata,
         char **ret_next, struct err *e);
 
+/* Whether both are https URLs of the same host and port, as a nextLink and its vault have to be;
+ * 443 is the port where none is given. A URL with a user in it is of no origin. */
+bool same_origin(const char *a, const char *b);
+
 /* --- vault/names.c --- */
 
 struct name_list {
@@ -44,10 +51,3 @@ void name_list_done(struct name_list *l);
 /* As version_list_add_page(). -E2BIG beyond VAULT_NAMES_MAX and VAULT_NAMES_BYTES_MAX. */
 int name_list_add_page(struct name_list *l, enum vault_kind kind, const char *body, size_t len,
         char **ret_next, struct err *e);
-
-/* Newest first; those of the same second stay in the order of the service. */
-void version_list_sort(struct version_list *l);
-
-/* Whether both are https URLs of the same host and port; 443 is the port where none is given. A
- * URL with a user in it is of no origin. */
-bool same_origin(const char *a, const char *b);

@@ -18,6 +18,8 @@
 #include "csi/kube_watch.h"
 
 #define WATCHES_MAX 64
+/* Pauses are shorter here, and as many. */
+#define SECOND (USEC_PER_SEC / 20)
 
 struct driver {
         struct loop *loop;
@@ -176,7 +178,7 @@ static void on_input(void *userdata, int fd, uint32_t revents)
 static int run(struct driver *d, char *argv[])
 {
         const struct kube_config config = {
-                .server = argv[1], .token_file = argv[2], .ca_file = argv[3]};
+                .server = argv[1], .token_file = argv[2], .ca_file = argv[3], .second = SECOND};
         struct loop_io *input = NULL;
 
         int r = loop_new(&d->loop);

@@ -1,6 +1,7 @@
 """The life of volumes, as kubelet drives it."""
 
 import os
+import pathlib
 import stat
 import subprocess
 
@@ -148,6 +149,12 @@ def test_who_is_asked_about(node):
     answer = kubelet.call("/csi.v1.Node/NodeGetCapabilities")
     types = [decode(decode(it)[1][0])[1][0] for it in answer[1]]
     assert sorted(types) == [2, 4, 6]  # GET_VOLUME_STATS, VOLUME_CONDITION, VOLUME_MOUNT_GROUP
+
+    # The keeper does without the library of all that.
+    def has_grpc(pid):
+        return "libgrpc" in pathlib.Path(f"/proc/{pid}/maps").read_text()
+
+    assert has_grpc(node.worker()) and not has_grpc(node.process.pid)
 
 
 def test_what_volumes_say_of_themselves(node):

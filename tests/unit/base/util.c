@@ -50,6 +50,20 @@ Test(util, strings)
         free(s);
 }
 
+Test(util, a_string_is_replaced_by_a_copy)
+{
+        char word[] = "one", *s = NULL;
+
+        cr_assert_eq(replace_string(&s, word), 0);
+        word[0] = 'O';
+        cr_assert_str_eq(s, "one");
+        cr_assert_eq(replace_string(&s, s + 1), 0, "of itself");
+        cr_assert_str_eq(s, "ne");
+        cr_assert_eq(replace_string(&s, NULL), 0);
+        cr_assert_str_eq(s, "");
+        free(s);
+}
+
 Test(util, parse_u64)
 {
         static const char *const bad[] = {"", " 1", "1 ", "+1", "-1", "0x1", "1.", "a", "1a"};

@@ -102,6 +102,24 @@ Test(rundir, sockets_are_found_connected_and_removed)
         rundir_names_free(names);
 }
 
+Test(rundir, a_socket_in_any_folder_is_its_owner_s_alone)
+{
+        _cleanup_close_ int dir = -EBADF, fd = -EBADF, again = -EBADF;
+        struct stat st;
+
+        dir = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        cr_assert_geq(dir, 0);
+        mode_t mask = umask(0);
+        cr_assert_eq(socket_listen_at(dir, "s.sock", SOCK_STREAM, &fd), 0);
+        cr_assert_eq(umask(mask), 0, "as it was");
+        cr_assert_eq(fstatat(dir, "s.sock", &st, 0), 0);
+        cr_assert(S_ISSOCK(st.st_mode));
+        cr_assert_eq(st.st_mode & 07777, 0600);
+        cr_assert_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+        cr_assert_eq(socket_listen_at(dir, "s.sock", SOCK_STREAM, &again), -EADDRINUSE);
+        cr_assert_eq(again, -EBADF);
+}
+
 Test(rundir, a_door_is_named_after_its_socket)
 {
         _cleanup_free_ char *name = NULL, *whole = NULL;

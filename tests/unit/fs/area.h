@@ -10,7 +10,7 @@ struct area_head {
         uint64_t reserved[6];
 };
 #define AREA_HEADER sizeof(struct area_head)
-#define AREA_GOOD ((struct area_head){.magic = 0x6c6a6b61u, .version = 1})
+#define AREA_GOOD ((struct area_head){.magic = 0x6c6a6b61u, .version = JOURNAL_VERSION})
 
 /* A memfd of that size that begins with head. */
 int area_of(const struct area_head *head, size_t size);

@@ -24,7 +24,7 @@ Test(journal, gives_back_what_was_appended_in_order)
         struct journal_record r;
         size_t offset = 0;
 
-        cr_assert_eq(journal_new(1, &j), 0);
+        cr_assert_eq(journal_new(1, false, &j), 0);
         cr_assert_eq(
                 journal_size(j), JOURNAL_SIZE_MIN - AREA_HEADER, "never smaller than the least");
         cr_assert_not(journal_next(j, &offset, &r), "empty");
@@ -68,8 +68,8 @@ Test(journal, what_is_set_aside_is_for_reserved_records)
         struct iovec part = {big, sizeof big};
         unsigned n = 0;
 
-        cr_assert_eq(journal_new(0, &j), 0);
-        journal_set_aside(j, 10000);
+        cr_assert_eq(journal_new(0, false, &j), 0);
+        cr_assert_eq(journal_make_room(j, 0, 10000), 0);
         while (journal_append(j, 1, 1, &part, 1, false) == 0)
                 n++;
         cr_assert_gt(n, 50);
@@ -90,14 +90,42 @@ Test(journal, what_is_set_aside_is_for_reserved_records)
         journal_free(j);
 }
 
+/* Pages that cannot be had, as they are beyond the end of a file that was cut: an error, where a
+ * write would be SIGBUS. */
+Test(journal, a_page_that_is_not_to_be_had_is_an_error)
+{
+        char big[4096] = "x";
+        struct iovec part = {big, sizeof big};
+        struct journal_record r;
+        struct journal *j;
+        size_t offset = 0, n = 0;
+        int e;
+
+        cr_assert_eq(journal_new(0, true, &j), 0);
+        cr_assert_eq(ftruncate(journal_fd(j), 65536), 0);
+        cr_assert_eq(journal_make_room(j, 60000, 1000), 0);
+        cr_assert_eq(journal_make_room(j, 65536, 1000), -ENOMEM);
+        cr_assert_eq(journal_make_room(j, JOURNAL_SIZE_MIN, 1000), -ENOSPC);
+        while ((e = journal_append(j, 1, 1, &part, 1, false)) == 0)
+                n++;
+        cr_assert_eq(e, -ENOMEM);
+        cr_assert_eq(n, 15);
+        cr_assert_eq(journal_append(j, 1, 1, &part, 1, true), -ENOMEM, "nor for a reserved one");
+        cr_assert_eq(journal_append(j, 2, 1, &part, 0, false), 0, "a small one fits");
+        while (journal_next(j, &offset, &r))
+                n--;
+        cr_assert_eq(n, (size_t)-1);
+        journal_free(j);
+}
+
 Test(journal, sizes_that_cannot_be)
 {
         struct journal *j = NULL;
         struct iovec huge = {NULL, (size_t)UINT32_MAX + 1};
 
-        cr_assert_eq(journal_new(JOURNAL_SIZE_MAX + 1, &j), -EFBIG);
+        cr_assert_eq(journal_new(JOURNAL_SIZE_MAX + 1, false, &j), -EFBIG);
         cr_assert_null(j);
-        cr_assert_eq(journal_new(300000, &j), 0);
+        cr_assert_eq(journal_new(300000, false, &j), 0);
         cr_assert_geq(journal_size(j) + AREA_HEADER, 300000);
         cr_assert_eq(journal_append(j, 1, 1, &huge, 1, false), -EFBIG);
         journal_free(j);
@@ -145,7 +173,7 @@ Test(journal, cut_anywhere_it_ends_with_its_last_whole_record)
         struct journal *j;
         size_t ends[64], n = 0;
 
-        cr_assert_eq(journal_new(0, &j), 0);
+        cr_assert_eq(journal_new(0, false, &j), 0);
         for (; n < 40; n++) {
                 char text[64];
                 memset(text, 'a' + (int)n % 26, sizeof text);
@@ -180,7 +208,7 @@ Test(journal, a_length_that_leaves_the_area_ends_it)
                 struct journal *j, *copy;
                 size_t offset = 0;
 
-                cr_assert_eq(journal_new(0, &j), 0);
+                cr_assert_eq(journal_new(0, false, &j), 0);
                 put(j, 1, "");
                 put(j, 2, "");
                 copy = area_cut(j, journal_used(j));
@@ -212,7 +240,7 @@ Test(journal, threads_append_whole_records)
         struct journal_record r;
         size_t offset = 0, total = 0;
 
-        cr_assert_eq(journal_new(0, &j), 0);
+        cr_assert_eq(journal_new(0, false, &j), 0);
         for (int i = 0; i < 4; i++)
                 cr_assert_eq(pthread_create(&t[i], NULL, append_many, j), 0);
         /* A reader beside them meets whole records only. */
@@ -240,7 +268,7 @@ Test(journal, no_file_leads_to_it)
         struct journal *j;
         char link[64] = "", path[64];
 
-        cr_assert_eq(journal_new(0, &j), 0);
+        cr_assert_eq(journal_new(0, false, &j), 0);
         (void)snprintf(path, sizeof path, "/proc/self/fd/%d", journal_fd(j));
         cr_assert_gt(readlink(path, link, sizeof link - 1), 0);
         cr_assert(strstr(link, "secretmem") || strstr(link, "memfd:"), "%s", link);

@@ -1,5 +1,4 @@
-/* The keeper as a whole: it starts this very program again as its worker, which then plays a part
- * and ends with 0, or with the line of the check that failed. */
+/* The keeper as a whole: see tests/unit/fs/keeper_parts.h. */
 #include "fs/keeper.h"
 
 #include <criterion/criterion.h>
@@ -8,73 +7,17 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
-#include "base/mountinfo.h"
-#include "fs/keeper_proto.h"
 #include "fs/server.h"
+#include "tests/unit/fs/keeper_parts.h"
 #include "tests/unit/fs/support.h"
 #include "tests/unit/fs/trees.h"
 
 #define WORKER "akvfs-unit-worker"
-#define REACHED 42 /* a part's own exit status where it ends otherwise than by 0 */
 
 /* --- the worker's parts --- */
-
-/* Its keeper is to leave with it, and not to start another one. */
-#define CHECK(x)                                                                         \
-        do {                                                                             \
-                if (!(x)) {                                                              \
-                        (void)fprintf(stderr, "worker: line %d: %s: %s\n", __LINE__, #x, \
-                                strerror(errno));                                        \
-                        (void)kill(getppid(), SIGTERM);                                  \
-                        _exit(1);                                                        \
-                }                                                                        \
-        } while (0)
-
-static void say(enum keeper_op op, uint64_t id, uint32_t flags, const char *path)
-{
-        struct keeper_msg m;
-
-        keeper_msg_init(&m, op, id);
-        m.flags = flags;
-        CHECK(keeper_msg_set(m.path, sizeof m.path, path) == 0);
-        CHECK(keeper_msg_set(m.name, sizeof m.name, "akvfs:unit") == 0);
-        CHECK(keeper_send(KEEPER_WORKER_FD, &m, -EBADF) == 0);
-}
-
-static struct keeper_msg hear(enum keeper_op op, uint64_t id, int *ret_fd)
-{
-        struct keeper_msg m;
-        int fd = -EBADF;
-
-        /* What a keeper hands over at the start of a worker is listed behind the answers. */
-        do {
-                safe_close(fd);
-                fd = -EBADF;
-                CHECK(keeper_recv(KEEPER_WORKER_FD, &m, &fd) == 1);
-        } while (m.op > KEEPER_GONE);
-        CHECK(m.op == (uint32_t)op);
-        CHECK(m.mount == id);
-        if (ret_fd)
-                *ret_fd = fd;
-        else
-                CHECK(fd < 0);
-        return m;
-}
-
-static int do_mount(uint64_t id, const char *path)
-{
-        int fd;
-
-        say(KEEPER_MOUNT, id, KEEPER_PRIVILEGED, path);
-        CHECK(hear(KEEPER_MOUNTED, id, &fd).result == 0);
-        CHECK(fd >= 0);
-        return fd;
-}
 
 static void part_exit(const char *path)
 {
@@ -86,15 +29,9 @@ static void part_killed(const char *path)
         (void)raise(SIGKILL);
 }
 
-static int is_there(void *userdata, int mnt_id, unsigned dev_minor, const char *path,
-        const char *fstype, const char *source)
-{
-        return streq(path, userdata);
-}
-
 static void part_garbage(const char *path)
 {
-        if (mountinfo_walk(is_there, (void *)(uintptr_t)path) == 1)
+        if (is_mounted(path))
                 _exit(0); /* the one after */
         int fd = do_mount(1, path);
 
@@ -173,7 +110,7 @@ static void part_covered(const char *path)
 static void part_left_covered(const char *path)
 {
         struct keeper_msg m;
-        bool first = mountinfo_walk(is_there, (void *)(uintptr_t)path) == 0;
+        bool first = !is_mounted(path);
         unsigned volumes = 0;
         int fd;
 
@@ -367,10 +304,7 @@ static void part_stdio(const char *path)
         _exit(0);
 }
 
-static const struct part {
-        const char *name;
-        void (*play)(const char *path);
-} parts[] = {
+static const struct part parts[] = {
         {"exit", part_exit},
         {"killed", part_killed},
         {"garbage", part_garbage},
@@ -388,16 +322,9 @@ static const struct part {
         {"stdio", part_stdio},
 };
 
-/* Before the test framework has its turn. glibc hands main()'s arguments to constructors. */
 __attribute__((constructor)) static void worker_main(int argc, char *argv[])
 {
-        if (argc != 3 || !streq(argv[0], WORKER))
-                return;
-        (void)alarm(60);
-        for (size_t i = 0; i < ELEMENTSOF(parts); i++)
-                if (streq(argv[1], parts[i].name))
-                        parts[i].play(argv[2]);
-        _exit(127);
+        play_part(WORKER, parts, ELEMENTSOF(parts), argc, argv);
 }
 
 /* --- the tests --- */
@@ -421,39 +348,19 @@ TestSuite(keeper, .init = init, .fini = fini, .timeout = 120);
 
 static pid_t start(const char *part, const int *fds, size_t n_fds, bool close_stdio)
 {
-        const char *const argv[] = {WORKER, part, at, NULL};
-        struct keeper_options options = {
-                .worker_argv = argv, .pass_fds = fds, .n_pass_fds = n_fds, .unconfined = true};
+        struct keeper_options options = {.pass_fds = fds, .n_pass_fds = n_fds};
 
-        pid_t pid = fork();
-        cr_assert_geq(pid, 0);
-        if (pid == 0) {
-                /* A test that is ended takes its keeper along, and that its mounts. */
-                (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-                for (int fd = 0; close_stdio && fd < 3; fd++)
-                        (void)close(fd);
-                _exit(keeper_run(&options));
-        }
-        return pid;
-}
-
-static int finish(pid_t pid)
-{
-        int status;
-
-        cr_assert_eq(waitpid(pid, &status, 0), pid);
-        cr_assert(WIFEXITED(status));
-        return WEXITSTATUS(status);
+        return start_keeper(options, WORKER, part, at, close_stdio);
 }
 
 static int run(const char *part)
 {
-        return finish(start(part, NULL, 0, false));
+        return finish_keeper(start(part, NULL, 0, false));
 }
 
 static bool mounted(void)
 {
-        return mountinfo_walk(is_there, at) != 0;
+        return is_mounted(at);
 }
 
 Test(keeper, ends_as_its_worker_does)
@@ -471,7 +378,7 @@ Test(keeper, the_worker_has_what_it_was_given_and_nothing_else)
         cr_assert_eq(write(four[1], "four", 4), 4);
         cr_assert_eq(write(five[1], "five", 4), 4);
         int fds[] = {four[0], five[0]};
-        cr_assert_eq(finish(start("descriptors", fds, 2, false)), 0);
+        cr_assert_eq(finish_keeper(start("descriptors", fds, 2, false)), 0);
 }
 
 Test(keeper, signals_are_passed_on)
@@ -486,7 +393,7 @@ Test(keeper, signals_are_passed_on)
                 cr_assert_eq(read(ready[0], &byte, 1), 1);
                 cr_assert_eq(kill(pid, order[i]), 0);
         }
-        cr_assert_eq(finish(pid), REACHED);
+        cr_assert_eq(finish_keeper(pid), REACHED);
 }
 
 Test(keeper, a_request_that_makes_no_sense_ends_the_worker)
@@ -498,11 +405,7 @@ Test(keeper, a_worker_that_sends_garbage_is_ended_and_its_mounts_go)
 {
         if (!have_root)
                 return;
-#if __has_include("fs/keeper_worker.h")
         cr_assert_eq(run("garbage"), 0, "the one after it leaves as asked");
-#else
-        cr_assert_eq(run("garbage"), 1);
-#endif
         cr_assert_not(mounted());
 }
 
@@ -574,6 +477,6 @@ Test(keeper, closed_standard_descriptors_are_filled_first)
 {
         if (!have_root)
                 return;
-        cr_assert_eq(finish(start("stdio", NULL, 0, true)), 0);
+        cr_assert_eq(finish_keeper(start("stdio", NULL, 0, true)), 0);
         cr_assert_not(mounted());
 }

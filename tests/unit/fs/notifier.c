@@ -167,7 +167,7 @@ Test(notifier, what_the_kernel_does_not_know_is_wiped)
         size_t offset = 0, held = sec_total();
 
         struct record_node old = {.id = 99, .ino = 99, .file = f};
-        cr_assert_eq(journal_new(0, &j), 0);
+        cr_assert_eq(journal_new(0, false, &j), 0);
         cr_assert_eq(record_put_node(j, RECORD_NODE, 1, &old), 0);
         cr_assert(journal_next(j, &offset, &r));
         cr_assert_eq(tree_restore(rig.tree, &r), 0);

@@ -9,7 +9,7 @@ static struct journal *journal;
 
 static void init(void)
 {
-        cr_assert_eq(journal_new(0, &journal), 0);
+        cr_assert_eq(journal_new(0, false, &journal), 0);
 }
 
 static void fini(void)
@@ -101,14 +101,22 @@ Test(record, empty_files_and_folders)
         cr_assert_str_empty(out.name);
         view_file_unref(out.file);
 
-        in = (struct record_node){
-                .id = 3, .parent = 1, .ino = 3, .dir = true, .linked = true, .name = "d"};
+        in = (struct record_node){.id = 3,
+                .parent = 1,
+                .ino = 3,
+                .dir = true,
+                .linked = true,
+                .mtime = 1234567890,
+                .parent_mtime = INT64_MIN,
+                .name = "d"};
         cr_assert_eq(record_put_node(journal, RECORD_NODE, 1, &in), 0);
         r = last();
         cr_assert_eq(record_get_node(&r, &out), 0);
         cr_assert(out.dir);
         cr_assert_null(out.file);
         cr_assert_str_eq(out.name, "d");
+        cr_assert_eq(out.mtime, 1234567890);
+        cr_assert_eq(out.parent_mtime, INT64_MIN);
         view_file_unref(f);
 }
 
@@ -236,16 +244,18 @@ Test(record, modes_and_paths_that_no_file_has)
 
 Test(record, events)
 {
-        uint64_t id = 0;
+        const struct record_event in = {.id = 0x123456789abcdef0, .parent_mtime = -7};
+        struct record_event out = {0};
 
-        cr_assert_eq(record_put_event(journal, RECORD_FORGOTTEN, 4, 0x123456789abcdef0, false), 0);
+        cr_assert_eq(record_put_event(journal, RECORD_APPLIED, 4, &in, false), 0);
         struct journal_record r = last();
-        cr_assert_eq(r.type, RECORD_FORGOTTEN);
+        cr_assert_eq(r.type, RECORD_APPLIED);
         cr_assert_leq(r.len, RECORD_EVENT_SIZE);
-        cr_assert_eq(record_get_event(&r, &id), 0);
-        cr_assert_eq(id, 0x123456789abcdef0);
-        for (size_t len = 0; len < 20; len++) {
+        cr_assert_eq(record_get_event(&r, &out), 0);
+        cr_assert_eq(out.id, in.id);
+        cr_assert_eq(out.parent_mtime, -7);
+        for (size_t len = 0; len < 40; len++) {
                 r.len = len;
-                cr_assert_eq(record_get_event(&r, &id), len == sizeof id ? 0 : -EBADMSG);
+                cr_assert_eq(record_get_event(&r, &out), len == sizeof out ? 0 : -EBADMSG);
         }
 }

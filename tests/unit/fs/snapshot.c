@@ -3,6 +3,8 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <sys/resource.h>
 
 #include "tests/unit/fs/support.h"
 
@@ -44,6 +46,13 @@ static void put_blob(struct snapshot_mount *m, size_t size)
         cr_assert_not_null(p);
         snapshot_put_raw(m, RECORD_INIT, &part, 1);
         free(p);
+}
+
+static void put_event(struct snapshot_mount *m, enum record_type type, uint64_t id)
+{
+        const struct record_event event = {.id = id};
+
+        snapshot_put_event(m, type, &event);
 }
 
 static void dump(void *userdata, struct snapshot_mount *m)
@@ -142,6 +151,52 @@ Test(snapshot, a_full_area_is_changed_for_a_new_one_with_what_is_true)
         snapshot_remove(b.mount);
 }
 
+/* Without a descriptor there is no secret memory, for as long as the process lives. */
+static void lose_secret_memory(void)
+{
+        _cleanup_sec_ struct sec *s = NULL;
+        static const char big[300000] = "";
+        struct rlimit was, none;
+
+        cr_assert_eq(getrlimit(RLIMIT_NOFILE, &was), 0);
+        none = was;
+        none.rlim_cur = 0;
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+        cr_assert_eq(sec_new(big, sizeof big, &s), 0);
+        cr_assert_eq(setrlimit(RLIMIT_NOFILE, &was), 0);
+        cr_assert_neq(sec_kind(), SEC_KIND_SECRET);
+}
+
+/* The only area there is loses its pages, once. */
+static void starve(void)
+{
+        static bool done;
+        char path[64], target[64];
+
+        for (int fd = 3; fd < 100 && !done; fd++) {
+                (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+                ssize_t n = readlink(path, target, sizeof target - 1);
+                target[MAX(n, (ssize_t)0)] = '\0';
+                if (!strstr(target, "akvfs-journal"))
+                        continue;
+                cr_assert_eq(ftruncate(fd, 4096), 0);
+                done = true;
+        }
+        cr_assert(done);
+}
+
+Test(snapshot, memory_that_runs_out_in_the_middle_of_an_area)
+{
+        struct blobs b = {.size = 1000, .n = 20, .before = starve};
+
+        lose_secret_memory();
+        add(&b, 1);
+        snapshot_make_room(b.mount, 100);
+        cr_assert_eq(keeper.areas, 1, "the one after it is whole");
+        cr_assert_eq(count(RECORD_INIT, 1), 20);
+        snapshot_remove(b.mount);
+}
+
 /* After making room that room is there, however much the mounts had to write themselves. */
 Test(snapshot, room_that_was_made_is_there)
 {
@@ -157,7 +212,7 @@ Test(snapshot, room_that_was_made_is_there)
                 snapshot_make_room(b.mount, LEN);
                 cr_assert_geq(keeper.areas, areas);
                 put_blob(b.mount, LEN - 64);
-                snapshot_put_event(b.mount, RECORD_APPLIED, 1);
+                put_event(b.mount, RECORD_APPLIED, 1);
                 if (keeper.areas > areas) {
                         cr_assert_eq(count(RECORD_INIT, 1), 4, "%zu", size);
                         cr_assert_eq(count(RECORD_APPLIED, 1), 1);
@@ -173,7 +228,7 @@ static struct blobs *early;
 
 static void applied_early(void)
 {
-        snapshot_put_event(early->mount, RECORD_APPLIED, 1);
+        put_event(early->mount, RECORD_APPLIED, 1);
 }
 
 /* While an area is being written, what happens in a mount that is in it already goes to both, and
@@ -276,9 +331,9 @@ Test(snapshot, what_the_kernel_forgot_never_takes_the_room_of_others)
         add(&b, 1);
         snapshot_make_room(b.mount, 100);
         for (uint64_t i = 0; i < 100000; i++)
-                snapshot_put_event(b.mount, RECORD_FORGOTTEN, i);
+                put_event(b.mount, RECORD_FORGOTTEN, i);
         unsigned areas = keeper.areas;
-        snapshot_put_event(b.mount, RECORD_APPLIED, 1);
+        put_event(b.mount, RECORD_APPLIED, 1);
         cr_assert_eq(count(RECORD_APPLIED, 1), 1);
         cr_assert_eq(keeper.areas, areas);
         snapshot_remove(b.mount);
@@ -292,7 +347,7 @@ static void *apply_for_ever(void *userdata)
         uint64_t n = 0;
 
         while (!stop && n < 1000000) {
-                snapshot_put_event(b->mount, RECORD_FORGOTTEN, ++n);
+                put_event(b->mount, RECORD_FORGOTTEN, ++n);
         }
         return NULL;
 }
@@ -330,10 +385,10 @@ Test(snapshot, what_is_over_is_told_once_and_gone_from_a_renewed_area)
         put_blob(b.mount, 64);
         put_blob(b.mount, 64);
         cr_assert_eq(keeper.outdated, 0);
-        snapshot_put_event(b.mount, RECORD_APPLIED, 7);
+        put_event(b.mount, RECORD_APPLIED, 7);
         cr_assert_eq(keeper.outdated, 0, "nothing is over by that");
-        snapshot_put_event(b.mount, RECORD_FORGOTTEN, 7);
-        snapshot_put_event(b.mount, RECORD_FORGOTTEN, 8);
+        put_event(b.mount, RECORD_FORGOTTEN, 7);
+        put_event(b.mount, RECORD_FORGOTTEN, 8);
         cr_assert_eq(keeper.outdated, 1);
         cr_assert_eq(count(RECORD_INIT, 3), 3);
         snapshot_renew(snapshot);
@@ -342,7 +397,7 @@ Test(snapshot, what_is_over_is_told_once_and_gone_from_a_renewed_area)
         cr_assert_eq(count(RECORD_FORGOTTEN, 3), 0);
 
         keeper.result = -EPIPE;
-        snapshot_put_event(b.mount, RECORD_UNSTAGED, 9);
+        put_event(b.mount, RECORD_UNSTAGED, 9);
         cr_assert_eq(keeper.outdated, 2, "again for the new one");
         snapshot_renew(snapshot);
         cr_assert_eq(count(RECORD_UNSTAGED, 3), 1, "the old one is still in use");

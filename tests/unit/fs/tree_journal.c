@@ -329,6 +329,56 @@ Test(tree_journal, a_removed_name_stays_removed)
         cr_assert(holds(t, child, "one"), "for those who hold it");
 }
 
+static int64_t time_of(struct tree *t, uint64_t id)
+{
+        struct stat st;
+
+        cr_assert_eq(tree_getattr(t, id, &st), 0);
+        return st.st_mtime;
+}
+
+/* A folder is as old as the last change in it, whoever shows it. */
+Test(tree_journal, folders_and_links_keep_their_times)
+{
+        struct tree *t = twin.tree;
+        uint64_t parent;
+
+        put_text(t, "d/a", "one");
+        put_text(t, "d/b", "two");
+        put_text(t, "e/f", "three");
+        cr_assert_eq(tree_make_generation(t, NULL, 0), 0);
+        cr_assert_eq(tree_put_data(t), 0);
+        uint64_t d = find(t, TREE_ROOT, "d"), e = find(t, TREE_ROOT, "e");
+
+        for (int change = 0; change < 5; change++) {
+                struct tree_plan plan;
+
+                twin_age(&twin);
+                twin_compare(&twin);
+                switch (change) {
+                case 0:
+                        plan = stage(t, "d/a", "other");
+                        cr_assert_eq(apply(t, &plan), 0);
+                        break;
+                case 1:
+                        cr_assert_eq(tree_remove(t, "d/a", &parent), 0);
+                        break;
+                case 2:
+                        put_text(t, "d/c", "new");
+                        break;
+                case 3:
+                        put_text(t, "d/sub/g", "new");
+                        break;
+                default:
+                        cr_assert_eq(tree_make_generation(t, NULL, 0), 0);
+                        break;
+                }
+                cr_assert_geq(time_of(t, change < 4 ? d : TREE_ROOT), 1700000000, "%d", change);
+                cr_assert_lt(time_of(t, e), 1700000000, "%d", change);
+                twin_compare(&twin);
+        }
+}
+
 /* Nothing but the area's end holds a class back that drops all its objects at once. */
 Test(tree_journal, many_removals_in_a_nearly_full_area)
 {
@@ -422,7 +472,9 @@ Test(tree_journal, cut_at_every_byte_the_table_is_one_that_was)
         size_t n = 0;
         uint64_t parent;
 
-        twin_area(&twin);
+        twin_age(&twin);
+        struct journal *j = twin_journal(&twin);
+        const size_t begin = journal_used(j); /* an area is handed over with all that is true */
         states[n++] = twin_text(twin.tree);
         put_text(twin.tree, "a", "one");
         states[n++] = twin_text(twin.tree);
@@ -442,9 +494,8 @@ Test(tree_journal, cut_at_every_byte_the_table_is_one_that_was)
         cr_assert_eq(tree_remove(twin.tree, "d/b", &parent), 0);
         states[n++] = twin_text(twin.tree);
 
-        struct journal *j = twin_journal(&twin);
         size_t state = 0, end = journal_used(j);
-        for (size_t cut = 0; cut <= end; cut++) {
+        for (size_t cut = begin; cut <= end; cut++) {
                 struct journal *copy = area_cut(j, cut);
                 struct tree *t = twin_restore_from(copy);
                 char *text = twin_text(t);

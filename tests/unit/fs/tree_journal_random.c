@@ -84,6 +84,8 @@ static void change(struct walk *w)
         char path[64];
 
         path_of(roll(&w->random, NAMES), path, sizeof path);
+        if (roll(&w->random, 30) == 0)
+                twin_age(&w->twin);
         switch (roll(&w->random, 8)) {
         case 0:
                 f = version(w, path);

@@ -12,7 +12,7 @@ static int feed(struct tree *t, enum record_type type, const struct record_node 
         struct journal_record r;
         size_t offset = 0;
 
-        cr_assert_eq(journal_new(0, &j), 0);
+        cr_assert_eq(journal_new(0, false, &j), 0);
         cr_assert_eq(record_put_node(j, type, 1, node), 0);
         cr_assert(journal_next(j, &offset, &r));
         int e = tree_restore(t, &r);
@@ -22,7 +22,8 @@ static int feed(struct tree *t, enum record_type type, const struct record_node 
 
 static int feed_event(struct tree *t, enum record_type type, uint64_t id)
 {
-        struct journal_record r = {.type = type, .mount = 1, .data = &id, .len = sizeof id};
+        const struct record_event event = {.id = id};
+        struct journal_record r = {.type = type, .mount = 1, .data = &event, .len = sizeof event};
 
         return tree_restore(t, &r);
 }
@@ -95,8 +96,8 @@ Test(tree_restore, records_that_make_no_sense_are_refused)
 Test(tree_restore, events_of_what_is_not_there_are_refused)
 {
         struct tree *t = make_tree();
-        uint64_t id = 5;
-        struct journal_record odd = {.type = 77, .mount = 1, .data = &id, .len = sizeof id};
+        const struct record_event event = {.id = 5};
+        struct journal_record odd = {.type = 77, .mount = 1, .data = &event, .len = sizeof event};
         char plan[1024] = "";
 
         cr_assert_eq(feed_event(t, RECORD_APPLIED, 5), -EBADMSG);

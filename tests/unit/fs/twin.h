@@ -32,4 +32,6 @@ char *twin_text(struct tree *t);
 void twin_compare(struct twin *w);
 
 void twin_area(struct twin *w); /* a new area, now */
+/* The same, where every folder and symlink is of long ago: what is done next has its time. */
+void twin_age(struct twin *w);
 void twin_fill(struct twin *w); /* until the area has no more room than has to be set aside */

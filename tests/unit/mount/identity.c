@@ -15,6 +15,7 @@ static void set_up(void)
         unsetenv("AZURE_POD_IDENTITY_AUTHORITY_HOST");
         unsetenv("AZURE_ENVIRONMENT_FILEPATH");
         o = (struct identity_endpoints){0};
+        i = (struct identity){0};
         class = (struct spc_class){
                 .name = S("web"),
                 .namespace = S(""),
@@ -81,6 +82,27 @@ Test(identity, plain_http_is_refused)
                 cr_assert_eq(resolve(), -EINVAL, "%s", bad[k]);
                 cr_assert_eq(e.cause, ERR_USAGE);
         }
+}
+
+Test(identity, a_managed_identity_is_named_in_one_of_three_ways)
+{
+        static const char resource[] = "/Subscriptions/s/resourceGroups/g/x";
+
+        cr_assert_eq(identity_name_managed(&class, &i), 0, "none is named");
+        cr_assert_eq(i.id_kind, AUTH_BY_CLIENT_ID);
+        cr_assert_str_eq(i.client_id, "");
+        class.user_assigned_id = S("app");
+        cr_assert_eq(identity_name_managed(&class, &i), 0);
+        cr_assert_eq(i.id_kind, AUTH_BY_CLIENT_ID);
+        cr_assert_str_eq(i.client_id, "app");
+        class.user_assigned_id = S(resource);
+        cr_assert_eq(identity_name_managed(&class, &i), 0);
+        cr_assert_eq(i.id_kind, AUTH_BY_RESOURCE_ID);
+        cr_assert_str_eq(i.client_id, resource);
+        class.user_assigned_object_id = S("object");
+        cr_assert_eq(identity_name_managed(&class, &i), 0);
+        cr_assert_eq(i.id_kind, AUTH_BY_OBJECT_ID);
+        cr_assert_str_eq(i.client_id, "object");
 }
 
 Test(identity, travels_whole)

@@ -181,6 +181,8 @@ Test(request, what_does_not_fit_is_refused)
         for (size_t i = 0; i < ELEMENTSOF(paths); i++)
                 refuse(j, object, "file", cJSON_CreateString(paths[i]));
         /* what is put back is a copy: nothing below it can be used after these */
+        refuse(j, j, "vaults", cJSON_CreateObject());
+        refuse(j, class, "selectors", cJSON_CreateObject());
         refuse(j, class, "objects", cJSON_CreateString("x"));
         refuse(j, j, "class", cJSON_CreateNull());
         refuse(j, j, "identity", cJSON_CreateObject());
@@ -191,8 +193,12 @@ Test(request, what_came_later_may_be_missing)
 {
         static const char *const later[] = {"files", "preset", "json_path"};
         _cleanup_json_ cJSON *j = mount_request_format(&in);
-        cJSON *objects = cJSON_GetObjectItem(cJSON_GetObjectItem(j, "class"), "objects"), *object;
+        cJSON *class = cJSON_GetObjectItem(j, "class"), *object;
+        cJSON *objects = cJSON_GetObjectItem(class, "objects");
 
+        cJSON_DeleteItemFromObject(class, "selectors");
+        cJSON_DeleteItemFromObject(j, "vaults");
+        cJSON_DeleteItemFromObject(j, "remove_disabled");
         cJSON_DeleteItemFromObject(j, "cert_key_files");
         cJSON_DeleteItemFromObject(j, "keep_chain_order");
         cJSON_DeleteItemFromObject(j, "selinux_context");
@@ -202,6 +208,11 @@ Test(request, what_came_later_may_be_missing)
         cr_assert_eq(mount_request_parse(j, &out, &e), 0, "%s", err_text(&e));
         cr_assert_not(out.shape.keep_chain_order);
         cr_assert_null(out.selinux_context);
+        cr_assert_not(out.policy.remove_disabled);
+        cr_assert(out.policy.remove_forbidden);
+        cr_assert_eq(out.vaults.n, 0);
+        cr_assert_eq(out.class->n_selectors, 0);
+        cr_assert_eq(out.class->n_objects, 4);
         cr_assert_eq(out.class->objects[2].files, SPC_FILES_DEFAULT);
         cr_assert_str_eq(out.class->objects[3].json_path, "");
 }
