@@ -296,10 +296,10 @@ static const struct session_events session_events = {
 static void mount_failed(struct fs_mount *m, const struct keeper_msg *answer)
 {
         /* the label alone is what somebody asked for */
-        enum err_cause cause = answer->result == -EOPNOTSUPP ? ERR_USAGE : ERR_LOCAL;
+        bool label = m->labelled && answer->result == -EOPNOTSUPP;
 
-        err_set_cause(&m->error, cause, answer->result, "%s cannot be mounted: %s", m->mountpoint,
-                answer->detail);
+        err_set_cause(&m->error, label ? ERR_USAGE : ERR_LOCAL, answer->result,
+                "%s cannot be mounted: %s", m->mountpoint, answer->detail);
         switch (answer->result) {
         case -ENODEV:
                 err_hint(&m->error, "the kernel has no FUSE: load the module with `modprobe fuse`");
@@ -319,13 +319,12 @@ static void mount_failed(struct fs_mount *m, const struct keeper_msg *answer)
                                 : "the mount point must be a directory that you own; for "
                                   "allow_other, user_allow_other must be in /etc/fuse.conf");
                 break;
-        case -EOPNOTSUPP:
-                err_hint(&m->error, "SELinux is off here, or its policy does not know the label: "
-                                    "getenforce, dmesg");
-                break;
         default:
                 break;
         }
+        if (label)
+                err_hint(&m->error, "SELinux is off here, or its policy does not know the label: "
+                                    "getenforce, dmesg");
         close_session(m);
 }
 
@@ -434,6 +433,7 @@ int fs_mount_make(
         m->id = id;
         m->cfg = *cfg;
         m->cfg.mountpoint = m->mountpoint;
+        m->labelled = cfg->selinux_context != NULL;
         m->cfg.fsname = m->cfg.selinux_context = NULL;
         if (cfg->grace == 0 || cfg->grace > FS_GRACE_MAX)
                 m->cfg.grace = FS_GRACE_MAX;
