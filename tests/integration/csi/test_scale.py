@@ -106,7 +106,7 @@ def test_lives_leave_nothing(node):
 
     stays = node.kubelet.pod("shop", "stays", account="web")
     node.kubelet.publish(stays)
-    for number in range(CYCLES // 5):
+    for number in range(CYCLES // 2 if FULL else 20):
         life(number)
     before = counts(node)
     for number in range(CYCLES):
@@ -120,8 +120,8 @@ def test_lives_leave_nothing(node):
     wait_until(as_before, f"there is no more than {before}")
     after = counts(node)
     print(f"{CYCLES} lives: {before} before, {after} after")
-    if FULL:  # else allocators are still on their way to their size
-        assert after.kib - before.kib < 256
+    if FULL:  # else the allocators are still on their way to their size
+        assert after.kib - before.kib < CYCLES // 4, "less than any part of a volume, each time"
     assert node.mounts() == [str(stays.target)] and after.folders == 1
     node.kubelet.unpublish(stays)
 
