@@ -68,7 +68,8 @@ static void gone(struct volume *volume)
         enum rpc_code code = volume->code != RPC_OK ? volume->code : RPC_ABORTED;
 
         if (volume->publishers.list)
-                log_error("publish of %s: %s: %s", volume->path, rpc_code_name(code), text);
+                log_error("failed to process mount request: %s: %s: %s", volume->path,
+                        rpc_code_name(code), text);
         if (volume->code != RPC_OK && !volume->was_mounted && volume->who.volume_id)
                 driver_metrics_mounted(
                         volume->all->config.metrics, code, since(volume, volume->began));
@@ -412,7 +413,8 @@ void volumes_publish(struct volumes *v, struct publish_request *r, struct rpc_ca
 
                 (void)xasprintf(&text,
                         "this node has %zu volumes, and may have no more (--max-volumes)", v->n);
-                log_error("publish of %s: %s", r->target_path, text ? text : "too many volumes");
+                log_error("failed to process mount request: %s: %s", r->target_path,
+                        text ? text : "too many volumes");
                 rpc_fail(call, RPC_RESOURCE_EXHAUSTED, text ? text : "too many volumes");
                 return;
         }

@@ -68,7 +68,9 @@ def test_what_a_publish_says_of_the_class(node):
     node.put_class("shop", ["absent", "pw"])
     refused(publish(), grpc.StatusCode.NOT_FOUND,
             "failed to mount secrets store objects for pod shop/web-0, err: ",
+            "err: failed to mount objects, error: ",
             "failed to get objectType:secret, objectName:absent", "SecretNotFound")
+    assert f"failed to process mount request: {pod.target}: NotFound: " in node.log_text()
     node.put_class("shop", ["pw"], clientID=None)
     refused(publish(), grpc.StatusCode.INVALID_ARGUMENT,
             "failed to get credentials, nodePublishSecretRef secret is not set")
