@@ -53,6 +53,7 @@ static const char help[] =
         "                             off is none\n"
         "\n"
         "Volumes:\n"
+        "  --max-volumes N            at once on this node; default and most 4096\n"
         "  --poll-interval TIME       how often each object is polled: 30s, 2m (default), off\n"
         "  --cert-key-files           besides the secret of a certificate, FILE.crt and FILE.key\n"
         "  --pem-chain on|off         certificates of a PFX leaf first (on), or as they are in it\n"

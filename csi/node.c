@@ -74,7 +74,8 @@ void node_publish_volume(struct csi_node *n, struct rpc_call *call)
         } else if (k < 0) {
                 _cleanup_free_ char *text = NULL;
 
-                log_error("publish: %s: %s", rpc_code_name(code), err_text(&e));
+                log_error("failed to process mount request: %s: %s", rpc_code_name(code),
+                        err_text(&e));
                 if (e.hint && xasprintf(&text, "%s. %s", err_text(&e), e.hint) < 0)
                         text = NULL;
                 rpc_fail(call, k == -ENOMEM ? RPC_RESOURCE_EXHAUSTED : code,

@@ -68,7 +68,8 @@ static void gone(struct volume *volume)
         enum rpc_code code = volume->code != RPC_OK ? volume->code : RPC_ABORTED;
 
         if (volume->publishers.list)
-                log_error("publish of %s: %s: %s", volume->path, rpc_code_name(code), text);
+                log_error("failed to process mount request: %s: %s: %s", volume->path,
+                        rpc_code_name(code), text);
         if (volume->code != RPC_OK && !volume->was_mounted && volume->who.volume_id)
                 driver_metrics_mounted(
                         volume->all->config.metrics, code, since(volume, volume->began));
@@ -174,25 +175,12 @@ static void on_progress(void *userdata, size_t have, size_t of)
         volume->of = of;
 }
 
-/* Of several objects the first says most; the others are named. A cause that all have in common is
- * told once. */
 static void note_errors(struct volume *volume, const struct err *errors, size_t n)
 {
         _cleanup_err_ struct err e = {0};
 
-        (void)err_copy(&e, &errors[0]);
-        for (size_t i = 1; i < n && !err_cause_is_common(e.cause); i++) {
-                _cleanup_free_ char *hint = e.hint ? strdup(e.hint) : NULL;
-                size_t len = strlen(err_text(&e));
-
-                if (len > TEXT_MAX / 2)
-                        break;
-                err_set_cause(&e, e.cause, e.code, "%.*s; %s", (int)len, err_text(&e),
-                        err_text(&errors[i]));
-                if (hint)
-                        err_hint(&e, "%s", hint);
-        }
-        pod_class_failed(volume->who.pod_namespace, volume->who.pod_name, &e);
+        pod_class_failures(
+                volume->who.pod_namespace, volume->who.pod_name, errors, n, TEXT_MAX / 2, &e);
         note_error(volume, &e);
 }
 
@@ -367,6 +355,14 @@ static void publish_again(
                         "another volume is at this path");
                 return;
         }
+        /* Where there was no label, or is none any more, somebody has changed the CSIDriver object
+         * or kubelet: a pod that runs goes on with what it has. */
+        const char *label = volume->who.selinux_context;
+        if (!isempty(label) && r->selinux_context && !streq(label, r->selinux_context)) {
+                rpc_fail(call, RPC_ALREADY_EXISTS,
+                        "the volume is published with another SELinux label (mount flag context=)");
+                return;
+        }
         switch (volume->state) {
         case MOUNTED:
                 refresh_token(volume, r);
@@ -410,6 +406,16 @@ void volumes_publish(struct volumes *v, struct publish_request *r, struct rpc_ca
         }
         if (v->draining) {
                 rpc_fail(call, RPC_UNAVAILABLE, "this driver ends, and its successor will answer");
+                return;
+        }
+        if (v->n >= v->config.max) {
+                _cleanup_free_ char *text = NULL;
+
+                (void)xasprintf(&text,
+                        "this node has %zu volumes, and may have no more (--max-volumes)", v->n);
+                log_error("failed to process mount request: %s: %s", r->target_path,
+                        text ? text : "too many volumes");
+                rpc_fail(call, RPC_RESOURCE_EXHAUSTED, text ? text : "too many volumes");
                 return;
         }
         if (volume_new(v, r->target_path, ASKING, &volume) < 0) {
