@@ -49,8 +49,8 @@ void helper_unregister(int dir_fd, const char *source);
 /* --- the process (auth/helper_process.c) --- */
 
 /* Starts it; before any thread. It ends when the last copy of *ret_fd (SEQPACKET, non-blocking) is
- * closed. dir_fd: the control directory, or -EBADF; source: one that it knows from the start, or
- * NULL. It is nobody's child. */
+ * closed, and survives that either of its two processes is killed. dir_fd: the control directory,
+ * or -EBADF; source: one that it knows from the start, or NULL. It is nobody's child. */
 int helper_start(int dir_fd, const char *source, int *ret_fd);
 
 /* --- the worker's end (auth/helper.c) --- */

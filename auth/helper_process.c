@@ -1,9 +1,16 @@
 /* The helper's side. One child for each request: a file on a file system that hangs, or an az that
- * waits for somebody to sign in, holds up nobody else. */
+ * waits for somebody to sign in, holds up nobody else.
+ *
+ * The helper itself is two processes, for a socket that nobody reads would end every credential
+ * that it is for: one serves, the other waits for its end. Should somebody kill the one that
+ * serves, the other starts another; should the other be killed, the one that serves waits from then
+ * on for one that it has started. What has been registered is in memory that both have.
+ */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -22,7 +29,13 @@
 
 /* Descriptors of the helper, after it has closed all others. */
 #define SOCKET_FD 3
-#define DIR_FD 4
+#define KNOWN_FD 4 /* a memfd: the text of each source that was taken, and a NUL */
+#define DIR_FD 5
+
+/* Between two that serve, when they keep being killed at once. */
+#define HEALTHY_MS 1000
+#define PAUSE_FIRST_MS 50
+#define PAUSE_MAX_MS 10000
 
 struct known {
         struct known *next;
@@ -265,8 +278,40 @@ static char *take_registration(const char *id)
         helper_source_id(text, found);
         if (!streq(found, id))
                 return NULL;
+        /* From here on this memory alone has it. */
+        if (write_all(KNOWN_FD, text, (size_t)n + 1) < 0)
+                return NULL;
         (void)unlinkat(DIR_FD, name, 0);
         return TAKE_PTR(text);
+}
+
+static bool is_known(const struct helper *h, const char *source)
+{
+        for (const struct known *k = h->known; k; k = k->next)
+                if (streq(k->source, source))
+                        return true;
+        return false;
+}
+
+/* What the one before had taken. It may have been killed while it wrote the last one, which is
+ * then in the control directory still. */
+static void load_known(struct helper *h)
+{
+        struct stat st;
+
+        if (fstat(KNOWN_FD, &st) < 0 || st.st_size == 0)
+                return;
+        size_t size = (size_t)st.st_size;
+        _cleanup_free_ char *all = malloc(size);
+        if (!all || pread(KNOWN_FD, all, size, 0) != st.st_size)
+                return;
+        while (size > 0 && all[size - 1])
+                size--;
+        if (ftruncate(KNOWN_FD, (off_t)size) < 0)
+                return;
+        for (const char *p = all; p < all + size; p += strlen(p) + 1)
+                if (!is_known(h, p))
+                        (void)add_known(h, strdup(p));
 }
 
 static const char *find_source(struct helper *h, const char *id)
@@ -314,11 +359,49 @@ static void handle(struct helper *h, const struct helper_query *q)
         }
 }
 
+/* Ends with the socket; returns when the one that waits (0: nobody does) is no more. */
+static void serve_while_held(struct helper *h, pid_t holder)
+{
+        _cleanup_close_ int pidfd = holder ? (int)syscall(SYS_pidfd_open, holder, 0U) : -EBADF;
+        struct pollfd p[] = {{.fd = SOCKET_FD, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
+        struct helper_query q;
+
+        load_known(h);
+        /* A pid that is its own child's parent is nobody else's. */
+        if (holder && getppid() != holder)
+                return;
+        for (;;) {
+                ssize_t n = recv(SOCKET_FD, &q, sizeof q, MSG_TRUNC);
+
+                reap(h, WNOHANG);
+                if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+                        _exit(0);
+                if (n < 0) {
+                        if (poll(p, 2, -1) > 0 && p[1].revents)
+                                return;
+                } else if (n == sizeof q && memchr(q.source, '\0', sizeof q.source) &&
+                           memchr(q.name, '\0', sizeof q.name) &&
+                           strspn(q.source, "0123456789abcdef") == HELPER_ID_SIZE - 1)
+                        handle(h, &q);
+        }
+}
+
+/* Of that child; others are of requests that were being served. */
+static int await_end(pid_t pid)
+{
+        int status;
+        pid_t got;
+
+        do
+                got = waitpid(-1, &status, 0);
+        while (got != pid && (got > 0 || errno == EINTR));
+        return got == pid ? status : 0;
+}
+
 _Noreturn static void run(const char *source, bool has_dir)
 {
         struct helper h = {.has_dir = has_dir};
-        struct helper_query q;
-        struct pollfd p = {.fd = SOCKET_FD, .events = POLLIN};
+        int pause_ms = 0;
 
         (void)prctl(PR_SET_NAME, "akvfs-helper");
         /* Its end is the socket's. What ends the others must not end it before them. */
@@ -329,17 +412,23 @@ _Noreturn static void run(const char *source, bool has_dir)
         if (source && !add_known(&h, strdup(source)))
                 _exit(1);
         for (;;) {
-                ssize_t n = recv(SOCKET_FD, &q, sizeof q, MSG_TRUNC);
+                pid_t holder = getpid();
+                int64_t began = monotonic_ms();
+                pid_t pid = fork();
 
-                reap(&h, WNOHANG);
-                if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
+                if (pid <= 0) {
+                        h.children = pid == 0 ? 0 : h.children;
+                        serve_while_held(&h, pid == 0 ? holder : 0);
+                        continue;
+                }
+                int status = await_end(pid);
+                if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
                         _exit(0);
-                if (n < 0)
-                        (void)poll(&p, 1, -1);
-                else if (n == sizeof q && memchr(q.source, '\0', sizeof q.source) &&
-                         memchr(q.name, '\0', sizeof q.name) &&
-                         strspn(q.source, "0123456789abcdef") == HELPER_ID_SIZE - 1)
-                        handle(&h, &q);
+                h.children = 0;
+                pause_ms = monotonic_ms() - began >= HEALTHY_MS ? 0
+                           : pause_ms == 0                      ? PAUSE_FIRST_MS
+                                                                : MIN(2 * pause_ms, PAUSE_MAX_MS);
+                (void)poll(NULL, 0, pause_ms);
         }
 }
 
@@ -348,14 +437,17 @@ _Noreturn static void become(int fd, int dir_fd, const char *source)
 {
         int socket = fcntl(fd, F_DUPFD_CLOEXEC, 16);
         int dir = dir_fd >= 0 ? fcntl(dir_fd, F_DUPFD_CLOEXEC, 16) : -1;
+        int known = memfd_create("akvfs-sources", MFD_CLOEXEC);
         int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
         (void)setsid();
-        if (socket < 0 || null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
+        known = known < 0 ? -1 : fcntl(known, F_DUPFD_CLOEXEC, 16);
+        if (socket < 0 || known < 0 || null_fd < 0 || dup2(null_fd, STDIN_FILENO) < 0 ||
                 dup2(null_fd, STDOUT_FILENO) < 0 || dup2(null_fd, STDERR_FILENO) < 0 ||
-                dup3(socket, SOCKET_FD, O_CLOEXEC) < 0 ||
+                dup3(socket, SOCKET_FD, O_CLOEXEC) < 0 || dup3(known, KNOWN_FD, O_CLOEXEC) < 0 ||
+                fcntl(KNOWN_FD, F_SETFL, O_APPEND) < 0 ||
                 (dir >= 0 && dup3(dir, DIR_FD, O_CLOEXEC) < 0) ||
-                syscall(SYS_close_range, dir >= 0 ? 5U : 4U, ~0U, 0U) < 0)
+                syscall(SYS_close_range, dir >= 0 ? 6U : 5U, ~0U, 0U) < 0)
                 _exit(1);
         run(source, dir >= 0);
 }

@@ -54,6 +54,7 @@ static const char help[] =
         "                             off is none\n"
         "\n"
         "Volumes:\n"
+        "  --max-volumes N            at once on this node; default and most 4096\n"
         "  --poll-interval TIME       how often each object is polled: 30s, 2m (default), off\n"
         "  --cert-key-files           besides the secret of a certificate, FILE.crt and FILE.key\n"
         "  --pem-chain on|off         certificates of a PFX leaf first (on), or as they are in it\n"
@@ -226,9 +227,12 @@ static int bind_all(const struct csi_options *o, struct start *s, struct err *e)
                 log_info("another akvfs csi serves %s: taking over from it", o->driver_name);
                 return away_from_low_numbers(s, e);
         }
-        if (r == -EPERM)
-                return err_set_cause(
+        if (r == -EPERM) {
+                err_set_cause(
                         e, ERR_LOCAL, r, "who serves %s is neither root nor this user", s->socket);
+                err_hint(e, "end that process: whatever is at this path is no driver's");
+                return r;
+        }
         rundir_remove(&s->rundir, name);
         rundir_sweep(&s->rundir);
         free(s->socket);

@@ -6,6 +6,7 @@
 #include "csi/node.h"
 #include "csi/services.h"
 #include "csi/web.h"
+#include "fs/fs.h"
 #include "spc/scalar.h"
 
 enum {
@@ -15,6 +16,7 @@ enum {
         WORD_NODE_ID,
         WORD_DRIVER_NAME,
         WORD_KUBELET_DIR,
+        WORD_MAX_VOLUMES,
         WORD_KUBE_SERVER,
         WORD_KUBE_TOKEN_FILE,
         WORD_KUBE_CA_FILE,
@@ -34,6 +36,7 @@ static const struct word own[] = {
         {"driver-name", 0, true, WORD_DRIVER_NAME},
         {"drivername", 0, true, WORD_DRIVER_NAME},
         {"kubelet-dir", 0, true, WORD_KUBELET_DIR},
+        {"max-volumes", 0, true, WORD_MAX_VOLUMES},
         {"kube-server", 0, true, WORD_KUBE_SERVER},
         {"kube-token-file", 0, true, WORD_KUBE_TOKEN_FILE},
         {"kube-ca-file", 0, true, WORD_KUBE_CA_FILE},
@@ -115,6 +118,11 @@ static int take(struct csi_options *o, int id, const char *value, struct err *e)
                 return 0;
         case WORD_KUBELET_DIR:
                 o->kubelet_dir = value;
+                return 0;
+        case WORD_MAX_VOLUMES:
+                if (parse_u64(value, FS_MOUNTS_MAX, &o->max_volumes) < 0 || o->max_volumes == 0)
+                        return err_set_cause(e, ERR_USAGE, -EINVAL,
+                                "--max-volumes %s is no number from 1 to %d", value, FS_MOUNTS_MAX);
                 return 0;
         case WORD_KUBE_SERVER:
                 o->kube_server = value;
@@ -199,6 +207,7 @@ int csi_options_parse(int argc, char **argv, struct csi_options *ret, struct err
                 .node_id = getenv("KUBE_NODE_NAME"),
                 .driver_name = CSI_DRIVER_NAME,
                 .kubelet_dir = CSI_KUBELET_DEFAULT,
+                .max_volumes = FS_MOUNTS_MAX,
                 .kube_token_file = KUBE_TOKEN_FILE,
                 .kube_ca_file = KUBE_CA_FILE,
                 .health_address = WEB_HEALTH_ADDRESS,

@@ -133,6 +133,7 @@ int csi_worker_start(struct csi_worker *w, const struct class_mount_parts *parts
                                 .policy = o->policy,
                                 .shape = o->shape,
                                 .secret_memory_required = o->secret_memory_required},
+                        .max = (size_t)w->options.max_volumes,
                         .idle = idle,
                         .userdata = userdata},
         };

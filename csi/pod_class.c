@@ -55,6 +55,24 @@ int pod_class_failed(const char *namespace, const char *pod, struct err *e)
                 namespace, pod);
 }
 
+int pod_class_failures(const char *namespace, const char *pod, const struct err *errors, size_t n,
+        size_t max, struct err *e)
+{
+        (void)err_copy(e, &errors[0]);
+        for (size_t i = 1; i < n && !err_cause_is_common(e->cause); i++) {
+                _cleanup_free_ char *hint = e->hint ? strdup(e->hint) : NULL;
+                size_t len = strlen(err_text(e));
+
+                if (len > max)
+                        break;
+                err_set_cause(e, e->cause, e->code, "%.*s; %s", (int)len, err_text(e),
+                        err_text(&errors[i]));
+                if (hint)
+                        err_hint(e, "%s", hint);
+        }
+        return pod_class_failed(namespace, pod, e);
+}
+
 /* --- which volume --- */
 
 void pod_volume_done(struct pod_volume *v)
@@ -66,24 +84,32 @@ void pod_volume_done(struct pod_volume *v)
         free(v->service_account);
         free(v->class_name);
         free(v->class_uid);
+        free(v->selinux_context);
         *v = (struct pod_volume){0};
 }
 
 static const struct {
         const char *name;
         size_t offset;
+        bool later; /* an earlier worker may not have written it: "" */
 } fields[] = {
-        {"volume_id", offsetof(struct pod_volume, volume_id)},
-        {"pod", offsetof(struct pod_volume, pod_name)},
-        {"namespace", offsetof(struct pod_volume, pod_namespace)},
-        {"uid", offsetof(struct pod_volume, pod_uid)},
-        {"service_account", offsetof(struct pod_volume, service_account)},
-        {"class", offsetof(struct pod_volume, class_name)},
+        {"volume_id", offsetof(struct pod_volume, volume_id), false},
+        {"pod", offsetof(struct pod_volume, pod_name), false},
+        {"namespace", offsetof(struct pod_volume, pod_namespace), false},
+        {"uid", offsetof(struct pod_volume, pod_uid), false},
+        {"service_account", offsetof(struct pod_volume, service_account), false},
+        {"class", offsetof(struct pod_volume, class_name), false},
+        {"selinux_context", offsetof(struct pod_volume, selinux_context), true},
 };
 
-static char **field_of(const struct pod_volume *v, size_t i)
+static char **place_of(struct pod_volume *v, size_t i)
 {
-        return (char **)(void *)((char *)(uintptr_t)v + fields[i].offset);
+        return (char **)(void *)((char *)v + fields[i].offset);
+}
+
+static const char *value_of(const struct pod_volume *v, size_t i)
+{
+        return *(char *const *)(const void *)((const char *)v + fields[i].offset);
 }
 
 int pod_volume_copy(
@@ -93,10 +119,10 @@ int pod_volume_copy(
         _cleanup_pod_volume_ struct pod_volume v = {
                 .class_generation = version.generation, .binding = binding};
         const char *const values[] = {r->volume_id, r->pod_name, r->pod_namespace, r->pod_uid,
-                r->service_account, r->class_name};
+                r->service_account, r->class_name, r->selinux_context ? r->selinux_context : ""};
 
         for (size_t i = 0; i < ELEMENTSOF(fields); i++)
-                if (!(*field_of(&v, i) = strdup(values[i])))
+                if (!(*place_of(&v, i) = strdup(values[i])))
                         return -ENOMEM;
         if (!(v.class_uid = strdup(version.uid)))
                 return -ENOMEM;
@@ -110,7 +136,7 @@ int pod_volume_format(const struct pod_volume *v, char **ret)
         _cleanup_json_ cJSON *j = cJSON_CreateObject();
 
         for (size_t i = 0; i < ELEMENTSOF(fields); i++)
-                if (!cJSON_AddStringToObject(j, fields[i].name, *field_of(v, i)))
+                if (!cJSON_AddStringToObject(j, fields[i].name, value_of(v, i)))
                         return -ENOMEM;
         if (!cJSON_AddBoolToObject(j, "binding", v->binding) ||
                 !cJSON_AddStringToObject(j, "class_uid", v->class_uid) ||
@@ -130,9 +156,9 @@ int pod_volume_parse(const char *note, struct pod_volume *ret)
                 return r == -ENOMEM ? r : -EBADMSG;
         for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
                 const char *value = json_string(j, fields[i].name);
-                if (!value)
+                if (!value && !fields[i].later)
                         return -EBADMSG;
-                if (!(*field_of(&v, i) = strdup(value)))
+                if (!(*place_of(&v, i) = strdup(value ? value : "")))
                         return -ENOMEM;
         }
         v.binding = json_bool(j, "binding", false);
@@ -181,14 +207,22 @@ static int explain(struct spc_diags *diags, const struct publish_request *r, str
         return -EINVAL;
 }
 
+/* A pod's author chooses how many there are, and kubelet how often they are said. */
 static void log_warnings(const struct spc_diags *diags, const struct publish_request *r)
 {
-        for (size_t i = 0; i < diags->n; i++)
-                if (diags->list[i].severity == SPC_WARNING)
+        size_t warnings = 0;
+
+        for (size_t i = 0; i < diags->n; i++) {
+                const struct spc_diag *d = &diags->list[i];
+
+                if (d->severity == SPC_WARNING && ++warnings <= FINDINGS_MAX)
                         log_warning("class %s/%s of pod %s: %s%s%s", r->pod_namespace,
-                                r->class_name, r->pod_name,
-                                diags->list[i].object ? diags->list[i].object : "",
-                                diags->list[i].object ? " " : "", diags->list[i].text);
+                                r->class_name, r->pod_name, d->object ? d->object : "",
+                                d->object ? " " : "", d->text);
+        }
+        if (warnings > FINDINGS_MAX)
+                log_warning("class %s/%s of pod %s: and %zu more, which akvfs check tells of",
+                        r->pod_namespace, r->class_name, r->pod_name, warnings - FINDINGS_MAX);
 }
 
 static const char *overlaid(const struct publish_request *r, const char *key)
@@ -312,7 +346,10 @@ int pod_class_request(const struct pod_class_config *cfg, const struct publish_r
                 q.mode = MODE_OF_GROUP;
         }
         q.mountpoint = strdup(r->target_path);
-        k = q.mountpoint ? note_volume(r, object, &q) : -ENOMEM;
+        if (r->selinux_context)
+                q.selinux_context = strdup(r->selinux_context);
+        k = q.mountpoint && (q.selinux_context || !r->selinux_context) ? note_volume(r, object, &q)
+                                                                       : -ENOMEM;
         if (k < 0)
                 return err_set(e, k, "out of memory");
         *ret = q;

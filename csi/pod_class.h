@@ -30,6 +30,10 @@ enum rpc_code pod_class_code(const struct err *e);
 /* Puts upstream's words before the text: what every guide tells people to look for. Returns the
  * error's code. */
 int pod_class_failed(const char *namespace, const char *pod, struct err *e);
+/* The same of several objects: the first says most, the others are named until that are max bytes.
+ * A cause that all have in common is told once. */
+int pod_class_failures(const char *namespace, const char *pod, const struct err *errors, size_t n,
+        size_t max, struct err *e);
 
 /* The volume's own part of the mount, which a later worker finds again: identifies it. */
 struct pod_volume {
@@ -38,7 +42,8 @@ struct pod_volume {
         char *class_name;
         char *class_uid; /* of what it was mounted from (csi/classes.h); "": not known */
         uint64_t class_generation;
-        bool binding; /* its token is that for identity binding */
+        char *selinux_context; /* "": none */
+        bool binding;          /* its token is that for identity binding */
 };
 void pod_volume_done(struct pod_volume *v);
 #define _cleanup_pod_volume_ _cleanup_(pod_volume_done)

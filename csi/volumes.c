@@ -174,25 +174,12 @@ static void on_progress(void *userdata, size_t have, size_t of)
         volume->of = of;
 }
 
-/* Of several objects the first says most; the others are named. A cause that all have in common is
- * told once. */
 static void note_errors(struct volume *volume, const struct err *errors, size_t n)
 {
         _cleanup_err_ struct err e = {0};
 
-        (void)err_copy(&e, &errors[0]);
-        for (size_t i = 1; i < n && !err_cause_is_common(e.cause); i++) {
-                _cleanup_free_ char *hint = e.hint ? strdup(e.hint) : NULL;
-                size_t len = strlen(err_text(&e));
-
-                if (len > TEXT_MAX / 2)
-                        break;
-                err_set_cause(&e, e.cause, e.code, "%.*s; %s", (int)len, err_text(&e),
-                        err_text(&errors[i]));
-                if (hint)
-                        err_hint(&e, "%s", hint);
-        }
-        pod_class_failed(volume->who.pod_namespace, volume->who.pod_name, &e);
+        pod_class_failures(
+                volume->who.pod_namespace, volume->who.pod_name, errors, n, TEXT_MAX / 2, &e);
         note_error(volume, &e);
 }
 
@@ -279,6 +266,11 @@ static void on_class(void *userdata, const cJSON *object, int status, const stru
                 (void)err_copy(&e, error);
                 err_wrap(&e, e.code, "failed to get secretproviderclass %s/%s, error",
                         volume->who.pod_namespace, volume->who.class_name);
+                if (e.cause == ERR_NOT_FOUND)
+                        err_hint(&e,
+                                "the class has to be in the pod's namespace: kubectl get "
+                                "secretproviderclass -n %s",
+                                volume->who.pod_namespace);
         } else if (begin_mount(volume, object, &e) == 0)
                 volume->state = MOUNTING;
         publish_request_done(&volume->request);
@@ -362,6 +354,14 @@ static void publish_again(
                         "another volume is at this path");
                 return;
         }
+        /* Where there was no label, or is none any more, somebody has changed the CSIDriver object
+         * or kubelet: a pod that runs goes on with what it has. */
+        const char *label = volume->who.selinux_context;
+        if (!isempty(label) && r->selinux_context && !streq(label, r->selinux_context)) {
+                rpc_fail(call, RPC_ALREADY_EXISTS,
+                        "the volume is published with another SELinux label (mount flag context=)");
+                return;
+        }
         switch (volume->state) {
         case MOUNTED:
                 refresh_token(volume, r);
@@ -405,6 +405,15 @@ void volumes_publish(struct volumes *v, struct publish_request *r, struct rpc_ca
         }
         if (v->draining) {
                 rpc_fail(call, RPC_UNAVAILABLE, "this driver ends, and its successor will answer");
+                return;
+        }
+        if (v->n >= v->config.max) {
+                _cleanup_free_ char *text = NULL;
+
+                (void)xasprintf(&text,
+                        "this node has %zu volumes, and may have no more (--max-volumes)", v->n);
+                log_error("publish of %s: %s", r->target_path, text ? text : "too many volumes");
+                rpc_fail(call, RPC_RESOURCE_EXHAUSTED, text ? text : "too many volumes");
                 return;
         }
         if (volume_new(v, r->target_path, ASKING, &volume) < 0) {

@@ -10,8 +10,9 @@
  * nothing is left of the try: kubelet may never ask about an inline volume again. A second publish
  * of a volume waits with the first one. One of a volume that is mounted brings newer tokens and is
  * answered OK whatever it says. One that meets an unpublish is answered ABORTED, and kubelet comes
- * again. Nobody is made to wait past the deadline: shortly before it the caller is told how far the
- * volume has come, and when nobody waits any more it is given up.
+ * again. One beyond the most that there may be is RESOURCE_EXHAUSTED. Nobody is made to wait past
+ * the deadline: shortly before it the caller is told how far the volume has come, and when nobody
+ * waits any more it is given up.
  *
  * An unpublish is answered when nothing is left: neither mount nor folder nor bytes.
  *
@@ -34,6 +35,7 @@ struct volumes_config {
         struct pod_class_config class; /* strings are borrowed */
         struct driver_metrics *metrics;
         struct news *news;
+        size_t max; /* volumes at once, on their way in and out included: FS_MOUNTS_MAX or less */
         /* No volume is left, in a later turn of the loop. */
         void (*idle)(void *userdata);
         void *userdata;

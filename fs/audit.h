@@ -10,6 +10,10 @@
  * to look at the caller (its own uid or CAP_SYS_PTRACE; else the name it gave itself stands there
  * as comm="..."), and pid is 0 for a caller in a pid namespace that the mount's does not contain.
  *
+ * The keeper of a root's mount has that right, and is not asked: it would tell whoever takes a
+ * worker over what runs on the machine, and an open would wait for a process that may be dead just
+ * then. The control group, or the pod, and the uid are the kernel's own word and say who it was.
+ *
  * Words are quoted with '"' and '\' escaped, and control characters by base/log.h: a caller that
  * names itself cleverly forges nothing.
  */

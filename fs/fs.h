@@ -36,16 +36,18 @@ struct fs_mount_config {
         const char *fsname;     /* first field of mountinfo's source: "akvfs:CLASS" */
         uid_t uid;
         gid_t gid;
-        mode_t mode;      /* of files without filePermission: 0644 */
-        bool allow_other; /* root's default */
-        bool privileged;  /* mount(2) and a private mount; else fusermount3 */
-        bool xattr;       /* user.akvfs.* attributes */
-        bool warm;        /* names, attributes and pages are brought into the kernel's caches after
-                             the mount and each change, so that no process is needed to read; only
-                             with `privileged` and without `audit`, which answer each open */
-        bool audit;       /* each open is logged, no byte stays in the page cache (fs/audit.h) */
-        usec_t grace;     /* how long a generation outlives a rotation (fs/rotation.h); FS_GRACE_MAX
-                             when it is 0 or more than that */
+        mode_t mode;                 /* of files without filePermission: 0644 */
+        bool allow_other;            /* root's default */
+        bool privileged;             /* mount(2) and a private mount; else fusermount3 */
+        const char *selinux_context; /* the label of all of it (base/selinux.h), or NULL; only with
+                                        `privileged` */
+        bool xattr;                  /* user.akvfs.* attributes */
+        bool warm;    /* names, attributes and pages are brought into the kernel's caches after
+                         the mount and each change, so that no process is needed to read; only
+                         with `privileged` and without `audit`, which answer each open */
+        bool audit;   /* each open is logged, no byte stays in the page cache (fs/audit.h) */
+        usec_t grace; /* how long a generation outlives a rotation (fs/rotation.h); FS_GRACE_MAX
+                         when it is 0 or more than that */
         struct sec *state; /* what the caller needs to go on with this mount in a later worker; its
                               own business, may be secret; a reference is taken. NULL for none */
 };

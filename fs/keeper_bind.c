@@ -9,7 +9,6 @@
 #include "base/mountinfo.h"
 #include "fs/keeper_worker.h"
 
-#define BINDS_MAX 4096
 #define PIPE_FD 3
 
 struct keeper_bind {
@@ -45,6 +44,7 @@ void keeper_binds_init(struct keeper_binds *b, keeper_binds_volume_fn volume,
 {
         *b = (struct keeper_binds){.fd = -EBADF,
                 .patience_ms = BINDS_PATIENCE_MS,
+                .max = BINDS_MAX,
                 .look = look,
                 .volume = volume,
                 .tell = tell,
@@ -145,8 +145,15 @@ static int on_mount(void *userdata, int mnt_id, unsigned dev_minor, const char *
                         b->list[i].seen = true;
                         return 0;
                 }
-        if (b->n == BINDS_MAX)
+        if (b->n >= b->max) {
+                if (!b->full)
+                        log_warning("%s does not follow rotation, nor do others beyond %zu bind "
+                                    "mounts of single files: mount the folder instead of files of "
+                                    "it (no subPath) where there are so many",
+                                path, b->max);
+                b->full = true;
                 return 0;
+        }
         struct keeper_bind *bigger = realloc(b->list, (b->n + 1) * sizeof *bigger);
         if (!bigger)
                 return 0;
@@ -181,6 +188,7 @@ void keeper_binds_read(struct keeper_binds *b)
                 forget(bind);
                 *bind = b->list[--b->n];
         }
+        b->full = b->full && b->n > b->max / 2;
         ask(b);
 }
 

@@ -19,6 +19,7 @@ typedef void (*keeper_binds_tell_fn)(void *userdata, uint64_t volume, uint64_t i
 typedef uint64_t (*keeper_binds_look_fn)(const char *path, int mnt_id);
 
 #define BINDS_PATIENCE_MS 5000
+#define BINDS_MAX 4096 /* beyond that they do not follow, and the log says so, once */
 
 struct keeper_bind;
 struct keeper_binds {
@@ -29,7 +30,8 @@ struct keeper_binds {
         int64_t give_up_at; /* monotonic_ms(), while there is a child */
         int patience_ms;
         struct keeper_bind *list;
-        size_t n;
+        size_t n, max;
+        bool full;                 /* said in the log; again when half of them have gone since */
         keeper_binds_look_fn look; /* statx(2) */
         keeper_binds_volume_fn volume;
         keeper_binds_tell_fn tell;

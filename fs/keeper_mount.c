@@ -99,6 +99,15 @@ static int config_failed(int fs, char *detail, const char *what)
         return -saved;
 }
 
+/* Without SELinux the kernel knows no such option; with it, a label that the policy does not know
+ * is refused when it is said (selinux_add_opt, Linux 5.17 and later) or when the superblock is
+ * made. */
+static int label_refused(int fs, char *detail)
+{
+        (void)config_failed(fs, detail, "the SELinux label");
+        return -EOPNOTSUPP;
+}
+
 static int make_superblock(
         const struct keeper_msg *request, int fuse_fd, int *ret_mount, char *detail)
 {
@@ -114,9 +123,14 @@ static int make_superblock(
                 config_number(fs, "group_id", getgid(), false) < 0 ||
                 fsconfig(fs, FSCONFIG_SET_FLAG, "default_permissions", NULL, 0) < 0 ||
                 ((request->flags & KEEPER_ALLOW_OTHER) &&
-                        fsconfig(fs, FSCONFIG_SET_FLAG, "allow_other", NULL, 0) < 0) ||
-                fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+                        fsconfig(fs, FSCONFIG_SET_FLAG, "allow_other", NULL, 0) < 0))
                 return config_failed(fs, detail, "mounting fuse");
+        bool label = request->context[0];
+        if (label && config_string(fs, "context", request->context) < 0)
+                return label_refused(fs, detail);
+        if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+                return label && errno == EINVAL ? label_refused(fs, detail)
+                                                : config_failed(fs, detail, "mounting fuse");
 
         int mount = fsmount(fs, FSMOUNT_CLOEXEC,
                 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);

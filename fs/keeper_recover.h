@@ -30,7 +30,8 @@ struct keeper_returned {
 
 /* Waits for all of it; the socket blocks and has SO_PASSCRED. `clone`: hold clones, see
  * fs/keeper_resend.h. -ENODATA: the worker is dead too. -ETIMEDOUT: it was silent for patience_ms.
- * -EINTR: SIGTERM or SIGINT, which the caller has blocked, is pending. A mount that cannot be taken
- * over is logged and left out. */
+ * -EINTR: SIGTERM or SIGINT, which the caller has blocked, is pending. SIGUSR1 waits, for a worker
+ * that has no keeper takes its mounts away, and who parts wants them to stay. A mount that cannot
+ * be taken over is logged and left out. */
 int keeper_recover(int socket, bool clone, int patience_ms, struct keeper_returned *ret);
 void keeper_returned_done(struct keeper_returned *r);

@@ -16,6 +16,25 @@ static struct renamer *free_renamer(struct keeper *k)
         return &k->renamers[k->n_renamers++];
 }
 
+static void drop(struct keeper *k, struct renamer *r)
+{
+        renamer_done(r);
+        *r = k->renamers[--k->n_renamers];
+}
+
+/* To one that lives: an idle one may have been killed, and nobody has looked since. */
+static int give(struct keeper *k, const struct keeper_mount *m, const struct keeper_msg *request)
+{
+        for (unsigned tries = 0; tries <= RENAMERS_MAX; tries++) {
+                struct renamer *r = free_renamer(k);
+                int e = r ? renamer_send(r, m, request) : -EAGAIN;
+                if (e != -EPIPE && e != -ECONNRESET)
+                        return e;
+                drop(k, r);
+        }
+        return -EAGAIN;
+}
+
 static enum keeper_op answer_to(enum keeper_op op)
 {
         return op == KEEPER_WARM         ? KEEPER_WARMED
@@ -35,10 +54,8 @@ void keeper_on_renamer(struct keeper *k, struct renamer *r)
                 return;
         if (busy)
                 keeper_answer(k, &m, op, result, result < 0 ? strerror(-result) : "", -EBADF);
-        if (e == 0) {
-                renamer_done(r);
-                *r = k->renamers[--k->n_renamers];
-        }
+        if (e == 0)
+                drop(k, r);
 }
 
 void keeper_on_rename(struct keeper *k, const struct keeper_msg *request)
@@ -50,8 +67,7 @@ void keeper_on_rename(struct keeper *k, const struct keeper_msg *request)
                 keeper_answer(k, request, op, -ENODEV, "no such mount", -EBADF);
                 return;
         }
-        struct renamer *r = free_renamer(k);
-        int e = r ? renamer_send(r, &v->mount, request) : -EAGAIN;
+        int e = give(k, &v->mount, request);
         if (e < 0)
                 keeper_answer(k, request, op, e, strerror(-e), -EBADF);
 }
@@ -64,10 +80,9 @@ void keeper_on_invalidate(struct keeper *k, const struct keeper_msg *request, in
 {
         _cleanup_close_ int clone = fuse_fd < 0 ? -EBADF : keeper_clone(fuse_fd);
         const struct keeper_mount m = {.privileged = true, .fuse_fd = clone, .private_fd = -EBADF};
-        struct renamer *r = clone < 0 ? NULL : free_renamer(k);
 
         /* Its own error would say of the inode what is true of /dev/fuse. */
-        int e = clone < 0 ? -EBADF : r ? renamer_send(r, &m, request) : -EAGAIN;
+        int e = clone < 0 ? -EBADF : give(k, &m, request);
         if (e < 0)
                 keeper_answer(k, request, KEEPER_INVALIDATED, e, strerror(-e), -EBADF);
 }
@@ -95,7 +110,6 @@ void keeper_settle_renames(struct keeper *k, int timeout_ms)
                 if (!r->busy)
                         continue;
                 keeper_answer(k, &m, answer_to(r->op), -EINTR, strerror(EINTR), -EBADF);
-                renamer_done(r);
-                *r = k->renamers[--k->n_renamers];
+                drop(k, r);
         }
 }

@@ -30,6 +30,7 @@ struct fs_mount {
         bool end_asked;   /* while it was still starting */
         bool told_mounted;
         bool replaced;              /* fs_mount_stats */
+        bool labelled;              /* the mount was asked for with a SELinux label */
         bool keeper_lost;           /* what was asked of the keeper has gone with it */
         bool adopted;               /* and not attached yet */
         uint64_t requests, refused; /* kept when the session is gone */

@@ -110,6 +110,8 @@ void tree_release(struct tree *t, struct node *n)
                 return;
         while ((child = node_pop_entry(n)))
                 tree_release(t, child);
+        if (n->dir)
+                tree_deny_forget(t, n->id);
         tree_record_event(t, RECORD_FORGOTTEN, n->id, NULL);
         t->n_bound -= n->bound;
         node_release(&t->nodes, n);

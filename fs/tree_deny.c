@@ -26,6 +26,15 @@ void tree_deny_done(struct tree *t)
         free(t->denied);
 }
 
+void tree_deny_forget(struct tree *t, uint64_t parent)
+{
+        for (size_t i = t->n_denied; i-- > 0;)
+                if (t->denied[i].parent == parent) {
+                        free(t->denied[i].name);
+                        t->denied[i] = t->denied[--t->n_denied];
+                }
+}
+
 static int add(struct tree *t, uint64_t parent, const char *name)
 {
         struct denied *bigger = reallocarray(t->denied, t->n_denied + 1, sizeof *bigger);

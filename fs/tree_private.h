@@ -48,6 +48,7 @@ int tree_walk(struct tree *t, const char *path, bool make, struct node **ret_dir
         const char **ret_name, uint64_t *ret_deepest);
 /* Is this name, which has no entry, one to be refused? Under the lock. */
 bool tree_is_denied(const struct tree *t, const struct node *dir, const char *name);
+void tree_deny_forget(struct tree *t, uint64_t parent); /* the folder is no more */
 void tree_deny_done(struct tree *t);
 /* Frees a node that neither a name nor the kernel holds, and tells a successor. Under the lock. */
 void tree_release(struct tree *t, struct node *n);

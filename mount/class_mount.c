@@ -197,6 +197,7 @@ static void begin_mount(struct class_mount *cm)
                 .privileged = cm->parts.privileged,
                 .xattr = cm->request.xattr,
                 .audit = cm->request.audit,
+                .selinux_context = cm->request.selinux_context,
                 .warm = cm->parts.privileged && !cm->request.audit,
                 .grace = cm->request.poll_interval,
                 .state = state,

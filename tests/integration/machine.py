@@ -71,6 +71,15 @@ def processes(needle):
     return found
 
 
+def descriptors(pid):
+    """What a process has open, as /proc names it."""
+    held = []
+    for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since
+            held.append(os.readlink(link))
+    return held
+
+
 def state_of(pid):
     """The letter of a process's state, or None when it is gone."""
     try:

@@ -111,7 +111,7 @@ def test_the_csi_driver_says_what_the_driver_needs(objects):
             {"audience": "api://AKSIdentityBinding"},
         ],
         "fsGroupPolicy": "None",
-        "seLinuxMount": False,
+        "seLinuxMount": True,
     }
 
 

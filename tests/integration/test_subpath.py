@@ -52,7 +52,7 @@ def test_a_bind_mount_shows_each_rotation(mount, services, akvfs, folder, name):
 
 def test_without_being_asked_within_two_polls(akvfs, services, spc, folder):
     services.set_secret("pw", secret("0"))
-    with akvfs.mount(spc(["pw"]), "poll_interval=1s") as mount, bound(mount / "pw", folder / "bound") as file:
+    with akvfs.mount(spc(["pw"]), "poll_interval=2s") as mount, bound(mount / "pw", folder / "bound") as file:
         wait_until(lambda: file.read_bytes() == (mount / "pw").read_bytes(), "it is there")
         for number in range(1, 4):
             value = secret(f"number {number}").encode()

@@ -26,7 +26,7 @@ def look(point, seconds=0):
             [sys.executable, str(LOOKER), str(point), str(seconds)],
             capture_output=True,
             text=True,
-            timeout=seconds + 10,
+            timeout=seconds + machine.PATIENCE / 2,
         )
     except subprocess.TimeoutExpired as error:
         raise Cold("no answer") from error

@@ -2,11 +2,15 @@
 #include "auth/helper.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "support/server.h"
 
@@ -33,7 +37,7 @@ static void tear_down(void)
 
         auth_helper_free(helper);
         loop_free(loop);
-        close(fd);
+        safe_close(fd);
         close(dir_fd);
         snprintf(command, sizeof command, "rm -rf %s", dir);
         cr_assert_eq(system(command), 0);
@@ -309,6 +313,85 @@ Test(helper, answers_that_make_no_sense_are_passed_over)
         auth_helper_free(lonely);
         close(fds[0]);
         close(fds[1]);
+}
+
+/* The helper that is a child of that process, or 0. */
+static pid_t helper_below(pid_t parent)
+{
+        DIR *proc = opendir("/proc");
+        const struct dirent *d;
+        pid_t found = 0;
+
+        cr_assert_not_null(proc);
+        while ((d = readdir(proc))) {
+                char path[300], text[256] = "", state;
+                int of = 0;
+
+                (void)snprintf(path, sizeof path, "/proc/%s/stat", d->d_name);
+                FILE *f = d->d_name[0] >= '1' && d->d_name[0] <= '9' ? fopen(path, "re") : NULL;
+                if (!f)
+                        continue;
+                const char *after =
+                        fgets(text, sizeof text, f) ? strstr(text, "(akvfs-helper)") : NULL;
+                (void)fclose(f);
+                if (after && sscanf(after, "(akvfs-helper) %c %d", &state, &of) == 2 &&
+                        of == parent && state != 'Z')
+                        found = (pid_t)atoi(d->d_name);
+        }
+        (void)closedir(proc);
+        return found;
+}
+
+static pid_t await_helper_below(pid_t parent, pid_t other_than)
+{
+        pid_t pid;
+
+        while ((pid = helper_below(parent)) == 0 || pid == other_than)
+                (void)poll(NULL, 0, 1);
+        return pid;
+}
+
+/* Nobody but a command can register a credential, and none does so again: what is known stays. */
+Test(helper, either_of_its_processes_may_be_killed)
+{
+        _cleanup_free_ char *first = file_source("first"), *later = file_source("later");
+        int own = -EBADF;
+
+        /* Whose parent has ended is ours from here on. */
+        cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+        cr_assert_eq(helper_start(dir_fd, NULL, &own), 0);
+        auth_helper_free(helper);
+        close(fd);
+        fd = own;
+        cr_assert_eq(auth_helper_new(loop, fd, &helper), 0);
+
+        put("first", "1", 0600);
+        put("later", "2", 0600);
+        cr_assert_eq(helper_register(dir_fd, first, NULL), 1);
+        cr_assert_str_eq(ask(first, NULL).bytes, "1");
+        pid_t holder = await_helper_below(getpid(), 0), server = await_helper_below(holder, 0);
+        for (int round = 0; round < 6; round++) {
+                if (round % 2) {
+                        cr_assert_eq(kill(holder, SIGKILL), 0);
+                        cr_assert_eq(waitpid(holder, NULL, 0), holder);
+                        holder = server;
+                        server = await_helper_below(holder, 0);
+                } else {
+                        cr_assert_eq(kill(server, SIGKILL), 0);
+                        server = await_helper_below(holder, server);
+                }
+                cr_assert_str_eq(ask(first, NULL).bytes, "1", "round %d", round);
+                if (round == 2)
+                        cr_assert_eq(helper_register(dir_fd, later, NULL), 1);
+                if (round >= 2)
+                        cr_assert_str_eq(ask(later, NULL).bytes, "2", "round %d", round);
+        }
+        auth_helper_free(helper);
+        helper = NULL;
+        close(fd);
+        fd = -EBADF;
+        while (waitpid(-1, NULL, 0) > 0)
+                ; /* all of it ends with the socket, or the test never does */
 }
 
 /* It has no other way to learn that nobody needs it any more. */

@@ -1,7 +1,10 @@
 #include "csi/pod_class.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <sys/mman.h>
 
+#include "base/log.h"
 #include "csi/service_tokens.h"
 #include "pod.h"
 
@@ -86,6 +89,8 @@ Test(pod_class, a_class_and_its_volume)
         cr_assert_str_eq(v.class_name, "app");
         cr_assert_str_eq(v.class_uid, "", "the API server said nothing of it");
         cr_assert_not(v.binding);
+        cr_assert_str_eq(v.selinux_context, "");
+        cr_assert_null(q.selinux_context);
         cr_assert_null(strstr(q.note, "e30."), "no token in it: %s", q.note);
 }
 
@@ -95,6 +100,25 @@ Test(pod_class, a_group_reads_and_nobody_else)
         cr_assert_eq(azure(parameters), 0, "%s", err_text(&e));
         cr_assert_eq(q.gid, 2000);
         cr_assert_eq(q.mode, 0440);
+}
+
+Test(pod_class, a_selinux_label_is_remembered)
+{
+        _cleanup_pod_volume_ struct pod_volume v = {0}, older = {0};
+
+        pod.selinux_context = S("u:object_r:t:s0:c1,c2");
+        cr_assert_eq(azure(parameters), 0, "%s", err_text(&e));
+        cr_assert_str_eq(q.selinux_context, "u:object_r:t:s0:c1,c2");
+        cr_assert_eq(pod_volume_parse(q.note, &v), 0);
+        cr_assert_str_eq(v.selinux_context, "u:object_r:t:s0:c1,c2");
+
+        cr_assert_eq(pod_volume_parse("{\"volume_id\":\"a\",\"pod\":\"b\",\"namespace\":\"c\","
+                                      "\"uid\":\"d\",\"service_account\":\"e\","
+                                      "\"class\":\"f\",\"binding\":true}",
+                             &older),
+                0, "of a worker that knew of no labels");
+        cr_assert_str_eq(older.selinux_context, "");
+        cr_assert(older.binding);
 }
 
 Test(pod_class, attributes_win)
@@ -109,6 +133,40 @@ Test(pod_class, attributes_win)
         cr_assert_eq(q.identity.mode, AUTH_POD_IDENTITY);
         attributes[0].value = S("x");
         refused(azure(parameters), "keyvaultName");
+}
+
+Test(pod_class, warnings_are_few_however_many_there_are)
+{
+        _cleanup_free_ char *objects = strdup("\"keyvaultName\":\"kv-web\",\"tenantID\":\"t\","
+                                              "\"clientID\":\"app\",\"objects\":\"array:\\n");
+        char path[64], *log = NULL;
+        size_t lines = 0, len = 0;
+
+        for (int i = 0; i < 50; i++) {
+                _cleanup_free_ char *so_far = objects;
+
+                cr_assert_eq(xasprintf(&objects,
+                                     "%s  - |\\n    objectName: pw%d\\n    objectType: secret\\n"
+                                     "    colour: red\\n",
+                                     so_far, i),
+                        0);
+        }
+        _cleanup_free_ char *so_far = objects;
+        cr_assert_eq(xasprintf(&objects, "%s\"", so_far), 0);
+
+        _cleanup_close_ int fd = memfd_create("log", MFD_CLOEXEC);
+        cr_assert_geq(fd, 0);
+        log_set_fd(fd);
+        int r = azure(objects);
+        log_set_fd(2);
+        cr_assert_eq(r, 0, "%s", err_text(&e));
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        cr_assert_eq(read_whole_file(path, 1 << 20, &log, &len), 0);
+        for (const char *s = log; (s = strchr(s, '\n')); s++)
+                lines++;
+        cr_expect_eq(lines, 6, "%s", log);
+        cr_expect_not_null(strstr(log, "and 45 more"), "%s", log);
+        free(log);
 }
 
 Test(pod_class, upstream_s_words_for_what_is_wrong)
@@ -195,4 +253,30 @@ Test(pod_class, a_note_that_is_none_is_refused)
 
         for (size_t k = 0; k < ELEMENTSOF(bad); k++)
                 cr_expect_eq(pod_volume_parse(bad[k], &v), -EBADMSG, "%s", bad[k]);
+}
+
+Test(pod_class, errors_of_several_objects_are_one)
+{
+        struct err errors[3] = {0};
+        _cleanup_err_ struct err all = {0}, common = {0};
+
+        err_set_cause(&errors[0], ERR_NOT_FOUND, -ENOENT, "no a");
+        err_hint(&errors[0], "make it");
+        err_set_cause(&errors[1], ERR_NOT_FOUND, -ENOENT, "no b");
+        err_set_cause(&errors[2], ERR_NOT_FOUND, -ENOENT, "no c");
+        cr_assert_eq(pod_class_failures("shop", "web-0", errors, 3, 8, &all), -ENOENT);
+        cr_assert_not_null(strstr(err_text(&all), "shop/web-0"));
+        cr_assert_not_null(strstr(err_text(&all), "no a; no b"), "%s", err_text(&all));
+        cr_assert_null(strstr(err_text(&all), "no c"), "that would be too long");
+        cr_assert_str_eq(all.hint, "make it");
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+                err_done(&errors[i]);
+
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+                err_set_cause(&errors[i], ERR_DNS, -EIO, "no vault %zu", i);
+        cr_assert_eq(pod_class_failures("shop", "web-0", errors, 3, 4096, &common), -EIO);
+        cr_assert_not_null(strstr(err_text(&common), "no vault 0"));
+        cr_assert_null(strstr(err_text(&common), "no vault 1"), "all have it in common");
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+                err_done(&errors[i]);
 }

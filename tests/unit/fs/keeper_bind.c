@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include "base/log.h"
 #include "tests/unit/fs/support.h"
 
 #define FILES 3
@@ -140,6 +141,48 @@ Test(keeper_bind, learns_which_inode_each_shows_and_when_it_goes)
         settle();
         cr_assert_eq(told.unbound, 1);
         cr_assert_eq(told.bound, 4, "nobody asks twice");
+}
+
+static size_t lines_of(FILE *log)
+{
+        size_t n = 0;
+        int c;
+
+        rewind(log);
+        while ((c = getc(log)) != EOF)
+                n += c == '\n';
+        return n;
+}
+
+Test(keeper_bind, too_many_are_said_once)
+{
+        FILE *log = tmpfile();
+        char path[64];
+
+        if (!have_root)
+                return;
+        cr_assert_not_null(log);
+        log_set_fd(fileno(log));
+        keeper_binds_init(&binds, volume_of, on_told, NULL);
+        binds.max = 2;
+        for (unsigned i = 0; i < FILES; i++)
+                bind_file(i);
+        for (int look = 0; look < 3; look++) {
+                keeper_binds_read(&binds);
+                settle();
+        }
+        cr_assert_eq(told.bound, 2);
+        cr_assert_eq(lines_of(log), 1);
+        path_of(path, sizeof path, "target", 0);
+        cr_assert_eq(umount2(path, MNT_DETACH), 0);
+        for (int look = 0; look < 2; look++) { /* there is room again at the second one */
+                keeper_binds_read(&binds);
+                settle();
+        }
+        cr_assert(was_told(ino_of(2)), "the third one follows now");
+        cr_assert_eq(lines_of(log), 1);
+        log_set_fd(STDERR_FILENO);
+        (void)fclose(log);
 }
 
 /* The way to the second one hangs. */

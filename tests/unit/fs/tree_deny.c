@@ -89,3 +89,25 @@ Test(tree_deny, needs_the_folder)
         cr_assert_eq(tree_deny(tree, "nowhere/f", true), -ENOENT);
         cr_assert_eq(tree_deny(tree, "g/f", true), -ENOTDIR);
 }
+
+/* Node ids are never used twice, so what is refused in a folder that went is never asked for. */
+Test(tree_deny, goes_with_its_folder)
+{
+        uint64_t dir, parent;
+
+        for (int i = 0; i < 10; i++) {
+                cr_assert_eq(look(TREE_ROOT, "dir", &dir), 0);
+                cr_assert_eq(tree_deny(tree, "dir/f", true), 0);
+                cr_assert_eq(tree_deny(tree, "dir/e", true), 0);
+                cr_assert_eq(tree_deny(tree, "g", true), 0);
+                struct view_file *f = make_file("dir", "a file now");
+                cr_assert_eq(tree_replace(tree, f, &parent), 0);
+                view_file_unref(f);
+                cr_assert_eq(tree->n_denied, 3, "somebody is still in the folder");
+                tree_forget(tree, dir, 1);
+                cr_assert_eq(tree->n_denied, 1);
+                f = make_file("dir/f", "a folder again");
+                cr_assert_eq(tree_replace(tree, f, &parent), 0);
+                view_file_unref(f);
+        }
+}
