@@ -183,11 +183,14 @@ static int find_stack(const char *file, struct cloud *ret, struct err *e)
                 file = getenv("AZURE_ENVIRONMENT_FILEPATH");
         if (!file)
                 file = "";
-        int r = *file ? read_whole_file(file, ENV_FILE_MAX, &text, &len) : -ENOENT;
+        /* A pod's author may have named it to a driver that all pods of a node share. */
+        int r = *file ? read_regular_file(file, ENV_FILE_MAX, &text, &len) : -ENOENT;
         if (r < 0) {
                 err_set_cause(e, ERR_USAGE, r,
                         "cloudName " STACK " is not valid, error: open %s: %s", file,
-                        r == -EFBIG ? "larger than 256 KiB" : strerror(-r));
+                        r == -EFBIG    ? "larger than 256 KiB"
+                        : r == -EINVAL ? "not a regular file"
+                                       : strerror(-r));
                 err_hint(e, "name the environment file of the Azure Stack with cloudEnvFileName "
                             "in the class, or with AZURE_ENVIRONMENT_FILEPATH");
                 return r;

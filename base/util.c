@@ -97,21 +97,11 @@ int path_make_absolute(char **path)
         return 0;
 }
 
-int read_whole_file(const char *path, size_t max, char **ret, size_t *ret_len)
+static int read_descriptor(int fd, const struct stat *st, size_t max, char **ret, size_t *ret_len)
 {
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        if (fd < 0)
-                return -errno;
-
-        struct stat st;
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (S_ISDIR(st.st_mode))
-                return -EISDIR;
-
         size_t cap = 4096, len = 0;
-        if (st.st_size > 0)
-                cap = MIN((size_t)st.st_size, max) + 1;
+        if (st->st_size > 0)
+                cap = MIN((size_t)st->st_size, max) + 1;
         char *buf = malloc(cap + 1);
         if (!buf)
                 return -ENOMEM;
@@ -148,6 +138,27 @@ int read_whole_file(const char *path, size_t max, char **ret, size_t *ret_len)
         if (ret_len)
                 *ret_len = len;
         return 0;
+}
+
+int read_whole_file(const char *path, size_t max, char **ret, size_t *ret_len)
+{
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        return S_ISDIR(st.st_mode) ? -EISDIR : read_descriptor(fd, &st, max, ret, ret_len);
+}
+
+int read_regular_file(const char *path, size_t max, char **ret, size_t *ret_len)
+{
+        /* that a pipe has no writer is no reason to wait for one */
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        struct stat st;
+
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        return S_ISREG(st.st_mode) ? read_descriptor(fd, &st, max, ret, ret_len) : -EINVAL;
 }
 
 int write_all(int fd, const void *data, size_t len)

@@ -97,6 +97,9 @@ int path_make_absolute(char **path);
 /* The whole of a file, at most max bytes (more is -EFBIG), NUL-terminated behind *ret_len bytes.
  * The caller frees; the buffer may hold a secret, so use erase_and_free where it does. */
 int read_whole_file(const char *path, size_t max, char **ret, size_t *ret_len);
+/* The same of a path that somebody else chose: -EINVAL for all but regular files. A pipe would be
+ * waited for, and a device may do anything when it is read. */
+int read_regular_file(const char *path, size_t max, char **ret, size_t *ret_len);
 
 /* Writes all of it, over EINTR and short writes. 0 or negative errno. */
 int write_all(int fd, const void *data, size_t len);

@@ -220,9 +220,12 @@ static int bind_all(const struct csi_options *o, struct start *s, struct err *e)
                 log_info("another akvfs csi serves %s: taking over from it", o->driver_name);
                 return away_from_low_numbers(s, e);
         }
-        if (r == -EPERM)
-                return err_set_cause(
+        if (r == -EPERM) {
+                err_set_cause(
                         e, ERR_LOCAL, r, "who serves %s is neither root nor this user", s->socket);
+                err_hint(e, "end that process: whatever is at this path is no driver's");
+                return r;
+        }
         rundir_remove(&s->rundir, name);
         rundir_sweep(&s->rundir);
         free(s->socket);

@@ -112,7 +112,6 @@ void csi_driver_free(struct csi_driver *d)
 void csi_driver_make_way(struct csi_driver *d)
 {
         rpc_server_stop_listening(d->server);
-        volumes_drain(d->volumes);
 }
 
 bool csi_driver_is_quiet(const struct csi_driver *d)

@@ -26,8 +26,9 @@ int csi_driver_new(const struct csi_driver_config *cfg, struct csi_driver **ret,
 void csi_driver_free(struct csi_driver *d);
 DEFINE_CLEANUP(struct csi_driver *, csi_driver_free)
 
-/* Another process takes the sockets and the volumes over: nobody new is listened to, and no volume
- * begun. Quiet: everybody has been answered, and each volume is mounted. */
+/* Another process takes the sockets and the volumes over: nobody new is listened to. Who was let in
+ * before may have its call still on the way, and is served. Quiet: everybody has been answered, and
+ * each volume is mounted. */
 void csi_driver_make_way(struct csi_driver *d);
 bool csi_driver_is_quiet(const struct csi_driver *d);
 

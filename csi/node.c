@@ -10,16 +10,11 @@
 #define UNIT_BYTES 1
 #define UNIT_INODES 2
 
-static char *borrow(const char *s)
-{
-        return (char *)(uintptr_t)s;
-}
-
 void node_get_info(struct csi_node *n, struct rpc_call *call)
 {
         Csi__V1__NodeGetInfoResponse answer = CSI__V1__NODE_GET_INFO_RESPONSE__INIT;
 
-        answer.node_id = borrow(n->node_id);
+        answer.node_id = rpc_borrow(n->node_id);
         rpc_reply(call, &answer.base);
 }
 
@@ -143,8 +138,8 @@ static void reply_stats(const struct class_mount *mount, struct rpc_call *call)
         answer.usage = list;
         answer.n_usage = ELEMENTSOF(list);
         condition.abnormal = !fresh;
-        condition.message =
-                borrow(fresh ? "every object is as the vault had it at the last poll" : trouble);
+        condition.message = rpc_borrow(
+                fresh ? "every object is as the vault had it at the last poll" : trouble);
         answer.volume_condition = &condition;
         rpc_reply(call, &answer.base);
 }

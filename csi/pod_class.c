@@ -79,9 +79,14 @@ static const struct {
         {"class", offsetof(struct pod_volume, class_name)},
 };
 
-static char **field_of(const struct pod_volume *v, size_t i)
+static char **place_of(struct pod_volume *v, size_t i)
 {
-        return (char **)(void *)((char *)(uintptr_t)v + fields[i].offset);
+        return (char **)(void *)((char *)v + fields[i].offset);
+}
+
+static const char *value_of(const struct pod_volume *v, size_t i)
+{
+        return *(char *const *)(const void *)((const char *)v + fields[i].offset);
 }
 
 int pod_volume_copy(const struct publish_request *r, bool binding, struct pod_volume *ret)
@@ -91,7 +96,7 @@ int pod_volume_copy(const struct publish_request *r, bool binding, struct pod_vo
                 r->service_account, r->class_name};
 
         for (size_t i = 0; i < ELEMENTSOF(fields); i++)
-                if (!(*field_of(&v, i) = strdup(values[i])))
+                if (!(*place_of(&v, i) = strdup(values[i])))
                         return -ENOMEM;
         *ret = v;
         v = (struct pod_volume){0};
@@ -103,7 +108,7 @@ int pod_volume_format(const struct pod_volume *v, char **ret)
         _cleanup_json_ cJSON *j = cJSON_CreateObject();
 
         for (size_t i = 0; i < ELEMENTSOF(fields); i++)
-                if (!cJSON_AddStringToObject(j, fields[i].name, *field_of(v, i)))
+                if (!cJSON_AddStringToObject(j, fields[i].name, value_of(v, i)))
                         return -ENOMEM;
         if (!cJSON_AddBoolToObject(j, "binding", v->binding))
                 return -ENOMEM;
@@ -123,7 +128,7 @@ int pod_volume_parse(const char *note, struct pod_volume *ret)
                 const char *value = json_string(j, fields[i].name);
                 if (!value)
                         return -EBADMSG;
-                if (!(*field_of(&v, i) = strdup(value)))
+                if (!(*place_of(&v, i) = strdup(value)))
                         return -ENOMEM;
         }
         v.binding = json_bool(j, "binding", false);
@@ -165,14 +170,22 @@ static int explain(struct spc_diags *diags, const struct publish_request *r, str
         return -EINVAL;
 }
 
+/* A pod's author chooses how many there are, and kubelet how often they are said. */
 static void log_warnings(const struct spc_diags *diags, const struct publish_request *r)
 {
-        for (size_t i = 0; i < diags->n; i++)
-                if (diags->list[i].severity == SPC_WARNING)
+        size_t warnings = 0;
+
+        for (size_t i = 0; i < diags->n; i++) {
+                const struct spc_diag *d = &diags->list[i];
+
+                if (d->severity == SPC_WARNING && ++warnings <= FINDINGS_MAX)
                         log_warning("class %s/%s of pod %s: %s%s%s", r->pod_namespace,
-                                r->class_name, r->pod_name,
-                                diags->list[i].object ? diags->list[i].object : "",
-                                diags->list[i].object ? " " : "", diags->list[i].text);
+                                r->class_name, r->pod_name, d->object ? d->object : "",
+                                d->object ? " " : "", d->text);
+        }
+        if (warnings > FINDINGS_MAX)
+                log_warning("class %s/%s of pod %s: and %zu more, which akvfs check tells of",
+                        r->pod_namespace, r->class_name, r->pod_name, warnings - FINDINGS_MAX);
 }
 
 static const char *overlaid(const struct publish_request *r, const char *key)

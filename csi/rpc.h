@@ -86,6 +86,12 @@ bool rpc_call_cancelled(const struct rpc_call *call);
 /* Called once when the caller gives up before it is answered; NULL takes it back. */
 void rpc_call_on_cancel(struct rpc_call *call, rpc_handler fn, void *userdata);
 
+/* protobuf-c's answers hold `char *`, and packing only reads them. */
+static inline char *rpc_borrow(const char *s)
+{
+        return (char *)(uintptr_t)s;
+}
+
 /* Both end the call. The text is cut to RPC_TEXT_MAX bytes: it travels in a header. */
 #define RPC_TEXT_MAX 4096
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message);

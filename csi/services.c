@@ -9,12 +9,6 @@
 #define HEALTH_SERVING 1
 #define HEALTH_NOT_SERVING 2
 
-/* protobuf-c's answers hold `char *`, and packing only reads them. */
-static char *borrow(const char *s)
-{
-        return (char *)(uintptr_t)s;
-}
-
 static bool is_alnum(char c)
 {
         return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -43,8 +37,8 @@ void csi_get_plugin_info(struct csi_services *s, struct rpc_call *call)
 {
         Csi__V1__GetPluginInfoResponse answer = CSI__V1__GET_PLUGIN_INFO_RESPONSE__INIT;
 
-        answer.name = borrow(s->driver_name);
-        answer.vendor_version = borrow(AKVFS_VERSION);
+        answer.name = rpc_borrow(s->driver_name);
+        answer.vendor_version = rpc_borrow(AKVFS_VERSION);
         rpc_reply(call, &answer.base);
 }
 
@@ -74,8 +68,8 @@ void registration_get_info(struct csi_services *s, struct rpc_call *call)
         char *versions[] = {(char[]){"1.0.0"}};
 
         answer.type = (char[]){"CSIPlugin"};
-        answer.name = borrow(s->driver_name);
-        answer.endpoint = borrow(s->endpoint);
+        answer.name = rpc_borrow(s->driver_name);
+        answer.endpoint = rpc_borrow(s->endpoint);
         answer.n_supported_versions = ELEMENTSOF(versions);
         answer.supported_versions = versions;
         rpc_reply(call, &answer.base);

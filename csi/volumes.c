@@ -295,6 +295,11 @@ static void on_class(void *userdata, const cJSON *object, int status, const stru
                 (void)err_copy(&e, error);
                 err_wrap(&e, e.code, "failed to get secretproviderclass %s/%s, error",
                         volume->who.pod_namespace, volume->who.class_name);
+                if (e.cause == ERR_NOT_FOUND)
+                        err_hint(&e,
+                                "the class has to be in the pod's namespace: kubectl get "
+                                "secretproviderclass -n %s",
+                                volume->who.pod_namespace);
         } else if (begin_mount(volume, object, &e) == 0)
                 volume->state = MOUNTING;
         publish_request_done(&volume->request);

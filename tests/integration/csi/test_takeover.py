@@ -1,6 +1,7 @@
 """Processes that are killed, volumes that are left, callers that give up."""
 
 import concurrent.futures
+import contextlib
 import os
 import pathlib
 import signal
@@ -153,7 +154,7 @@ def test_two_publishes_at_once_and_an_unpublish(node):
         node.kubelet.unpublish(pod)
 
         other = node.kubelet.pod("shop", "web-1", account="web")
-        node.services.latency(2000)
+        node.services.latency(20000)
         asked = len(node.api.verbs())
         publish = pool.submit(node.kubelet.publish, other)
         wait_until(lambda: len(node.api.verbs()) > asked, "it has begun")
@@ -164,12 +165,16 @@ def test_two_publishes_at_once_and_an_unpublish(node):
 
 def test_a_caller_is_told_before_its_deadline(node):
     serve_one(node)
-    node.services.latency(30000)
-    pod = node.kubelet.pod("shop", "web-0", account="web")
-    error = refused(lambda: node.kubelet.publish(pod, timeout=2), grpc.StatusCode.DEADLINE_EXCEEDED,
-                    "failed to mount secrets store objects for pod shop/web-0, err: ",
-                    "context deadline exceeded: no object has been fetched yet")
-    assert "Deadline Exceeded" not in error, "the driver's own answer, not the client's"
+    node.services.latency(60000)
+    # The longer it is, the more time a busy machine has to get as far as the vault, and to answer.
+    for patience in (2, 8, 30):
+        pod = node.kubelet.pod("shop", f"web-{patience}", account="web")
+        error = refused(lambda p=pod, t=patience: node.kubelet.publish(p, timeout=t),
+                        grpc.StatusCode.DEADLINE_EXCEEDED)
+        if "no object has been fetched yet" in error:
+            break
+    assert error.startswith("failed to mount secrets store objects for pod shop/web-"), error
+    assert "context deadline exceeded: no object has been fetched yet" in error
     node.services.latency(0)
     insist(lambda: node.kubelet.publish(pod))
     node.kubelet.unpublish(pod)
@@ -192,7 +197,13 @@ def test_a_caller_that_goes_away_leaves_nothing(node):
 
 
 def counts(pid):
-    return (len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task")))
+    """Descriptors, and threads but those for libgrpc's timers, of which it starts another one when
+    it likes."""
+    threads = 0
+    for path in pathlib.Path(f"/proc/{pid}/task").glob("*/comm"):
+        with contextlib.suppress(OSError):  # it has ended
+            threads += path.read_text().strip() != "grpc_global_tim"
+    return (len(os.listdir(f"/proc/{pid}/fd")), threads)
 
 
 def test_a_hundred_lives_leave_nothing(node):
@@ -208,11 +219,11 @@ def test_a_hundred_lives_leave_nothing(node):
     for number in range(5):
         life(number)
     wait_until(lambda: not node.mounts(), "nothing is mounted")
-    before = counts(keeper), counts(worker)
+    before = counts(keeper) + counts(worker)
     for number in range(100):
         life(number)
     assert node.worker() == worker
-    wait_until(lambda: (counts(keeper), counts(worker)) <= before,
+    wait_until(lambda: all(n <= m for n, m in zip(counts(keeper) + counts(worker), before)),
                f"descriptors and threads are as before: {before}")
     assert node.mounts() == []
 

@@ -163,6 +163,31 @@ Test(util, read_whole_file_from_a_pipe)
         close(p[0]);
 }
 
+Test(util, read_regular_file_waits_for_nobody)
+{
+        char fifo[] = "/tmp/akvfs-test-fifo-XXXXXX", *text = NULL;
+        _cleanup_free_ char *path = make_file(3);
+        size_t len = 0;
+
+        cr_assert_eq(read_regular_file(path, 3, &text, &len), 0);
+        cr_assert_str_eq(text, "xxx");
+        cr_assert_eq(len, 3);
+        free(text);
+        text = NULL;
+        cr_assert_eq(read_regular_file(path, 2, &text, &len), -EFBIG);
+        unlink(path);
+        cr_assert_eq(read_regular_file(path, 3, &text, &len), -ENOENT);
+
+        cr_assert_not_null(mkdtemp(fifo));
+        cr_assert_eq(read_regular_file(fifo, 3, &text, &len), -EINVAL, "a folder");
+        cr_assert_eq(rmdir(fifo), 0);
+        cr_assert_eq(mkfifo(fifo, 0600), 0);
+        cr_assert_eq(read_regular_file(fifo, 3, &text, &len), -EINVAL, "a pipe without a writer");
+        unlink(fifo);
+        cr_assert_eq(read_regular_file("/dev/zero", 3, &text, &len), -EINVAL);
+        cr_assert_null(text);
+}
+
 Test(util, read_whole_file_failures)
 {
         char *text = NULL;

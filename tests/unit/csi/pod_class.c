@@ -1,7 +1,10 @@
 #include "csi/pod_class.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <sys/mman.h>
 
+#include "base/log.h"
 #include "csi/service_tokens.h"
 #include "pod.h"
 
@@ -108,6 +111,40 @@ Test(pod_class, attributes_win)
         cr_assert_eq(q.identity.mode, AUTH_POD_IDENTITY);
         attributes[0].value = S("x");
         refused(azure(parameters), "keyvaultName");
+}
+
+Test(pod_class, warnings_are_few_however_many_there_are)
+{
+        _cleanup_free_ char *objects = strdup("\"keyvaultName\":\"kv-web\",\"tenantID\":\"t\","
+                                              "\"clientID\":\"app\",\"objects\":\"array:\\n");
+        char path[64], *log = NULL;
+        size_t lines = 0, len = 0;
+
+        for (int i = 0; i < 50; i++) {
+                _cleanup_free_ char *so_far = objects;
+
+                cr_assert_eq(xasprintf(&objects,
+                                     "%s  - |\\n    objectName: pw%d\\n    objectType: secret\\n"
+                                     "    colour: red\\n",
+                                     so_far, i),
+                        0);
+        }
+        _cleanup_free_ char *so_far = objects;
+        cr_assert_eq(xasprintf(&objects, "%s\"", so_far), 0);
+
+        _cleanup_close_ int fd = memfd_create("log", MFD_CLOEXEC);
+        cr_assert_geq(fd, 0);
+        log_set_fd(fd);
+        int r = azure(objects);
+        log_set_fd(2);
+        cr_assert_eq(r, 0, "%s", err_text(&e));
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        cr_assert_eq(read_whole_file(path, 1 << 20, &log, &len), 0);
+        for (const char *s = log; (s = strchr(s, '\n')); s++)
+                lines++;
+        cr_expect_eq(lines, 6, "%s", log);
+        cr_expect_not_null(strstr(log, "and 45 more"), "%s", log);
+        free(log);
 }
 
 Test(pod_class, upstream_s_words_for_what_is_wrong)
