@@ -8,6 +8,7 @@
 #   make test-vm  the tests on Debian's kernel and systemd, in a virtual machine
 #   make lint     format, static analysis, and the rules of the house
 #   make bench    build/bench.json and a short table
+#   make stress-csi    the driver with a full node's volumes: bursts, a thousand lives, kills
 #   make fuzz     each fuzzer for FUZZ_SECONDS (30)
 #   make rootfs   the tree of the container image in build/rootfs, without Docker
 #   make install  DESTDIR and PREFIX as usual
@@ -77,6 +78,14 @@ bench: all
 	$(deps) bench
 	@cmake --build --preset release -j $(JOBS) --target stress-many stress-rotate stress-crash stress-pair
 	@tests/tools/apart tests/bench/run
+
+# What tests/integration/csi/test_scale.py shows in small, in full, with the program that users run.
+.PHONY: stress-csi
+stress-csi: all
+	$(deps) test
+	@cmake --build --preset release -j $(JOBS) --target stress
+	@AKVFS_SCALE=full AKVFS_BUILD=build tests/tools/test-integration -s -v \
+		tests/integration/csi/test_many.py tests/integration/csi/test_scale.py
 
 .PHONY: fuzz
 fuzz:

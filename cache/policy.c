@@ -200,6 +200,7 @@ static void on_expiry(void *userdata)
         alarm_rest(v->expiry);
         for (size_t i = 0; i < v->n_entries; i++)
                 entry_update(v->entries[i]);
+        v->polled = true; /* by the clock alone */
         view_report_soon(v);
 }
 

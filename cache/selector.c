@@ -190,6 +190,7 @@ static void on_names(void *userdata, const struct cache_state *state)
         (void)err_copy(&s->error, state->error);
         if (state->names && !state->error)
                 select_names(s, state->names);
+        v->polled = true;
         view_report_soon(v);
 }
 

@@ -27,6 +27,7 @@ static void on_source(void *userdata, const struct cache_state *state)
                 s->object = vault_object_ref(state->object);
         }
         entry_update(en);
+        en->view->polled = true;
         view_report_soon(en->view);
 }
 

@@ -105,6 +105,14 @@ struct view_config {
         bool adopted; /* shown before: what the policy takes away is no failure to open */
 };
 
+/* What a poll came to. */
+struct view_poll {
+        bool changed;            /* a file is new, another one, or gone */
+        const struct err *error; /* of the first object, as those of `ready`, that is not shown as
+                                    the vault has it now; NULL: there is none */
+        bool taken;              /* and the policy has taken its files away */
+};
+
 struct view_events {
         /* Once. errors has one entry for each object that failed (all of them, in the class's
          * order; each begins "object FILE: "), n_errors 0 when every file is there. After failure
@@ -119,6 +127,9 @@ struct view_events {
         /* Optional: the same for paths that are to be refused (EACCES) until they change or are
          * removed. Without it they are removed. */
         void (*denied)(void *userdata, const char *const *paths, size_t n);
+        /* Optional, after ready: objects were polled, and what that changed has been reported.
+         * Answers that come in one turn of the loop are told together. */
+        void (*polled)(void *userdata, const struct view_poll *poll);
         /* Optional: how many of how many objects are there, while they are first fetched. */
         void (*progress)(void *userdata, size_t have, size_t of);
 };

@@ -105,6 +105,7 @@ struct view {
         struct loop_timer *report;
         struct loop_timer *expiry; /* the policy's, for what is not polled at that very time */
         size_t reported_have;
+        bool polled;       /* an answer came that has not been reported */
         struct gone *gone; /* not reported yet */
         size_t n_gone;
         struct waiters refreshing;

@@ -152,11 +152,12 @@ static void report_opening(struct view *v)
                 for (size_t j = 0; j < v->entries[i]->n_shown; j++)
                         v->entries[i]->shown[j].dirty = false;
         forget_gone(v, true);
+        v->polled = false;
         v->state = VIEW_READY;
         v->events.ready(v->userdata, NULL, 0);
 }
 
-static void report_changes(struct view *v)
+static bool report_changes(struct view *v)
 {
         size_t n = 0;
 
@@ -164,7 +165,7 @@ static void report_changes(struct view *v)
                 for (size_t j = 0; j < v->entries[i]->n_shown; j++)
                         n += v->entries[i]->shown[j].dirty;
         if (n == 0)
-                return;
+                return false;
 
         /* When memory is short they are reported one by one. */
         struct view_file *one, **list = calloc(n, sizeof(struct view_file *));
@@ -185,6 +186,7 @@ static void report_changes(struct view *v)
         if (list)
                 v->events.changed(v->userdata, list, n);
         free(list);
+        return true;
 }
 
 static bool is_path(const struct view *v, const char *path)
@@ -218,44 +220,68 @@ static void report_gone(struct view *v, struct gone *gone, size_t n, bool denied
         free(paths);
 }
 
-static void report_removals(struct view *v)
+static bool report_removals(struct view *v)
 {
         struct gone *gone = TAKE_PTR(v->gone);
         size_t n = v->n_gone;
 
         v->n_gone = 0;
         if (n == 0)
-                return;
+                return false;
         report_gone(v, gone, n, false);
         if (!v->closed)
                 report_gone(v, gone, n, true);
         for (size_t i = 0; i < n; i++)
                 free(gone[i].path);
         free(gone);
+        return true;
+}
+
+/* The first reason why what is shown is not all that the vault has now. */
+static void first_error(const struct view *v, struct err *ret, bool *ret_taken)
+{
+        *ret_taken = false;
+        (void)err_copy(ret, &v->failure);
+        for (size_t i = 0; !ret->code && i < v->n_entries; i++) {
+                const struct entry *en = v->entries[i];
+
+                if (!entry_error(en) || (en->object->optional && entry_is_absent(en)))
+                        continue;
+                copy_entry_error(en, ret);
+                *ret_taken = en->taken != VIEW_FINE;
+        }
+        for (size_t i = 0; !ret->code && i < v->n_selectors; i++)
+                if (selector_error(&v->selectors[i]))
+                        copy_selector_error(&v->selectors[i], ret);
+}
+
+static void report_polled(struct view *v, bool changed)
+{
+        _cleanup_err_ struct err first = {0};
+        struct view_poll poll = {.changed = changed};
+
+        v->polled = false;
+        if (!v->events.polled)
+                return;
+        first_error(v, &first, &poll.taken);
+        poll.error = first.code ? &first : NULL;
+        v->events.polled(v->userdata, &poll);
 }
 
 static void report_refreshed(struct view *v)
 {
         _cleanup_err_ struct err first = {0};
+        bool taken;
 
         if (SLIST_EMPTY(&v->refreshing))
                 return;
-        (void)err_copy(&first, &v->failure);
-        for (size_t i = 0; i < v->n_entries; i++) {
-                const struct entry *en = v->entries[i];
-
-                if (!entry_is_settled(en))
+        for (size_t i = 0; i < v->n_entries; i++)
+                if (!entry_is_settled(v->entries[i]))
                         return;
-                if (!first.code && entry_error(en) &&
-                        !(en->object->optional && entry_is_absent(en)))
-                        copy_entry_error(en, &first);
-        }
-        for (size_t i = 0; i < v->n_selectors; i++) {
+        for (size_t i = 0; i < v->n_selectors; i++)
                 if (!selector_is_settled(&v->selectors[i]))
                         return;
-                if (!first.code && selector_error(&v->selectors[i]))
-                        copy_selector_error(&v->selectors[i], &first);
-        }
+        first_error(v, &first, &taken);
 
         /* Who asks again from within `done` waits for the next answers. */
         struct waiters all = v->refreshing;
@@ -272,15 +298,18 @@ static void report_refreshed(struct view *v)
 void view_on_report(void *userdata)
 {
         struct view *v = userdata;
+        bool changed = false;
 
         alarm_rest(v->report);
         v->reporting = true;
         if (v->state == VIEW_OPENING)
                 report_opening(v);
         if (!v->closed && v->state == VIEW_READY)
-                report_changes(v);
+                changed = report_changes(v);
         if (!v->closed && v->state == VIEW_READY)
-                report_removals(v);
+                changed = report_removals(v) || changed;
+        if (!v->closed && v->state == VIEW_READY && v->polled)
+                report_polled(v, changed);
         if (!v->closed)
                 report_refreshed(v);
         v->reporting = false;

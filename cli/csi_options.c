@@ -5,6 +5,8 @@
 #include "csi/kube.h"
 #include "csi/node.h"
 #include "csi/services.h"
+#include "csi/web.h"
+#include "fs/fs.h"
 #include "spc/scalar.h"
 
 enum {
@@ -14,9 +16,12 @@ enum {
         WORD_NODE_ID,
         WORD_DRIVER_NAME,
         WORD_KUBELET_DIR,
+        WORD_MAX_VOLUMES,
         WORD_KUBE_SERVER,
         WORD_KUBE_TOKEN_FILE,
         WORD_KUBE_CA_FILE,
+        WORD_HEALTH_ADDRESS,
+        WORD_METRICS_ADDRESS,
         WORD_PEM_CHAIN,
         WORD_CERT_KEY_FILES,
         WORD_HELP
@@ -31,9 +36,13 @@ static const struct word own[] = {
         {"driver-name", 0, true, WORD_DRIVER_NAME},
         {"drivername", 0, true, WORD_DRIVER_NAME},
         {"kubelet-dir", 0, true, WORD_KUBELET_DIR},
+        {"max-volumes", 0, true, WORD_MAX_VOLUMES},
         {"kube-server", 0, true, WORD_KUBE_SERVER},
         {"kube-token-file", 0, true, WORD_KUBE_TOKEN_FILE},
         {"kube-ca-file", 0, true, WORD_KUBE_CA_FILE},
+        {"health-addr", 0, true, WORD_HEALTH_ADDRESS},
+        {"http-endpoint", 0, true, WORD_HEALTH_ADDRESS}, /* the liveness probe's beside it */
+        {"metrics-addr", 0, true, WORD_METRICS_ADDRESS},
         {"construct-pem-chain", 0, WORD_AFTER_EQUALS, WORD_PEM_CHAIN},
         {"write-cert-and-key-in-separate-files", 0, WORD_AFTER_EQUALS, WORD_CERT_KEY_FILES},
         {"help", 'h', false, WORD_HELP},
@@ -72,6 +81,12 @@ static int parse_endpoint(const char *value, const char **ret, struct err *e)
         return 0;
 }
 
+/* "0" as upstream's libraries have it, where anything else is an address. */
+static const char *address_or_off(const char *value)
+{
+        return streq(value, "off") || streq(value, "0") ? NULL : value;
+}
+
 /* Of the provider's two switches, by its names. */
 static int parse_switch(const char *option, const char *value, bool *ret, struct err *e)
 {
@@ -104,6 +119,11 @@ static int take(struct csi_options *o, int id, const char *value, struct err *e)
         case WORD_KUBELET_DIR:
                 o->kubelet_dir = value;
                 return 0;
+        case WORD_MAX_VOLUMES:
+                if (parse_u64(value, FS_MOUNTS_MAX, &o->max_volumes) < 0 || o->max_volumes == 0)
+                        return err_set_cause(e, ERR_USAGE, -EINVAL,
+                                "--max-volumes %s is no number from 1 to %d", value, FS_MOUNTS_MAX);
+                return 0;
         case WORD_KUBE_SERVER:
                 o->kube_server = value;
                 return 0;
@@ -112,6 +132,12 @@ static int take(struct csi_options *o, int id, const char *value, struct err *e)
                 return 0;
         case WORD_KUBE_CA_FILE:
                 o->kube_ca_file = value;
+                return 0;
+        case WORD_HEALTH_ADDRESS:
+                o->health_address = address_or_off(value);
+                return 0;
+        case WORD_METRICS_ADDRESS:
+                o->metrics_address = address_or_off(value);
                 return 0;
         case WORD_PEM_CHAIN: {
                 bool sorted;
@@ -150,6 +176,10 @@ static int check(struct csi_options *o, struct err *e)
                 r = check_folder("--kubelet-dir", o->kubelet_dir, e);
         if (r == 0)
                 r = check_folder("--registration-dir", o->registration_dir, e);
+        if (r == 0 && o->health_address)
+                r = web_address_check(o->health_address, e);
+        if (r == 0 && o->metrics_address)
+                r = web_address_check(o->metrics_address, e);
         if (r < 0)
                 return r;
         if (isempty(o->node_id) || strlen(o->node_id) > NODE_ID_MAX) {
@@ -177,8 +207,11 @@ int csi_options_parse(int argc, char **argv, struct csi_options *ret, struct err
                 .node_id = getenv("KUBE_NODE_NAME"),
                 .driver_name = CSI_DRIVER_NAME,
                 .kubelet_dir = CSI_KUBELET_DEFAULT,
+                .max_volumes = FS_MOUNTS_MAX,
                 .kube_token_file = KUBE_TOKEN_FILE,
                 .kube_ca_file = KUBE_CA_FILE,
+                .health_address = WEB_HEALTH_ADDRESS,
+                .metrics_address = WEB_METRICS_ADDRESS,
         };
         struct word table[ELEMENTSOF(own) + ELEMENTSOF(common)];
         const char *value = NULL;

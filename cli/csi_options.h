@@ -15,7 +15,9 @@ struct csi_options {
         char *registered_path;        /* the socket's path on the host; owned */
         const char *node_id, *driver_name;
         const char *kubelet_dir;
+        uint64_t max_volumes;                                     /* 1 to FS_MOUNTS_MAX */
         const char *kube_server, *kube_token_file, *kube_ca_file; /* kube_server NULL: in a pod */
+        const char *health_address, *metrics_address; /* web_address_check()ed; NULL: not served */
         bool help;
 };
 

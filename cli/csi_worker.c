@@ -115,6 +115,8 @@ int csi_worker_start(struct csi_worker *w, const struct class_mount_parts *parts
                 .endpoint = w->options.registered_path,
                 .node_id = w->options.node_id,
                 .kubelet_dir = w->options.kubelet_dir,
+                .health_address = w->options.health_address,
+                .metrics_address = w->options.metrics_address,
                 .listen_fds = listening,
                 .n_listen_fds = ELEMENTSOF(listening),
                 .volumes = {.parts = *parts,
@@ -131,6 +133,7 @@ int csi_worker_start(struct csi_worker *w, const struct class_mount_parts *parts
                                 .policy = o->policy,
                                 .shape = o->shape,
                                 .secret_memory_required = o->secret_memory_required},
+                        .max = (size_t)w->options.max_volumes,
                         .idle = idle,
                         .userdata = userdata},
         };

@@ -175,7 +175,7 @@ static int allow_partly(scmp_filter_ctx filter)
         return r;
 }
 
-int sandbox_enter(struct err *e)
+int sandbox_enter(bool listens, struct err *e)
 {
         const char *mode = getenv("AKVFS_SECCOMP");
         bool log_only = mode && streq(mode, "log");
@@ -188,6 +188,8 @@ int sandbox_enter(struct err *e)
                 r = allow(filter, allowed[i], 0, NULL);
         if (r == 0)
                 r = allow_partly(filter);
+        if (r == 0 && listens)
+                r = allow(filter, "listen", 0, NULL);
         if (r == 0)
                 r = seccomp_load(filter);
         seccomp_release(filter);

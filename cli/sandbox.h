@@ -14,5 +14,6 @@
 
 #include "base/err.h"
 
-/* Before the first thread: those that follow inherit it. */
-int sandbox_enter(struct err *e);
+/* Before the first thread: those that follow inherit it. listens: it has pages to serve, and may
+ * listen(2); any other worker is given the sockets that it listens on. */
+int sandbox_enter(bool listens, struct err *e);

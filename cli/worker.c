@@ -193,7 +193,7 @@ static int confine(const struct worker *w, struct err *e)
         int r = landlock_enter(w->socket, w->csi ? csi_worker_folders(w->csi) : NULL, e);
         if (r == 0)
                 log_info("this kernel has no Landlock: files are guarded by their modes alone");
-        return r < 0 ? r : sandbox_enter(e);
+        return r < 0 ? r : sandbox_enter(w->csi != NULL, e);
 }
 
 static int start(struct worker *w, int signal_fd, const struct daemon_words *words, struct err *e)

@@ -18,7 +18,10 @@ struct csi_driver_config {
         const char *kubelet_dir;
         const int *listen_fds; /* taken over, also on failure */
         size_t n_listen_fds;
-        struct volumes_config volumes;
+        /* Of the pages (csi/driver_web.h), or NULL. One that cannot be had is told in the log, and
+         * volumes are served all the same: whoever asks there finds out. */
+        const char *health_address, *metrics_address;
+        struct volumes_config volumes; /* but `metrics` and `news` */
 };
 
 /* Strings are borrowed. */

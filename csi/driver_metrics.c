@@ -8,7 +8,12 @@ enum {
         REFRESHED,
         REFRESH_ERRORS,
         PUBLISH_DURATION,
+        REPUBLISH_ERRORS,
         VOLUMES,
+        FAILING,
+        OUTDATED,
+        CLASSES,
+        CLASSES_FAILING,
         VAULT_REQUESTS,
         EVENTS,
         BUILD,
@@ -42,13 +47,28 @@ static const struct metric_family families[N_FAMILIES] = {
                 .help = "Total number of rotation reconciles with error",
                 .labels = {"provider", "error_type", "os_type", "rotated"}},
         [PUBLISH_DURATION] = {.name = "akvfs_publish_duration_seconds",
-                .help = "From kubelet's request to mount a volume to the answer, by gRPC code",
+                .help = "From kubelet's first request for a volume until it is mounted or given up",
                 .kind = METRIC_HISTOGRAM,
                 .labels = {"code"},
                 .buckets = publish_seconds,
                 .n_buckets = ELEMENTSOF(publish_seconds)},
+        [REPUBLISH_ERRORS] = {.name = "akvfs_republish_error_total",
+                .help = "Republishes that were answered OK and could not be taken",
+                .labels = {"error_type"}},
         [VOLUMES] = {.name = "akvfs_volumes",
                 .help = "Volumes that are published now",
+                .kind = METRIC_GAUGE},
+        [FAILING] = {.name = "akvfs_volumes_failing",
+                .help = "Volumes with an object that is not as the vault has it now",
+                .kind = METRIC_GAUGE},
+        [OUTDATED] = {.name = "akvfs_volumes_outdated",
+                .help = "Volumes of a class that has changed or gone since they were mounted",
+                .kind = METRIC_GAUGE},
+        [CLASSES] = {.name = "akvfs_classes_watched",
+                .help = "Classes that are watched at the API server",
+                .kind = METRIC_GAUGE},
+        [CLASSES_FAILING] = {.name = "akvfs_classes_failing",
+                .help = "Of these, classes whose changes are not noticed for the time being",
                 .kind = METRIC_GAUGE},
         [VAULT_REQUESTS] = {.name = "akvfs_vault_requests_total",
                 .help = "Requests that vaults were sent"},
@@ -67,7 +87,7 @@ struct driver_metrics {
 
 #define VALUES(...) ((const char *const[]){__VA_ARGS__})
 
-void driver_metrics_published(struct driver_metrics *d, enum rpc_code code, usec_t took)
+void driver_metrics_published(struct driver_metrics *d, enum rpc_code code)
 {
         const char *name = rpc_code_name(code);
 
@@ -75,8 +95,12 @@ void driver_metrics_published(struct driver_metrics *d, enum rpc_code code, usec
                 metrics_add(d->metrics, PUBLISHED, VALUES(PROVIDER, OS_TYPE), 1);
         else
                 metrics_add(d->metrics, PUBLISH_ERRORS, VALUES(PROVIDER, name, OS_TYPE), 1);
-        metrics_observe(
-                d->metrics, PUBLISH_DURATION, VALUES(name), (double)took / (double)USEC_PER_SEC);
+}
+
+void driver_metrics_mounted(struct driver_metrics *d, enum rpc_code code, usec_t took)
+{
+        metrics_observe(d->metrics, PUBLISH_DURATION, VALUES(rpc_code_name(code)),
+                (double)took / (double)USEC_PER_SEC);
 }
 
 void driver_metrics_unpublished(struct driver_metrics *d, enum rpc_code code)
@@ -96,9 +120,9 @@ void driver_metrics_refreshed(struct driver_metrics *d, bool rotated, enum rpc_c
                         VALUES(PROVIDER, rpc_code_name(code), OS_TYPE, changed), 1);
 }
 
-void driver_metrics_volumes(struct driver_metrics *d, size_t now)
+void driver_metrics_republish_failed(struct driver_metrics *d, enum rpc_code code)
 {
-        metrics_set(d->metrics, VOLUMES, NULL, (double)now);
+        metrics_add(d->metrics, REPUBLISH_ERRORS, VALUES(rpc_code_name(code)), 1);
 }
 
 void driver_metrics_event(struct driver_metrics *d, const char *reason)
@@ -106,9 +130,14 @@ void driver_metrics_event(struct driver_metrics *d, const char *reason)
         metrics_add(d->metrics, EVENTS, VALUES(reason), 1);
 }
 
-void driver_metrics_vault_requests(struct driver_metrics *d, uint64_t total)
+void driver_metrics_levels(struct driver_metrics *d, const struct driver_levels *now)
 {
-        metrics_set(d->metrics, VAULT_REQUESTS, NULL, (double)total);
+        metrics_set(d->metrics, VOLUMES, NULL, (double)now->volumes);
+        metrics_set(d->metrics, FAILING, NULL, (double)now->failing);
+        metrics_set(d->metrics, OUTDATED, NULL, (double)now->outdated);
+        metrics_set(d->metrics, CLASSES, NULL, (double)now->classes);
+        metrics_set(d->metrics, CLASSES_FAILING, NULL, (double)now->classes_failing);
+        metrics_set(d->metrics, VAULT_REQUESTS, NULL, (double)now->vault_requests);
 }
 
 int driver_metrics_text(const struct driver_metrics *d, char **ret, size_t *ret_len)

@@ -12,6 +12,12 @@
  *     rotation_reconcile_error_total     those that failed
  *     akvfs_publish_duration_seconds     from kubelet's request to the answer
  *     akvfs_volumes                      published now
+ *     akvfs_volumes_failing              of them, with an object that is not as the vault has it
+ *     akvfs_volumes_outdated             of them, of a class that has changed or gone since
+ *     akvfs_republish_error_total        what kubelet brings for a volume cannot be taken; it is
+ *                                        answered OK all the same
+ *     akvfs_classes_watched, akvfs_classes_failing
+ *                                        csi/classes.h
  *     akvfs_vault_requests_total         requests to vaults
  *     akvfs_events_total                 events on pods, by reason
  *     akvfs_build_info
@@ -30,14 +36,23 @@ int driver_metrics_new(struct driver_metrics **ret);
 void driver_metrics_free(struct driver_metrics *d);
 DEFINE_CLEANUP(struct driver_metrics *, driver_metrics_free)
 
-void driver_metrics_published(struct driver_metrics *d, enum rpc_code code, usec_t took);
+/* What kubelet was answered, republishes too. */
+void driver_metrics_published(struct driver_metrics *d, enum rpc_code code);
 void driver_metrics_unpublished(struct driver_metrics *d, enum rpc_code code);
+/* A volume is mounted, or has been given up: once for each, whoever waited for it. */
+void driver_metrics_mounted(struct driver_metrics *d, enum rpc_code code, usec_t took);
 /* A volume was refreshed after it had been published. code: RPC_OK, or what a publish would have
  * been answered. */
 void driver_metrics_refreshed(struct driver_metrics *d, bool rotated, enum rpc_code code);
-void driver_metrics_volumes(struct driver_metrics *d, size_t now);
+void driver_metrics_republish_failed(struct driver_metrics *d, enum rpc_code code);
 void driver_metrics_event(struct driver_metrics *d, const char *reason);
-/* How many there were since the start, as the cache counts them. */
-void driver_metrics_vault_requests(struct driver_metrics *d, uint64_t total);
+
+/* What is so now, rather than counted. */
+struct driver_levels {
+        size_t volumes, failing, outdated;
+        size_t classes, classes_failing;
+        uint64_t vault_requests; /* since the start, by whoever sends them */
+};
+void driver_metrics_levels(struct driver_metrics *d, const struct driver_levels *now);
 
 int driver_metrics_text(const struct driver_metrics *d, char **ret, size_t *ret_len);

@@ -41,7 +41,8 @@ int driver_web_new(const struct driver_web_config *cfg, struct driver_web **ret,
                 return err_set(e, -ENOMEM, "out of memory");
         }
         w->cfg = *cfg;
-        int r = web_new(cfg->loop, cfg->listen_fd, pages, ELEMENTSOF(pages), w, &w->web, e);
+        size_t n = cfg->metrics ? ELEMENTSOF(pages) : 1;
+        int r = web_new(cfg->loop, cfg->listen_fd, pages, n, w, &w->web, e);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(w);

@@ -2,7 +2,7 @@
  *
  *     /healthz   200 "ok" while the process can do its work, else 503: what liveness probes ask. It
  *                tells the process's own health and never the vault's.
- *     /metrics   csi/driver_metrics, for Prometheus
+ *     /metrics   csi/driver_metrics, for Prometheus; not where there are none
  */
 #pragma once
 
@@ -11,8 +11,8 @@
 
 struct driver_web_config {
         struct loop *loop;
-        int listen_fd; /* web_listen()'s, taken over, also on failure */
-        const struct driver_metrics *metrics;
+        int listen_fd;                        /* web_listen()'s, taken over, also on failure */
+        const struct driver_metrics *metrics; /* NULL: /healthz alone */
         bool (*is_ready)(void *userdata);
         /* Before /metrics is made: for what is set rather than counted. NULL: nothing is. */
         void (*collect)(void *userdata);

@@ -42,14 +42,15 @@ void node_get_capabilities(struct csi_node *n, struct rpc_call *call)
 
 /* A pod that runs loses its volume's folder to some kubelets when a republish fails: what is
  * mounted is well, whatever is wrong with the request. */
-static bool is_published(const struct csi_node *n, const Csi__V1__NodePublishVolumeRequest *m)
+static bool is_published(const struct csi_node *n, const Csi__V1__NodePublishVolumeRequest *m,
+        const struct err *error)
 {
         _cleanup_free_ char *id = NULL, *path = NULL;
 
         return volume_id_parse(&m->volume_id, &id, NULL) == 0 &&
                volume_path_parse(&m->target_path, "Target path", n->kubelet_dir, &path, NULL) ==
                        0 &&
-               volumes_is_mounted(n->volumes, path, id);
+               volumes_refuse_republish(n->volumes, path, id, error);
 }
 
 void node_publish_volume(struct csi_node *n, struct rpc_call *call)
@@ -63,7 +64,7 @@ void node_publish_volume(struct csi_node *n, struct rpc_call *call)
         if (!m)
                 return;
         int k = publish_request_parse(m, n->kubelet_dir, &r, &code, &e);
-        bool published = k < 0 && is_published(n, m);
+        bool published = k < 0 && is_published(n, m, &e);
         rpc_message_free(m);
         if (published) {
                 Csi__V1__Nothing answer = CSI__V1__NOTHING__INIT;
@@ -73,7 +74,8 @@ void node_publish_volume(struct csi_node *n, struct rpc_call *call)
         } else if (k < 0) {
                 _cleanup_free_ char *text = NULL;
 
-                log_error("publish: %s: %s", rpc_code_name(code), err_text(&e));
+                log_error("failed to process mount request: %s: %s", rpc_code_name(code),
+                        err_text(&e));
                 if (e.hint && xasprintf(&text, "%s. %s", err_text(&e), e.hint) < 0)
                         text = NULL;
                 rpc_fail(call, k == -ENOMEM ? RPC_RESOURCE_EXHAUSTED : code,

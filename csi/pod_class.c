@@ -1,6 +1,7 @@
 #include "csi/pod_class.h"
 
 #include "base/log.h"
+#include "csi/classes.h"
 
 /* Of a class's findings; the rest is counted. */
 #define FINDINGS_MAX 5
@@ -54,6 +55,24 @@ int pod_class_failed(const char *namespace, const char *pod, struct err *e)
                 namespace, pod);
 }
 
+int pod_class_failures(const char *namespace, const char *pod, const struct err *errors, size_t n,
+        size_t max, struct err *e)
+{
+        (void)err_copy(e, &errors[0]);
+        for (size_t i = 1; i < n && !err_cause_is_common(e->cause); i++) {
+                _cleanup_free_ char *hint = e->hint ? strdup(e->hint) : NULL;
+                size_t len = strlen(err_text(e));
+
+                if (len > max)
+                        break;
+                err_set_cause(e, e->cause, e->code, "%.*s; %s", (int)len, err_text(e),
+                        err_text(&errors[i]));
+                if (hint)
+                        err_hint(e, "%s", hint);
+        }
+        return pod_class_failed(namespace, pod, e);
+}
+
 /* --- which volume --- */
 
 void pod_volume_done(struct pod_volume *v)
@@ -64,19 +83,23 @@ void pod_volume_done(struct pod_volume *v)
         free(v->pod_uid);
         free(v->service_account);
         free(v->class_name);
+        free(v->class_uid);
+        free(v->selinux_context);
         *v = (struct pod_volume){0};
 }
 
 static const struct {
         const char *name;
         size_t offset;
+        bool later; /* an earlier worker may not have written it: "" */
 } fields[] = {
-        {"volume_id", offsetof(struct pod_volume, volume_id)},
-        {"pod", offsetof(struct pod_volume, pod_name)},
-        {"namespace", offsetof(struct pod_volume, pod_namespace)},
-        {"uid", offsetof(struct pod_volume, pod_uid)},
-        {"service_account", offsetof(struct pod_volume, service_account)},
-        {"class", offsetof(struct pod_volume, class_name)},
+        {"volume_id", offsetof(struct pod_volume, volume_id), false},
+        {"pod", offsetof(struct pod_volume, pod_name), false},
+        {"namespace", offsetof(struct pod_volume, pod_namespace), false},
+        {"uid", offsetof(struct pod_volume, pod_uid), false},
+        {"service_account", offsetof(struct pod_volume, service_account), false},
+        {"class", offsetof(struct pod_volume, class_name), false},
+        {"selinux_context", offsetof(struct pod_volume, selinux_context), true},
 };
 
 static char **place_of(struct pod_volume *v, size_t i)
@@ -89,15 +112,20 @@ static const char *value_of(const struct pod_volume *v, size_t i)
         return *(char *const *)(const void *)((const char *)v + fields[i].offset);
 }
 
-int pod_volume_copy(const struct publish_request *r, bool binding, struct pod_volume *ret)
+int pod_volume_copy(
+        const struct publish_request *r, const cJSON *class, bool binding, struct pod_volume *ret)
 {
-        _cleanup_pod_volume_ struct pod_volume v = {.binding = binding};
+        struct class_version version = class_version_of(class);
+        _cleanup_pod_volume_ struct pod_volume v = {
+                .class_generation = version.generation, .binding = binding};
         const char *const values[] = {r->volume_id, r->pod_name, r->pod_namespace, r->pod_uid,
-                r->service_account, r->class_name};
+                r->service_account, r->class_name, r->selinux_context ? r->selinux_context : ""};
 
         for (size_t i = 0; i < ELEMENTSOF(fields); i++)
                 if (!(*place_of(&v, i) = strdup(values[i])))
                         return -ENOMEM;
+        if (!(v.class_uid = strdup(version.uid)))
+                return -ENOMEM;
         *ret = v;
         v = (struct pod_volume){0};
         return 0;
@@ -110,7 +138,9 @@ int pod_volume_format(const struct pod_volume *v, char **ret)
         for (size_t i = 0; i < ELEMENTSOF(fields); i++)
                 if (!cJSON_AddStringToObject(j, fields[i].name, value_of(v, i)))
                         return -ENOMEM;
-        if (!cJSON_AddBoolToObject(j, "binding", v->binding))
+        if (!cJSON_AddBoolToObject(j, "binding", v->binding) ||
+                !cJSON_AddStringToObject(j, "class_uid", v->class_uid) ||
+                !cJSON_AddNumberToObject(j, "class_generation", (double)v->class_generation))
                 return -ENOMEM;
         *ret = cJSON_PrintUnformatted(j);
         return *ret ? 0 : -ENOMEM;
@@ -126,12 +156,19 @@ int pod_volume_parse(const char *note, struct pod_volume *ret)
                 return r == -ENOMEM ? r : -EBADMSG;
         for (size_t i = 0; i < ELEMENTSOF(fields); i++) {
                 const char *value = json_string(j, fields[i].name);
-                if (!value)
+                if (!value && !fields[i].later)
                         return -EBADMSG;
-                if (!(*place_of(&v, i) = strdup(value)))
+                if (!(*place_of(&v, i) = strdup(value ? value : "")))
                         return -ENOMEM;
         }
         v.binding = json_bool(j, "binding", false);
+        /* a driver that did not watch classes has left none */
+        const char *uid = json_string(j, "class_uid");
+        int64_t generation = 0;
+        if (!(v.class_uid = strdup(uid ? uid : "")))
+                return -ENOMEM;
+        if (json_int64(j, "class_generation", &generation) == 0 && generation > 0)
+                v.class_generation = (uint64_t)generation;
         *ret = v;
         v = (struct pod_volume){0};
         return 0;
@@ -272,11 +309,12 @@ static int resolve(const struct pod_class_config *cfg, const struct publish_requ
         return k < 0 ? k : pod_identity_choose(&cfg->identity, q->class, r, &q->identity, e);
 }
 
-static int note_volume(const struct publish_request *r, struct mount_request *q)
+static int note_volume(
+        const struct publish_request *r, const cJSON *object, struct mount_request *q)
 {
         _cleanup_pod_volume_ struct pod_volume v = {0};
 
-        int k = pod_volume_copy(r, q->class->identity == SPC_IDENTITY_TOKEN_PROXY, &v);
+        int k = pod_volume_copy(r, object, q->class->identity == SPC_IDENTITY_TOKEN_PROXY, &v);
         return k < 0 ? k : pod_volume_format(&v, &q->note);
 }
 
@@ -308,7 +346,10 @@ int pod_class_request(const struct pod_class_config *cfg, const struct publish_r
                 q.mode = MODE_OF_GROUP;
         }
         q.mountpoint = strdup(r->target_path);
-        k = q.mountpoint ? note_volume(r, &q) : -ENOMEM;
+        if (r->selinux_context)
+                q.selinux_context = strdup(r->selinux_context);
+        k = q.mountpoint && (q.selinux_context || !r->selinux_context) ? note_volume(r, object, &q)
+                                                                       : -ENOMEM;
         if (k < 0)
                 return err_set(e, k, "out of memory");
         *ret = q;

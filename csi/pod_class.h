@@ -30,16 +30,25 @@ enum rpc_code pod_class_code(const struct err *e);
 /* Puts upstream's words before the text: what every guide tells people to look for. Returns the
  * error's code. */
 int pod_class_failed(const char *namespace, const char *pod, struct err *e);
+/* The same of several objects: the first says most, the others are named until that are max bytes.
+ * A cause that all have in common is told once. */
+int pod_class_failures(const char *namespace, const char *pod, const struct err *errors, size_t n,
+        size_t max, struct err *e);
 
 /* The volume's own part of the mount, which a later worker finds again: identifies it. */
 struct pod_volume {
         char *volume_id;
         char *pod_name, *pod_namespace, *pod_uid, *service_account;
         char *class_name;
-        bool binding; /* its token is that for identity binding */
+        char *class_uid; /* of what it was mounted from (csi/classes.h); "": not known */
+        uint64_t class_generation;
+        char *selinux_context; /* "": none */
+        bool binding;          /* its token is that for identity binding */
 };
 void pod_volume_done(struct pod_volume *v);
 #define _cleanup_pod_volume_ _cleanup_(pod_volume_done)
-int pod_volume_copy(const struct publish_request *r, bool binding, struct pod_volume *ret);
+/* class: the object, or NULL before it is there. */
+int pod_volume_copy(
+        const struct publish_request *r, const cJSON *class, bool binding, struct pod_volume *ret);
 int pod_volume_format(const struct pod_volume *v, char **ret);
 int pod_volume_parse(const char *note, struct pod_volume *ret); /* -EBADMSG, -ENOMEM */

@@ -1,12 +1,14 @@
 #include "csi/publish_request.h"
 
 #include "base/log.h"
+#include "base/selinux.h"
 #include "base/wipe.h"
 
 #define KUBELET_PREFIX "csi.storage.k8s.io/"
 #define TOKENS_KEY KUBELET_PREFIX "serviceAccount.tokens"
 /* Kubelet checks pod names against DNS rules; this bounds what reaches logs and keys. */
 #define NAME_MAX_KUBERNETES 253
+#define FLAG_MAX ((size_t)SELINUX_CONTEXT_SIZE + 10) /* context="" */
 
 static const char *text_of(const ProtobufCBinaryData *b)
 {
@@ -287,6 +289,33 @@ static int take_group(const Csi__V1__VolumeCapability *c, struct publish_request
         return 0;
 }
 
+/* Kubelet's one mount flag, where the CSIDriver says seLinuxMount: context="..." in quotes, as Go
+ * writes them (pkg/volume/util/selinux.go, AddSELinuxMountOption). Nothing else can be asked for.
+ */
+static int take_flags(const Csi__V1__VolumeCapability *c, struct publish_request *r, struct err *e)
+{
+        _cleanup_free_ char *flag = NULL;
+
+        if (!c->mount || c->mount->n_mount_flags == 0)
+                return 0;
+        if (c->mount->n_mount_flags > 1)
+                return refuse(e, "more than one mount flag: context=\"...\" is the only one");
+        int k = copy_text(&c->mount->mount_flags[0], FLAG_MAX, false, &flag);
+        if (k < 0)
+                return explain(k, "the mount flag", "", FLAG_MAX, e);
+        char *value = startswith(flag, "context=") ? flag + strlen("context=") : NULL;
+        size_t n = value ? strlen(value) : 0;
+        if (n >= 2 && value[0] == '"' && value[n - 1] == '"') {
+                value[n - 1] = '\0';
+                value++;
+        }
+        if (!value || !selinux_context_is_plain(value))
+                return err_set_cause(e, ERR_USAGE, -EINVAL,
+                        "the mount flag %.300s is not context=\"USER:ROLE:TYPE[:LEVEL]\"", flag);
+        r->selinux_context = strdup(value);
+        return r->selinux_context ? 0 : err_set(e, -ENOMEM, "out of memory");
+}
+
 int publish_request_parse(const Csi__V1__NodePublishVolumeRequest *m, const char *kubelet_dir,
         struct publish_request *ret, enum rpc_code *ret_code, struct err *e)
 {
@@ -306,6 +335,8 @@ int publish_request_parse(const Csi__V1__NodePublishVolumeRequest *m, const char
         if (m->volume_capability->block)
                 return refuse(e, "a block volume cannot be published: these are files");
         k = take_group(m->volume_capability, &r, e);
+        if (k == 0)
+                k = take_flags(m->volume_capability, &r, e);
         if (k == 0)
                 k = take_attributes(m, &r, e);
         if (k == 0)
@@ -343,6 +374,7 @@ void publish_request_done(struct publish_request *r)
         free(r->pod_namespace);
         free(r->pod_uid);
         free(r->service_account);
+        free(r->selinux_context);
         entries_done(r->attributes, r->n_attributes);
         entries_done(r->secrets, r->n_secrets);
         erase_and_free(r->tokens);

@@ -30,7 +30,8 @@ struct publish_request {
         char *target_path;
         char *class_name; /* NULL: not named */
         char *pod_name, *pod_namespace, *pod_uid, *service_account;
-        gid_t mount_group; /* (gid_t)-1: none was asked for */
+        gid_t mount_group;     /* (gid_t)-1: none was asked for */
+        char *selinux_context; /* base/selinux.h; NULL: none was asked for */
         /* What the pod's author wrote, to overlay the class's parameters with. */
         struct publish_entry *attributes;
         size_t n_attributes;

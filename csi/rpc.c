@@ -112,8 +112,12 @@ static void unlink_call(struct rpc_call *call)
 static void end_call(
         struct rpc_call *call, grpc_byte_buffer *message, enum rpc_code code, const char *text)
 {
+        const struct rpc_method *method = call->method;
+
         call->on_cancel = NULL;
         unlink_call(call);
+        if (method && method->ended)
+                method->ended(call->server->userdata, code);
         rpc_queue_send(call, message, code, text);
         rpc_call_unref(call);
 }
@@ -137,8 +141,17 @@ void rpc_fail(struct rpc_call *call, enum rpc_code code, const char *text)
         end_call(call, NULL, code, text);
 }
 
+static const struct rpc_method *find_method(const struct rpc_server *s, const struct rpc_call *call)
+{
+        for (size_t i = 0; i < s->n_methods; i++)
+                if (s->core.grpc_slice_str_cmp(call->details.method, s->methods[i].path) == 0)
+                        return &s->methods[i];
+        return NULL;
+}
+
 static void dispatch(struct rpc_server *s, struct rpc_call *call)
 {
+        call->method = find_method(s, call);
         call->next = s->calls;
         s->calls = call;
         s->n_calls++;
@@ -151,12 +164,10 @@ static void dispatch(struct rpc_server *s, struct rpc_call *call)
                 rpc_fail(call, RPC_RESOURCE_EXHAUSTED, "too many calls at once");
                 return;
         }
-        for (size_t i = 0; i < s->n_methods; i++)
-                if (s->core.grpc_slice_str_cmp(call->details.method, s->methods[i].path) == 0) {
-                        s->methods[i].fn(s->userdata, call);
-                        return;
-                }
-        rpc_fail(call, RPC_UNIMPLEMENTED, "unknown method");
+        if (call->method)
+                call->method->fn(s->userdata, call);
+        else
+                rpc_fail(call, RPC_UNIMPLEMENTED, "unknown method");
 }
 
 static void give_up(struct rpc_call *call)

@@ -50,14 +50,16 @@ typedef void (*rpc_handler)(void *userdata, struct rpc_call *call);
 struct rpc_method {
         const char *path; /* "/csi.v1.Identity/Probe" */
         rpc_handler fn;
+        /* Optional: how a call of it was answered, once for each, whoever answered it. */
+        void (*ended)(void *userdata, enum rpc_code code);
 };
 
 /* Reads what rpc_server_new() needs from files, for a process that is closed off from them before
  * that; else it does so itself (csi/grpc_core.h). */
 int rpc_load(struct err *e);
 
-/* The methods are borrowed and outlive the server. -ENOMEM, what thread creation says, or
- * grpc_core_load(). */
+/* The methods and what userdata points to are borrowed and outlive the server and its calls.
+ * -ENOMEM, what thread creation says, or grpc_core_load(). */
 int rpc_server_new(struct loop *l, const struct rpc_method *methods, size_t n, void *userdata,
         struct rpc_server **ret, struct err *e);
 /* Cancels every call, also those that handlers still own: those are answered to nobody, and must

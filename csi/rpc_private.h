@@ -35,7 +35,8 @@ struct rpc_call {
         struct rpc_op ops[N_STEPS];
         /* the loop's: */
         struct rpc_call *next;
-        char *body; /* the request's bytes, wiped; NULL: there are none */
+        const struct rpc_method *method; /* NULL: unknown */
+        char *body;                      /* the request's bytes, wiped; NULL: there are none */
         size_t body_len;
         bool no_memory;
         usec_t deadline;

@@ -1,49 +1,10 @@
-#include "csi/volumes.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "base/log.h"
-#include "csi/callers.h"
+#include "csi/volumes_private.h"
 
 #define TEXT_MAX ((size_t)RPC_TEXT_MAX)
-
-enum state { ASKING, MOUNTING, MOUNTED, ENDING, CLEARING };
-
-struct volume {
-        struct volume *next;
-        struct volumes *all;
-        enum state state;
-        char *path;
-        struct pod_volume who;          /* empty while it is only cleared */
-        struct publish_request request; /* while it is asked for; wiped then */
-        struct kube_call *asking;
-        struct class_mount *mount;
-        struct callers publishers, unpublishers;
-        size_t have, of;
-        usec_t began, asked; /* of the publish, and when the class had come */
-        /* What publishers are told in the end. */
-        enum rpc_code code;
-        char *text;
-        bool orphaned;           /* nobody waits for it: it is given up */
-        struct loop_timer *step; /* what must not happen within a callback */
-};
-
-struct volumes {
-        struct volumes_config config;
-        struct volume *list;
-        size_t n;
-        bool draining;
-        struct loop_timer *idle;
-};
-
-static struct volume *find(const struct volumes *v, const char *path)
-{
-        for (struct volume *volume = v->list; volume; volume = volume->next)
-                if (streq(volume->path, path))
-                        return volume;
-        return NULL;
-}
 
 /* --- life --- */
 
@@ -60,6 +21,7 @@ static void volume_free(struct volume *volume)
         callers_answer(&volume->publishers, RPC_ABORTED, "the driver ends");
         callers_answer(&volume->unpublishers, RPC_ABORTED, "the driver ends");
         kube_cancel(volume->asking);
+        volume_news_end(&volume->news); /* before `who` */
         publish_request_done(&volume->request);
         pod_volume_done(&volume->who);
         loop_timer_free(volume->step);
@@ -95,13 +57,22 @@ static void note_error(struct volume *volume, const struct err *e)
                         *p = ' ';
 }
 
+static usec_t since(const struct volume *volume, usec_t when)
+{
+        return loop_now(volume->all->config.parts.loop) - when;
+}
+
 static void gone(struct volume *volume)
 {
         const char *text = volume->text ? volume->text : "out of memory";
         enum rpc_code code = volume->code != RPC_OK ? volume->code : RPC_ABORTED;
 
         if (volume->publishers.list)
-                log_error("publish of %s: %s: %s", volume->path, rpc_code_name(code), text);
+                log_error("failed to process mount request: %s: %s: %s", volume->path,
+                        rpc_code_name(code), text);
+        if (volume->code != RPC_OK && !volume->was_mounted && volume->who.volume_id)
+                driver_metrics_mounted(
+                        volume->all->config.metrics, code, since(volume, volume->began));
         callers_answer(&volume->publishers, code, text);
         callers_answer(&volume->unpublishers, RPC_OK, NULL);
         volume_free(volume);
@@ -159,7 +130,7 @@ static void on_no_publisher(void *userdata)
 
         if (volume->state > MOUNTING)
                 return;
-        note_failure(volume, RPC_ABORTED, "nobody waited for it any more");
+        note_failure(volume, RPC_DEADLINE_EXCEEDED, "nobody waited for it any more");
         end(volume);
 }
 
@@ -204,31 +175,13 @@ static void on_progress(void *userdata, size_t have, size_t of)
         volume->of = of;
 }
 
-/* Of several objects the first says most; the others are named. A cause that all have in common is
- * told once. */
 static void note_errors(struct volume *volume, const struct err *errors, size_t n)
 {
         _cleanup_err_ struct err e = {0};
 
-        (void)err_copy(&e, &errors[0]);
-        for (size_t i = 1; i < n && !err_cause_is_common(e.cause); i++) {
-                _cleanup_free_ char *hint = e.hint ? strdup(e.hint) : NULL;
-                size_t len = strlen(err_text(&e));
-
-                if (len > TEXT_MAX / 2)
-                        break;
-                err_set_cause(&e, e.cause, e.code, "%.*s; %s", (int)len, err_text(&e),
-                        err_text(&errors[i]));
-                if (hint)
-                        err_hint(&e, "%s", hint);
-        }
-        pod_class_failed(volume->who.pod_namespace, volume->who.pod_name, &e);
+        pod_class_failures(
+                volume->who.pod_namespace, volume->who.pod_name, errors, n, TEXT_MAX / 2, &e);
         note_error(volume, &e);
-}
-
-static double ms_since(const struct volume *volume, usec_t when)
-{
-        return (double)(loop_now(volume->all->config.parts.loop) - when) / (double)USEC_PER_MSEC;
 }
 
 static void on_started(void *userdata, const struct err *errors, size_t n_errors)
@@ -244,11 +197,24 @@ static void on_started(void *userdata, const struct err *errors, size_t n_errors
         if (volume->state != MOUNTING)
                 return; /* it is on its way out */
         volume->state = MOUNTED;
+        volume->was_mounted = true;
+        usec_t took = since(volume, volume->began);
+        driver_metrics_mounted(volume->all->config.metrics, RPC_OK, took);
         log_info("published %s of pod %s/%s at %s in %.1f ms (class %.1f ms)",
                 volume->who.class_name, volume->who.pod_namespace, volume->who.pod_name,
-                volume->path, ms_since(volume, volume->began),
+                volume->path, (double)took / (double)USEC_PER_MSEC,
                 (double)(volume->asked - volume->began) / (double)USEC_PER_MSEC);
         callers_answer(&volume->publishers, RPC_OK, NULL);
+        volume_news_begin(&volume->news, volume->all->config.news, &volume->who);
+        if (class_mount_has_replaced(volume->mount))
+                volume_news_replaced(&volume->news);
+}
+
+static void on_polled(void *userdata, const struct view_poll *poll)
+{
+        struct volume *volume = userdata;
+
+        volume_news_polled(&volume->news, poll);
 }
 
 static void on_gone(void *userdata, const struct err *error)
@@ -270,16 +236,22 @@ static void on_gone(void *userdata, const struct err *error)
 }
 
 static const struct class_mount_events mount_events = {
-        .progress = on_progress, .started = on_started, .gone = on_gone};
+        .progress = on_progress, .started = on_started, .polled = on_polled, .gone = on_gone};
 
 static int begin_mount(struct volume *volume, const cJSON *object, struct err *e)
 {
         _cleanup_mount_request_ struct mount_request q = {0};
         const struct volumes_config *cfg = &volume->all->config;
+        struct pod_volume who = {0};
 
         int r = pod_class_request(&cfg->class, &volume->request, object, &q, e);
         if (r < 0)
                 return r;
+        r = pod_volume_parse(q.note, &who); /* with what the class says of it */
+        if (r < 0)
+                return err_set(e, r, "out of memory");
+        pod_volume_done(&volume->who);
+        volume->who = who;
         r = class_mount_new(&cfg->parts, &q, &mount_events, volume, &volume->mount, e);
         return r < 0 ? pod_class_failed(volume->who.pod_namespace, volume->who.pod_name, e) : 0;
 }
@@ -343,28 +315,34 @@ static int volume_new(struct volumes *v, const char *path, enum state state, str
 }
 
 /* kubelet hands tokens over about once a minute. */
-static void refresh_token(struct volume *volume, const struct publish_request *r)
+static int take_token(struct volume *volume, const struct publish_request *r, struct err *e)
 {
         _cleanup_sec_ struct sec *token = NULL;
-        _cleanup_err_ struct err e = {0};
 
         if (!r->tokens)
-                return;
+                return 0;
         if (!streq(r->pod_namespace, volume->who.pod_namespace) ||
-                !streq(r->service_account, volume->who.service_account)) {
-                log_error("republish of %s: the tokens of %s/%s are not those of its pod",
-                        volume->path, r->pod_namespace, r->service_account);
-                return;
-        }
-        int k = pod_identity_token(r, volume->who.binding, &token, &e);
-        /* a volume of another kind of identity may well have none for this audience */
-        if (k == 0)
-                k = class_mount_set_token(volume->mount, token);
-        else if (k == -ENOENT)
-                return;
+                !streq(r->service_account, volume->who.service_account))
+                return err_set_cause(e, ERR_USAGE, -EINVAL,
+                        "the tokens of %s/%s are not those of its pod", r->pod_namespace,
+                        r->service_account);
+        int k = pod_identity_token(r, volume->who.binding, &token, e);
+        if (k == -ENOENT)
+                return 0; /* a volume of another kind of identity may well have none */
         if (k < 0)
-                log_error("republish of %s: %s", volume->path,
-                        e.code ? err_text(&e) : "the token is not taken");
+                return k;
+        k = class_mount_set_token(volume->mount, token);
+        return k < 0 ? err_set_cause(e, ERR_USAGE, k, "the token is not taken") : 0;
+}
+
+static void refresh_token(struct volume *volume, const struct publish_request *r)
+{
+        _cleanup_err_ struct err e = {0};
+        bool taken = take_token(volume, r, &e) == 0;
+
+        if (!taken)
+                log_error("republish of %s: %s", volume->path, err_text(&e));
+        volume_news_republished(&volume->news, taken ? NULL : &e);
 }
 
 static void publish_again(
@@ -375,6 +353,14 @@ static void publish_again(
         if (!streq(volume->who.volume_id ? volume->who.volume_id : "", r->volume_id)) {
                 rpc_fail(call, volume->state < ENDING ? RPC_ALREADY_EXISTS : RPC_ABORTED,
                         "another volume is at this path");
+                return;
+        }
+        /* Where there was no label, or is none any more, somebody has changed the CSIDriver object
+         * or kubelet: a pod that runs goes on with what it has. */
+        const char *label = volume->who.selinux_context;
+        if (!isempty(label) && r->selinux_context && !streq(label, r->selinux_context)) {
+                rpc_fail(call, RPC_ALREADY_EXISTS,
+                        "the volume is published with another SELinux label (mount flag context=)");
                 return;
         }
         switch (volume->state) {
@@ -396,7 +382,7 @@ static int ask(struct volume *volume, struct publish_request *r, struct err *e)
 {
         _cleanup_free_ char *path = NULL;
 
-        int k = pod_volume_copy(r, false, &volume->who);
+        int k = pod_volume_copy(r, NULL, false, &volume->who);
         if (k == 0)
                 k = kube_class_path(r->pod_namespace, r->class_name, &path);
         if (k < 0)
@@ -411,7 +397,7 @@ static int ask(struct volume *volume, struct publish_request *r, struct err *e)
 
 void volumes_publish(struct volumes *v, struct publish_request *r, struct rpc_call *call)
 {
-        struct volume *volume = find(v, r->target_path);
+        struct volume *volume = volumes_at(v, r->target_path);
         _cleanup_err_ struct err e = {0};
 
         if (volume) {
@@ -420,6 +406,16 @@ void volumes_publish(struct volumes *v, struct publish_request *r, struct rpc_ca
         }
         if (v->draining) {
                 rpc_fail(call, RPC_UNAVAILABLE, "this driver ends, and its successor will answer");
+                return;
+        }
+        if (v->n >= v->config.max) {
+                _cleanup_free_ char *text = NULL;
+
+                (void)xasprintf(&text,
+                        "this node has %zu volumes, and may have no more (--max-volumes)", v->n);
+                log_error("failed to process mount request: %s: %s", r->target_path,
+                        text ? text : "too many volumes");
+                rpc_fail(call, RPC_RESOURCE_EXHAUSTED, text ? text : "too many volumes");
                 return;
         }
         if (volume_new(v, r->target_path, ASKING, &volume) < 0) {
@@ -438,7 +434,7 @@ void volumes_publish(struct volumes *v, struct publish_request *r, struct rpc_ca
 
 void volumes_unpublish(struct volumes *v, const char *path, struct rpc_call *call)
 {
-        struct volume *volume = find(v, path);
+        struct volume *volume = volumes_at(v, path);
         bool fresh = !volume;
 
         if (fresh && volume_new(v, path, CLEARING, &volume) < 0) {
@@ -456,47 +452,6 @@ void volumes_unpublish(struct volumes *v, const char *path, struct rpc_call *cal
         }
         note_failure(volume, RPC_ABORTED, "the volume was unpublished meanwhile");
         end(volume);
-}
-
-/* --- looking --- */
-
-bool volumes_is_mounted(const struct volumes *v, const char *path, const char *volume_id)
-{
-        const struct volume *volume = find(v, path);
-
-        return volume && volume->state == MOUNTED && streq(volume->who.volume_id, volume_id);
-}
-
-struct class_mount *volumes_find(const struct volumes *v, const char *path)
-{
-        const struct volume *volume = find(v, path);
-
-        return volume && volume->state == MOUNTED ? volume->mount : NULL;
-}
-
-size_t volumes_mounts(const struct volumes *v, struct class_mount ***ret)
-{
-        struct class_mount **list = calloc(v->n + 1, sizeof(struct class_mount *));
-        size_t n = 0;
-
-        for (const struct volume *volume = v->list; list && volume; volume = volume->next)
-                if (volume->mount)
-                        list[n++] = volume->mount;
-        *ret = list;
-        return n;
-}
-
-size_t volumes_count(const struct volumes *v)
-{
-        return v->n;
-}
-
-bool volumes_are_quiet(const struct volumes *v)
-{
-        for (const struct volume *volume = v->list; volume; volume = volume->next)
-                if (volume->state != MOUNTED)
-                        return false;
-        return true;
 }
 
 /* --- all of them --- */
@@ -529,6 +484,8 @@ static void adopt_one(struct volumes *v, struct fs_mount *mount)
         }
         free(volume->path);
         volume->path = path;
+        volume->was_mounted = true;
+        volume_news_begin(&volume->news, v->config.news, &volume->who);
 }
 
 static int adopt(struct volumes *v)

@@ -10,8 +10,9 @@
  * nothing is left of the try: kubelet may never ask about an inline volume again. A second publish
  * of a volume waits with the first one. One of a volume that is mounted brings newer tokens and is
  * answered OK whatever it says. One that meets an unpublish is answered ABORTED, and kubelet comes
- * again. Nobody is made to wait past the deadline: shortly before it the caller is told how far the
- * volume has come, and when nobody waits any more it is given up.
+ * again. One beyond the most that there may be is RESOURCE_EXHAUSTED. Nobody is made to wait past
+ * the deadline: shortly before it the caller is told how far the volume has come, and when nobody
+ * waits any more it is given up.
  *
  * An unpublish is answered when nothing is left: neither mount nor folder nor bytes.
  *
@@ -20,7 +21,9 @@
  */
 #pragma once
 
+#include "csi/driver_metrics.h"
 #include "csi/kube.h"
+#include "csi/news.h"
 #include "csi/pod_class.h"
 #include "mount/class_mount.h"
 
@@ -30,6 +33,9 @@ struct volumes_config {
         struct class_mount_parts parts;
         struct kube *kube;
         struct pod_class_config class; /* strings are borrowed */
+        struct driver_metrics *metrics;
+        struct news *news;
+        size_t max; /* volumes at once, on their way in and out included: FS_MOUNTS_MAX or less */
         /* No volume is left, in a later turn of the loop. */
         void (*idle)(void *userdata);
         void *userdata;
@@ -44,14 +50,18 @@ DEFINE_CLEANUP(struct volumes *, volumes_free)
 void volumes_publish(struct volumes *v, struct publish_request *r, struct rpc_call *call);
 void volumes_unpublish(struct volumes *v, const char *path, struct rpc_call *call);
 
-/* Whether a volume of that id is mounted at that path. */
-bool volumes_is_mounted(const struct volumes *v, const char *path, const char *volume_id);
+/* Whether a volume of that id is mounted at that path. Then it is told that what kubelet brings for
+ * it cannot be taken. */
+bool volumes_refuse_republish(
+        struct volumes *v, const char *path, const char *volume_id, const struct err *error);
 /* The mount at that path, NULL when there is none that can be used. */
 struct class_mount *volumes_find(const struct volumes *v, const char *path);
 
 /* Every mount, for status: *ret is a list that the caller frees. */
 size_t volumes_mounts(const struct volumes *v, struct class_mount ***ret);
 size_t volumes_count(const struct volumes *v);
+/* Fills volumes, failing and outdated of *ret. */
+void volumes_get_levels(const struct volumes *v, struct driver_levels *ret);
 
 bool volumes_are_quiet(const struct volumes *v); /* each is mounted, and none on its way */
 

@@ -119,6 +119,13 @@ static int parse_address(const char *text, union address *ret, socklen_t *ret_le
                 return -EINVAL;
         begin += v6;
         end -= v6;
+        if (begin == end && !v6) {
+                a.v6.sin6_family = AF_INET6;
+                a.v6.sin6_port = htons((uint16_t)port);
+                *ret = a;
+                *ret_len = sizeof a.v6;
+                return 0;
+        }
         if (begin >= end || (size_t)(end - begin) >= sizeof host)
                 return -EINVAL;
         memcpy(host, begin, (size_t)(end - begin));
@@ -138,18 +145,63 @@ static int parse_address(const char *text, union address *ret, socklen_t *ret_le
         return 0;
 }
 
-int web_listen(const char *text, int *ret_fd, struct err *e)
+int web_address_check(const char *text, struct err *e)
 {
+        union address a;
+        socklen_t len;
+
+        int r = parse_address(text, &a, &len);
+        return r < 0 ? err_set_cause(e, ERR_USAGE, r,
+                               "\"%.100s\" is no address and port, like " WEB_HEALTH_ADDRESS, text)
+                     : 0;
+}
+
+/* Every address of the machine: both families where it has both. */
+static int open_socket(union address *a, socklen_t *len)
+{
+        const int off = 0;
+        bool every = a->any.sa_family == AF_INET6 &&
+                     memcmp(&a->v6.sin6_addr, &in6addr_any, sizeof in6addr_any) == 0;
+
+        int fd = socket(a->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd >= 0 && every)
+                (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+        if (fd >= 0 || errno != EAFNOSUPPORT || !every)
+                return fd;
+        *a = (union address){
+                .v4 = {.sin_family = AF_INET, .sin_port = a->v6.sin6_port}}; /* 0.0.0.0 */
+        *len = sizeof a->v4;
+        return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+static int format_address(int fd, char **ret)
+{
+        char host[INET6_ADDRSTRLEN] = "";
+        union address a = {0};
+        socklen_t len = sizeof a;
+
+        if (getsockname(fd, &a.any, &len) < 0)
+                return -errno;
+        bool v6 = a.any.sa_family == AF_INET6;
+        (void)inet_ntop(a.any.sa_family, v6 ? (void *)&a.v6.sin6_addr : (void *)&a.v4.sin_addr,
+                host, sizeof host);
+        return xasprintf(ret, v6 ? "[%s]:%u" : "%s:%u", host,
+                (unsigned)ntohs(v6 ? a.v6.sin6_port : a.v4.sin_port));
+}
+
+int web_listen(const char *text, int *ret_fd, char **ret_address, struct err *e)
+{
+        _cleanup_free_ char *address = NULL;
         _cleanup_close_ int fd = -EBADF;
         const int on = 1;
         union address a;
         socklen_t len;
 
-        int r = parse_address(text, &a, &len);
+        int r = web_address_check(text, e);
         if (r < 0)
-                return err_set_cause(e, ERR_USAGE, r,
-                        "\"%.100s\" is no address and port, like " WEB_ADDRESS, text);
-        fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+                return r;
+        (void)parse_address(text, &a, &len);
+        fd = open_socket(&a, &len);
         if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
                 setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0 ||
                 bind(fd, &a.any, len) < 0 || listen(fd, WEB_CONNECTIONS_MAX) < 0) {
@@ -159,7 +211,12 @@ int web_listen(const char *text, int *ret_fd, struct err *e)
                         err_hint(e, "another program has this port on the host: name another one");
                 return r;
         }
+        r = format_address(fd, &address);
+        if (r < 0)
+                return err_set(e, r, "cannot listen on %s: %s", text, strerror(-r));
         *ret_fd = TAKE_FD(fd);
+        if (ret_address)
+                *ret_address = TAKE_PTR(address);
         return 0;
 }
 

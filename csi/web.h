@@ -13,7 +13,8 @@
 #include "base/err.h"
 #include "base/loop.h"
 
-#define WEB_ADDRESS "127.0.0.1:9808" /* where the liveness probe of the guides asks */
+#define WEB_HEALTH_ADDRESS "127.0.0.1:9808"  /* where the liveness probe of the guides asks */
+#define WEB_METRICS_ADDRESS "127.0.0.1:8095" /* upstream's port, on every interface there */
 #define WEB_CONNECTIONS_MAX 64
 #define WEB_SECONDS 10
 
@@ -27,10 +28,14 @@ struct web_page {
 
 struct web;
 
-/* A listening socket. address: "127.0.0.1:9808", "[::1]:9808"; port 0 is one that is free. In any
- * process: a confined worker gets it from who started it. -EINVAL (ERR_USAGE) for what is no
- * address; else what bind(2) says, with a hint when the port is taken. */
-int web_listen(const char *address, int *ret_fd, struct err *e);
+/* "127.0.0.1:9808", "[::1]:9808", or as Go's programs take it ":9808" for every address of the
+ * machine; port 0 is one that is free. -EINVAL (ERR_USAGE) for anything else. */
+int web_address_check(const char *address, struct err *e);
+/* A listening socket there, which whoever has it serves: connections that nobody takes up wait, so
+ * a process that may never come to it (fs/keeper_standby.h) opens none. Also what bind(2) says,
+ * with a hint when the port is taken. ret_address: as it is, with the port that was free; the
+ * caller frees. */
+int web_listen(const char *address, int *ret_fd, char **ret_address, struct err *e);
 
 /* Serves the pages on that socket, which is taken over, also on failure. The pages are borrowed for
  * as long as it lives. */

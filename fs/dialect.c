@@ -1,6 +1,5 @@
 #include "fs/dialect.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 
@@ -19,6 +18,7 @@ struct dialect {
 struct dialects {
         pthread_mutex_t lock;
         struct dialect *list;
+        bool left; /* by its owner: it goes with the last of them */
 };
 
 int dialects_new(struct dialects **ret)
@@ -32,13 +32,22 @@ int dialects_new(struct dialects **ret)
         return 0;
 }
 
-void dialects_free(struct dialects *all)
+static void free_all(struct dialects *all)
+{
+        pthread_mutex_destroy(&all->lock);
+        free(all);
+}
+
+void dialects_leave(struct dialects *all)
 {
         if (!all)
                 return;
-        assert(!all->list);
-        pthread_mutex_destroy(&all->lock);
-        free(all);
+        pthread_mutex_lock(&all->lock);
+        all->left = true;
+        bool empty = !all->list;
+        pthread_mutex_unlock(&all->lock);
+        if (empty)
+                free_all(all);
 }
 
 /* Requests are read by fs/session.c. */
@@ -131,9 +140,12 @@ struct dialect *dialect_unref(struct dialect *d)
                                 *p = d->next;
                                 break;
                         }
+                bool empty = all->left && !all->list;
                 pthread_mutex_unlock(&all->lock);
                 if (!last)
                         return NULL;
+                if (empty)
+                        free_all(all);
         }
         dialect_free(d);
         return NULL;

@@ -22,7 +22,7 @@ struct dialects; /* those in use */
 struct dialect;
 
 int dialects_new(struct dialects **ret);
-void dialects_free(struct dialects *all); /* none is in use any more */
+void dialects_leave(struct dialects *all); /* it goes when none is in use any more */
 
 /* Takes what libfuse answers, on the thread that processes: as writev(2). */
 typedef ssize_t (*dialect_answer_fn)(struct iovec *iov, int count);

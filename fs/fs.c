@@ -315,7 +315,7 @@ void fs_stop(struct fs *fs)
                 return;
         notifier_free(fs->notifier);
         server_free(fs->server);
-        dialects_free(fs->dialects);
+        dialects_leave(fs->dialects);
         keeper_client_free(fs->keeper);
         snapshot_free(fs->snapshot);
         loop_io_free(fs->outdated);

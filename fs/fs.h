@@ -36,16 +36,18 @@ struct fs_mount_config {
         const char *fsname;     /* first field of mountinfo's source: "akvfs:CLASS" */
         uid_t uid;
         gid_t gid;
-        mode_t mode;      /* of files without filePermission: 0644 */
-        bool allow_other; /* root's default */
-        bool privileged;  /* mount(2) and a private mount; else fusermount3 */
-        bool xattr;       /* user.akvfs.* attributes */
-        bool warm;        /* names, attributes and pages are brought into the kernel's caches after
-                             the mount and each change, so that no process is needed to read; only
-                             with `privileged` and without `audit`, which answer each open */
-        bool audit;       /* each open is logged, no byte stays in the page cache (fs/audit.h) */
-        usec_t grace;     /* how long a generation outlives a rotation (fs/rotation.h); FS_GRACE_MAX
-                             when it is 0 or more than that */
+        mode_t mode;                 /* of files without filePermission: 0644 */
+        bool allow_other;            /* root's default */
+        bool privileged;             /* mount(2) and a private mount; else fusermount3 */
+        const char *selinux_context; /* the label of all of it (base/selinux.h), or NULL; only with
+                                        `privileged` */
+        bool xattr;                  /* user.akvfs.* attributes */
+        bool warm;    /* names, attributes and pages are brought into the kernel's caches after
+                         the mount and each change, so that no process is needed to read; only
+                         with `privileged` and without `audit`, which answer each open */
+        bool audit;   /* each open is logged, no byte stays in the page cache (fs/audit.h) */
+        usec_t grace; /* how long a generation outlives a rotation (fs/rotation.h); FS_GRACE_MAX
+                         when it is 0 or more than that */
         struct sec *state; /* what the caller needs to go on with this mount in a later worker; its
                               own business, may be secret; a reference is taken. NULL for none */
 };
@@ -100,6 +102,8 @@ struct fs_mount_stats {
         uint64_t generation; /* rotations applied, 1 for the first content */
         pid_t keeper_pid;
         uint64_t worker_starts; /* 1 for a worker that had to take nothing over */
+        bool replaced;          /* mounted in the place of what a driver that has ended had mounted
+                                   at the path of a volume; known to the worker that did it */
 };
 void fs_mount_get_stats(const struct fs_mount *m, struct fs_mount_stats *ret);
 
@@ -112,7 +116,7 @@ const struct sec *fs_mount_state(const struct fs_mount *m); /* borrowed; NULL wh
 /* From now on `gone` is told to this owner; `mounted` never is, for the mount is there. */
 void fs_mount_attach(struct fs_mount *m, const struct fs_mount_events *events, void *userdata);
 /* Brings what is shown up to date: only files that differ are rotated, and those that are not among
- * these are removed. */
-void fs_mount_sync(struct fs_mount *m, struct view_file *const *files, size_t n_files);
+ * these are removed. Whether there was anything to do. */
+bool fs_mount_sync(struct fs_mount *m, struct view_file *const *files, size_t n_files);
 /* What is shown now: *ret is a list that the caller frees, of references that it drops. */
 size_t fs_mount_files(const struct fs_mount *m, struct view_file ***ret);

@@ -55,6 +55,7 @@ static void answer_mounted(struct keeper *k, const struct keeper_msg *request)
 
         _cleanup_close_ int fd = keeper_worker_end(k, &v->mount);
         keeper_msg_init(&m, KEEPER_MOUNTED, request->mount);
+        m.flags = v->mount.replaced ? KEEPER_REPLACED : 0;
         int r = fd < 0 ? fd : keeper_queue_push(&k->worker.out, &m, fd);
         if (r == 0) {
                 (void)keeper_queue_flush(&k->worker.out, k->worker.fd);

@@ -91,8 +91,8 @@ static int is_ours(void *userdata, int mnt_id, unsigned dev_minor, const char *p
         return 1;
 }
 
-/* Takes away what is left of volumes at that name. 1 when nothing is there at all, 0 when a plain
- * folder is, -EBUSY when anything else is mounted. */
+/* Takes away what is left of volumes at that name. A keeper_folder_was; -EBUSY when anything else
+ * is mounted. */
 static int take_down(int parent, const char *name, const char *path)
 {
         int here = mountinfo_id_of_fd(parent);
@@ -102,10 +102,10 @@ static int take_down(int parent, const char *name, const char *path)
         for (unsigned i = 0; i < STACKED_MAX; i++) {
                 _cleanup_close_ int fd = open_below(parent, name);
                 if (fd < 0)
-                        return fd == -ENOENT ? 1 : fd;
+                        return fd == -ENOENT ? KEEPER_FOLDER_NONE : fd;
                 struct search s = {.mnt_id = mountinfo_id_of_fd(fd), .csi = is_csi_path(path)};
                 if (s.mnt_id == here)
-                        return 0;
+                        return i > 0 ? KEEPER_FOLDER_MOUNTED : KEEPER_FOLDER_PLAIN;
                 int r = s.mnt_id < 0 ? s.mnt_id : mountinfo_walk(is_ours, &s);
                 if (r >= 0 && !s.ours)
                         r = -EBUSY;
@@ -118,8 +118,8 @@ static int take_down(int parent, const char *name, const char *path)
         return -EBUSY;
 }
 
-int keeper_folder_make(
-        const char *below, const char *path, bool *ret_made, int *ret_fd, char *detail)
+int keeper_folder_make(const char *below, const char *path, enum keeper_folder_was *ret_was,
+        int *ret_fd, char *detail)
 {
         _cleanup_close_ int parent = -EBADF;
         const char *name = NULL;
@@ -127,14 +127,13 @@ int keeper_folder_make(
         int r = keeper_folder_parent(below, path, &name, &parent, detail);
         if (r < 0)
                 return r;
-        r = take_down(parent, name, path);
-        bool made = r == 1;
-        if (made && mkdirat(parent, name, FOLDER_MODE) < 0 && errno != EEXIST)
+        int was = r = take_down(parent, name, path);
+        if (was == KEEPER_FOLDER_NONE && mkdirat(parent, name, FOLDER_MODE) < 0 && errno != EEXIST)
                 r = -errno;
         int fd = r < 0 ? r : open_below(parent, name);
         if (fd < 0)
                 return failed(detail, fd, "", path);
-        *ret_made = made;
+        *ret_was = (enum keeper_folder_was)was;
         *ret_fd = fd;
         return 0;
 }
@@ -150,7 +149,7 @@ int keeper_folder_clear(const char *below, const char *path, char *detail)
         if (r < 0)
                 return r;
         r = take_down(parent, name, path);
-        if (r == 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        if (r > KEEPER_FOLDER_NONE && unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
                 r = -errno;
         return r < 0 ? failed(detail, r, "", path) : 0;
 }

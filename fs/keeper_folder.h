@@ -16,12 +16,18 @@
 int keeper_folder_parent(
         const char *below, const char *path, const char **ret_name, int *ret_fd, char *detail);
 
+/* What was at a volume's path. */
+enum keeper_folder_was {
+        KEEPER_FOLDER_NONE,
+        KEEPER_FOLDER_PLAIN,
+        KEEPER_FOLDER_MOUNTED, /* by a driver that has ended */
+};
+
 /* Makes the volume's folder where there is none (0750, as kubelet makes its own) and opens it. What
  * an akvfs whose keeper has died left mounted there is taken away first, and at the path of a CSI
- * volume the tmpfs of the Secrets Store CSI Driver; -EBUSY when it is anything else. *ret_made: it
- * was not there. */
-int keeper_folder_make(
-        const char *below, const char *path, bool *ret_made, int *ret_fd, char *detail);
+ * volume the tmpfs of the Secrets Store CSI Driver; -EBUSY when it is anything else. */
+int keeper_folder_make(const char *below, const char *path, enum keeper_folder_was *ret_was,
+        int *ret_fd, char *detail);
 
 /* Takes away what is left at a path: mounts as above, then the folder. 0 also when nothing is
  * there; -EBUSY when something else is mounted. Folders with something in them stay: -ENOTEMPTY. */

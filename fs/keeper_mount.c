@@ -99,6 +99,15 @@ static int config_failed(int fs, char *detail, const char *what)
         return -saved;
 }
 
+/* Without SELinux the kernel knows no such option; with it, a label that the policy does not know
+ * is refused when it is said (selinux_add_opt, Linux 5.17 and later) or when the superblock is
+ * made. */
+static int label_refused(int fs, char *detail)
+{
+        (void)config_failed(fs, detail, "the SELinux label");
+        return -EOPNOTSUPP;
+}
+
 static int make_superblock(
         const struct keeper_msg *request, int fuse_fd, int *ret_mount, char *detail)
 {
@@ -114,9 +123,14 @@ static int make_superblock(
                 config_number(fs, "group_id", getgid(), false) < 0 ||
                 fsconfig(fs, FSCONFIG_SET_FLAG, "default_permissions", NULL, 0) < 0 ||
                 ((request->flags & KEEPER_ALLOW_OTHER) &&
-                        fsconfig(fs, FSCONFIG_SET_FLAG, "allow_other", NULL, 0) < 0) ||
-                fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+                        fsconfig(fs, FSCONFIG_SET_FLAG, "allow_other", NULL, 0) < 0))
                 return config_failed(fs, detail, "mounting fuse");
+        bool label = request->context[0];
+        if (label && config_string(fs, "context", request->context) < 0)
+                return label_refused(fs, detail);
+        if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+                return label && errno == EINVAL ? label_refused(fs, detail)
+                                                : config_failed(fs, detail, "mounting fuse");
 
         int mount = fsmount(fs, FSMOUNT_CLOEXEC,
                 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
@@ -127,24 +141,27 @@ static int make_superblock(
 }
 
 /* The mount is made, and attached nowhere yet. */
-static int attach(const struct keeper_msg *request, const char *below, int visible, char *detail)
+static int attach(const struct keeper_msg *request, const char *below, int visible,
+        bool *ret_replaced, char *detail)
 {
+        enum keeper_folder_was was = KEEPER_FOLDER_PLAIN;
         _cleanup_close_ int folder = -EBADF;
-        bool made = false;
 
         if (!below) {
                 if (move_mount(visible, "", AT_FDCWD, request->path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
                         return failed(detail, request->path);
                 return 0;
         }
-        int r = keeper_folder_make(below, request->path, &made, &folder, detail);
+        int r = keeper_folder_make(below, request->path, &was, &folder, detail);
         if (r < 0)
                 return r;
         if (move_mount(visible, "", folder, "",
-                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
+                    MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0) {
+                *ret_replaced = was == KEEPER_FOLDER_MOUNTED;
                 return 0;
+        }
         r = failed(detail, request->path);
-        if (made) {
+        if (was == KEEPER_FOLDER_NONE) {
                 char ignored[KEEPER_NAME_SIZE];
                 (void)keeper_folder_clear(below, request->path, ignored);
         }
@@ -172,7 +189,7 @@ static int mount_privileged(
         int r = make_superblock(request, m->fuse_fd, &visible, detail);
         if (r < 0)
                 return r;
-        r = attach(request, below, visible, detail);
+        r = attach(request, below, visible, &m->replaced, detail);
         if (r < 0)
                 return r;
 

@@ -20,6 +20,7 @@ struct keeper_mount {
         int private_fd;     /* the private mount (O_PATH); -EBADF for ordinary users */
         int mnt_id;         /* of the mount that users see */
         unsigned dev_minor; /* its superblock's: the kernel gives a mount's id to the next one */
+        bool replaced;      /* what a driver that has ended had mounted there */
 };
 
 /* Fills *ret, which the caller empties with keeper_mount_done(). On failure nothing is left mounted

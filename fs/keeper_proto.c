@@ -59,7 +59,8 @@ static bool staged_name(const char *s)
 static bool all_terminated(const struct keeper_msg *m)
 {
         return terminated(m->path, sizeof m->path) && terminated(m->name, sizeof m->name) &&
-               terminated(m->staged, sizeof m->staged) && terminated(m->detail, sizeof m->detail);
+               terminated(m->staged, sizeof m->staged) &&
+               terminated(m->context, sizeof m->context) && terminated(m->detail, sizeof m->detail);
 }
 
 int keeper_visit_valid(const struct keeper_msg *m)
@@ -107,6 +108,9 @@ int keeper_msg_valid(const struct keeper_msg *m)
         switch (m->op) {
         case KEEPER_MOUNT:
                 if (m->path[0] != '/' || !m->name[0] || strpbrk(m->name, ",\\\n"))
+                        return -EINVAL;
+                if (m->context[0] &&
+                        (!(m->flags & KEEPER_PRIVILEGED) || !selinux_context_is_plain(m->context)))
                         return -EINVAL;
                 return m->flags & ~(uint32_t)(KEEPER_PRIVILEGED | KEEPER_ALLOW_OTHER) ? -EINVAL : 0;
         case KEEPER_RENAME:

@@ -57,10 +57,11 @@
  */
 #pragma once
 
+#include "base/selinux.h"
 #include "base/util.h"
 
 #define KEEPER_MAGIC 0x616b7666u /* "akvf" */
-#define KEEPER_VERSION 4u
+#define KEEPER_VERSION 5u
 #define KEEPER_PATH_SIZE 4096
 #define KEEPER_NAME_SIZE 256
 #define KEEPER_MOUNTS_MAX 4096 /* of one keeper; three descriptors each in all its processes */
@@ -126,6 +127,7 @@ enum keeper_flags {
         KEEPER_KEEP_WARM = 1 << 7,    /* RENAME: what is staged is read first (fs/keeper_warm.h) */
         KEEPER_WORKER_ALONE = 1 << 8, /* UPGRADE: this keeper stays */
         KEEPER_ATTRIBUTES = 1 << 9,   /* INVALIDATE: those alone, no page */
+        KEEPER_REPLACED = 1 << 10,    /* MOUNTED: what a driver that has ended had mounted there */
 };
 
 struct keeper_msg {
@@ -147,7 +149,8 @@ struct keeper_msg {
                                         READY, TAKE: the program's version; AREA, STORE: its name in
                                         the service manager's store */
         char staged[64];             /* RENAME: the staged name */
-        char detail[KEEPER_NAME_SIZE]; /* answers: what failed, for people */
+        char context[SELINUX_CONTEXT_SIZE]; /* MOUNT: the SELinux label of all of it, or "" */
+        char detail[KEEPER_NAME_SIZE];      /* answers: what failed, for people */
 };
 
 /* A message of that op, all else zero. */
@@ -157,7 +160,8 @@ void keeper_msg_init(struct keeper_msg *m, enum keeper_op op, uint64_t mount);
 int keeper_msg_set(char *field, size_t size, const char *value);
 
 /* A request as the keeper may act upon: strings terminated, absolute mount point, relative folder
- * without "." and "..", names without '/', staged name of the exact form. 0 or -EINVAL. */
+ * without "." and "..", names without '/', staged name of the exact form, a plain context
+ * (base/selinux.h) and only where mount(2) is used. 0 or -EINVAL. */
 int keeper_msg_valid(const struct keeper_msg *m);
 
 /* The same for what is said on the keeper's own socket, by either side. */

@@ -295,8 +295,11 @@ static const struct session_events session_events = {
 
 static void mount_failed(struct fs_mount *m, const struct keeper_msg *answer)
 {
-        err_set_cause(&m->error, ERR_LOCAL, answer->result, "%s cannot be mounted: %s",
-                m->mountpoint, answer->detail);
+        /* the label alone is what somebody asked for */
+        bool label = m->labelled && answer->result == -EOPNOTSUPP;
+
+        err_set_cause(&m->error, label ? ERR_USAGE : ERR_LOCAL, answer->result,
+                "%s cannot be mounted: %s", m->mountpoint, answer->detail);
         switch (answer->result) {
         case -ENODEV:
                 err_hint(&m->error, "the kernel has no FUSE: load the module with `modprobe fuse`");
@@ -319,6 +322,9 @@ static void mount_failed(struct fs_mount *m, const struct keeper_msg *answer)
         default:
                 break;
         }
+        if (label)
+                err_hint(&m->error, "SELinux is off here, or its policy does not know the label: "
+                                    "getenforce, dmesg");
         close_session(m);
 }
 
@@ -347,6 +353,7 @@ static void on_mounted(struct fs_mount *m, const struct keeper_msg *answer, int 
         }
 
         m->state = STARTING;
+        m->replaced = answer->flags & KEEPER_REPLACED;
         int r = fs_mount_open_session(m, fd);
         if (r == 0)
                 r = server_add(m->fs->server, m->session);
@@ -427,7 +434,8 @@ int fs_mount_make(
         m->id = id;
         m->cfg = *cfg;
         m->cfg.mountpoint = m->mountpoint;
-        m->cfg.fsname = NULL;
+        m->labelled = cfg->selinux_context != NULL;
+        m->cfg.fsname = m->cfg.selinux_context = NULL;
         if (cfg->grace == 0 || cfg->grace > FS_GRACE_MAX)
                 m->cfg.grace = FS_GRACE_MAX;
         m->state_blob = sec_ref(cfg->state);
@@ -485,6 +493,8 @@ int fs_mount_new(struct fs *fs, const struct fs_mount_config *cfg, struct view_f
         if (r == 0) {
                 r = keeper_msg_set(msg.path, sizeof msg.path, cfg->mountpoint);
                 set_source(&msg, cfg->fsname);
+                if (r == 0 && cfg->selinux_context)
+                        r = keeper_msg_set(msg.context, sizeof msg.context, cfg->selinux_context);
                 if (r == 0)
                         r = keeper_client_send(fs->keeper, &msg, -EBADF);
                 if (r < 0)
@@ -519,5 +529,6 @@ void fs_mount_get_stats(const struct fs_mount *m, struct fs_mount_stats *ret)
                 .generation = tree.generation,
                 .keeper_pid = keeper_client_pid(m->fs->keeper),
                 .worker_starts = m->fs->worker_starts,
+                .replaced = m->replaced,
         };
 }

@@ -29,6 +29,8 @@ struct fs_mount {
         struct err error; /* what `gone` or `mounted` will say */
         bool end_asked;   /* while it was still starting */
         bool told_mounted;
+        bool replaced;              /* fs_mount_stats */
+        bool labelled;              /* the mount was asked for with a SELinux label */
         bool keeper_lost;           /* what was asked of the keeper has gone with it */
         bool adopted;               /* and not attached yet */
         uint64_t requests, refused; /* kept when the session is gone */

@@ -208,10 +208,11 @@ static bool same(const struct view_file *a, const struct view_file *b)
 }
 
 /* What went while no worker looked. */
-static void remove_others(struct fs_mount *m, struct view_file *const *files, size_t n_files)
+static bool remove_others(struct fs_mount *m, struct view_file *const *files, size_t n_files)
 {
         struct view_file **shown = NULL;
         size_t n = fs_mount_files(m, &shown);
+        bool removed = false;
 
         for (size_t i = 0; i < n; i++) {
                 const char *path = shown[i]->path;
@@ -219,24 +220,29 @@ static void remove_others(struct fs_mount *m, struct view_file *const *files, si
 
                 while (k < n_files && !streq(files[k]->path, path))
                         k++;
-                if (k == n_files)
+                if (k == n_files) {
                         fs_mount_remove(m, &path, 1);
+                        removed = true;
+                }
         }
         for (size_t i = 0; i < n; i++)
                 view_file_unref(shown[i]);
         free(shown);
+        return removed;
 }
 
-void fs_mount_sync(struct fs_mount *m, struct view_file *const *files, size_t n_files)
+bool fs_mount_sync(struct fs_mount *m, struct view_file *const *files, size_t n_files)
 {
         _cleanup_free_ struct view_file **changed = calloc(n_files + 1, sizeof *changed);
         size_t n = 0;
+        bool differs = false;
 
         for (size_t i = 0; i < n_files; i++) {
                 _cleanup_(view_file_unrefp) struct view_file *shown =
                         tree_shown(m->tree, files[i]->path);
                 if (shown && same(shown, files[i]))
                         continue;
+                differs = true;
                 if (changed)
                         changed[n++] = files[i];
                 else
@@ -244,7 +250,7 @@ void fs_mount_sync(struct fs_mount *m, struct view_file *const *files, size_t n_
         }
         if (n > 0)
                 fs_mount_update(m, changed, n);
-        remove_others(m, files, n_files);
+        return remove_others(m, files, n_files) || differs;
 }
 
 size_t fs_mount_files(const struct fs_mount *m, struct view_file ***ret)

@@ -197,6 +197,7 @@ static void begin_mount(struct class_mount *cm)
                 .privileged = cm->parts.privileged,
                 .xattr = cm->request.xattr,
                 .audit = cm->request.audit,
+                .selinux_context = cm->request.selinux_context,
                 .warm = cm->parts.privileged && !cm->request.audit,
                 .grace = cm->request.poll_interval,
                 .state = state,
@@ -249,6 +250,20 @@ static void on_denied(void *userdata, const char *const *paths, size_t n)
 
         if (cm->mount)
                 fs_mount_deny(cm->mount, paths, n);
+}
+
+static void on_polled(void *userdata, const struct view_poll *poll)
+{
+        struct class_mount *cm = userdata;
+
+        if (cm->state == MOUNTED)
+                class_mount_tell_polled(cm, poll);
+}
+
+void class_mount_tell_polled(struct class_mount *cm, const struct view_poll *poll)
+{
+        if (cm->events.polled && cm->said_started)
+                cm->events.polled(cm->userdata, poll);
 }
 
 static void on_progress(void *userdata, size_t have, size_t of)
@@ -394,6 +409,7 @@ int class_mount_open_view(
                 .changed = on_changed,
                 .removed = on_removed,
                 .denied = on_denied,
+                .polled = on_polled,
                 .progress = on_progress,
         };
 

@@ -28,6 +28,9 @@ struct class_mount_events {
         void (*progress)(void *userdata, size_t have, size_t of);
         /* n_errors 0: every object is readable. Else all reasons; `gone` follows. */
         void (*started)(void *userdata, const struct err *errors, size_t n_errors);
+        /* Optional, after it is mounted, each time that objects were polled (cache/view.h). After a
+         * change of worker also when they could not be: what is shown is then the last worker's. */
+        void (*polled)(void *userdata, const struct view_poll *poll);
         /* error: what had to be forced on the way out, or NULL. */
         void (*gone)(void *userdata, const struct err *error);
 };
@@ -67,6 +70,8 @@ const char *class_mount_path(const struct class_mount *cm);
 const char *class_mount_name(const struct class_mount *cm);
 const char *class_mount_note(const struct class_mount *cm); /* mount_request.note; may be NULL */
 bool class_mount_is_mounted(const struct class_mount *cm);
+/* In the place of what a driver that has ended had mounted there (fs_mount_stats). */
+bool class_mount_has_replaced(const struct class_mount *cm);
 
 /* What is shown: files and their bytes. -ENOMEM. */
 int class_mount_usage(const struct class_mount *cm, size_t *ret_files, uint64_t *ret_bytes);

@@ -35,6 +35,7 @@ static void failed(struct class_mount *cm, const struct err *error)
 {
         struct class_mount_adoption *a = &cm->adoption;
 
+        class_mount_tell_polled(cm, &(struct view_poll){.error = error});
         (void)err_copy(&a->error, error);
         a->pause = a->pause ? MIN(2 * a->pause, REOPEN_MAX) : REOPEN_FIRST;
         a->reopen_at = loop_now(cm->parts.loop) + a->pause;
@@ -63,10 +64,12 @@ static bool is_kept(const struct class_mount *cm, const char *path)
         return false;
 }
 
-static void sync_files(struct class_mount *cm, struct view_file *const *files, size_t n)
+/* Whether anything differed. */
+static bool sync_files(struct class_mount *cm, struct view_file *const *files, size_t n)
 {
         struct view_file **shown = NULL;
         size_t n_shown = fs_mount_files(cm->mount, &shown);
+        bool changed = true;
         _cleanup_free_ struct view_file **all = calloc(n + n_shown + 1, sizeof(struct view_file *));
 
         if (!all)
@@ -79,11 +82,12 @@ static void sync_files(struct class_mount *cm, struct view_file *const *files, s
                 for (size_t i = 0; i < n_shown; i++)
                         if (is_kept(cm, shown[i]->path))
                                 all[n_all++] = shown[i];
-                fs_mount_sync(cm->mount, all, n_all);
+                changed = fs_mount_sync(cm->mount, all, n_all);
         }
         for (size_t i = 0; i < n_shown; i++)
                 view_file_unref(shown[i]);
         free(shown);
+        return changed;
 }
 
 void class_mount_adoption_ready(struct class_mount *cm, const struct err *errors, size_t n_errors)
@@ -102,12 +106,12 @@ void class_mount_adoption_ready(struct class_mount *cm, const struct err *errors
         a->pending = false;
         err_done(&a->error);
         size_t n = view_files(cm->view, &files);
-        if (cm->mount)
-                sync_files(cm, files, n);
+        bool changed = cm->mount && sync_files(cm, files, n);
         log_info("%s: %zu files are fresh again after the change of worker", cm->request.mountpoint,
                 n);
         if (cm->request.xattr)
                 loop_timer_in(cm->xattr, 0);
+        class_mount_tell_polled(cm, &(struct view_poll){.changed = changed});
         answer(cm, NULL);
 }
 

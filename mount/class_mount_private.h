@@ -68,6 +68,7 @@ int class_mount_open_view(
         struct class_mount *cm, const struct mount_request *request, struct err *e);
 /* Polls every object; class_mount_refreshed() follows. */
 void class_mount_poll(struct class_mount *cm);
+void class_mount_tell_polled(struct class_mount *cm, const struct view_poll *poll);
 /* What those are told who wait for a poll, once its last rename is done. */
 void class_mount_refreshed(struct class_mount *cm, const struct err *error);
 

@@ -206,6 +206,15 @@ bool class_mount_is_mounted(const struct class_mount *cm)
         return cm->state == MOUNTED && cm->said_started;
 }
 
+bool class_mount_has_replaced(const struct class_mount *cm)
+{
+        struct fs_mount_stats stats = {0};
+
+        if (cm->mount)
+                fs_mount_get_stats(cm->mount, &stats);
+        return stats.replaced;
+}
+
 /* What mountinfo shows. It passes through mount options, where a comma would begin another. */
 int class_mount_source(const char *class, char **ret)
 {

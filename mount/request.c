@@ -1,6 +1,7 @@
 #include "mount/request.h"
 
 #include "base/jsonpath.h"
+#include "base/selinux.h"
 
 void mount_request_done(struct mount_request *r)
 {
@@ -9,6 +10,7 @@ void mount_request_done(struct mount_request *r)
         identity_done(&r->identity);
         vault_urls_done(&r->vaults);
         free(r->note);
+        free(r->selinux_context);
         *r = (struct mount_request){0};
 }
 
@@ -317,6 +319,9 @@ cJSON *mount_request_format(const struct mount_request *r)
                 return NULL;
         if (r->note && !cJSON_AddStringToObject(j, "note", r->note))
                 return NULL;
+        if (r->selinux_context &&
+                !cJSON_AddStringToObject(j, "selinux_context", r->selinux_context))
+                return NULL;
         cJSON *class = format_class(r->class);
         if (!class)
                 return NULL;
@@ -353,6 +358,11 @@ int mount_request_parse(const cJSON *j, struct mount_request *ret, struct err *e
                 r = parse_class(json_get(j, "class"), &q.class);
         if (r == 0 && json_get(j, "note"))
                 r = get_string(j, "note", &q.note);
+        if (r == 0 && json_get(j, "selinux_context")) {
+                r = get_string(j, "selinux_context", &q.selinux_context);
+                if (r == 0 && !selinux_context_is_plain(q.selinux_context))
+                        r = -EBADMSG;
+        }
         if (r == 0 && json_get(j, "vaults"))
                 r = vault_urls_parse(json_get(j, "vaults"), &q.vaults);
         if (r < 0)

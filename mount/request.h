@@ -29,6 +29,7 @@ struct mount_request {
         bool allow_other;
         bool xattr;
         bool audit;
+        char *selinux_context; /* base/selinux.h; NULL: as the policy has it for FUSE */
         struct view_shape shape;
         bool secret_memory_required; /* fail rather than hold values in memory that can be swapped
                                       */

@@ -12,6 +12,7 @@ struct vaults {
         struct loop *loop;
         struct http_client *http;
         struct vault *first;
+        uint64_t requests; /* of those that have gone */
 };
 
 int vaults_new(struct loop *l, struct http_client *http, struct vaults **ret)
@@ -183,6 +184,7 @@ struct vault *vault_unref(struct vault *v)
                         v->owner->first = v->next;
                 if (v->next)
                         v->next->prev = v->prev;
+                v->owner->requests += v->requests;
         }
         auth_unref(v->auth);
         free(v->url);
@@ -215,6 +217,15 @@ struct auth *vault_auth(const struct vault *v)
 uint64_t vault_requests(const struct vault *v)
 {
         return v->requests;
+}
+
+uint64_t vaults_requests(const struct vaults *all)
+{
+        uint64_t n = all->requests;
+
+        for (const struct vault *v = all->first; v; v = v->next)
+                n += v->requests;
+        return n;
 }
 
 /* --- names to URLs -------------------------------------------------------------------------- */

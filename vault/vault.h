@@ -192,3 +192,5 @@ struct vault_call *vault_cancel(struct vault_call *c);
 
 /* GETs sent so far, for status and tests; retries count when their call ends. */
 uint64_t vault_requests(const struct vault *v);
+/* To all vaults, also those that nobody holds any more. */
+uint64_t vaults_requests(const struct vaults *all);

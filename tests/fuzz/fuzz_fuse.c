@@ -177,7 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         hand_over(pair[0], s, message, n);
         }
         session_unref(s);
-        dialects_free(dialects);
+        dialects_leave(dialects);
         safe_close(pair[0]);
         tree_free(tree);
         view_file_unref(rotated);

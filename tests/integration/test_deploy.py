@@ -111,7 +111,7 @@ def test_the_csi_driver_says_what_the_driver_needs(objects):
             {"audience": "api://AKSIdentityBinding"},
         ],
         "fsGroupPolicy": "None",
-        "seLinuxMount": False,
+        "seLinuxMount": True,
     }
 
 
@@ -119,7 +119,7 @@ def test_the_csi_driver_says_what_the_driver_needs(objects):
 VERBS = {
     "kube_get(": ("secretproviderclasses", {"get"}),
     "kube_watch_new(": ("secretproviderclasses", {"list", "watch"}),
-    "kube_events_new(": ("events", {"create", "patch"}),
+    "kube_events_say(": ("events", {"create", "patch"}),
 }
 GROUPS = {"secretproviderclasses": ["secrets-store.csi.x-k8s.io"], "events": [""]}
 
@@ -161,6 +161,16 @@ def test_options_are_those_of_the_program(variant, pod, container):
     assert pods["mountPath"] == host[pods["name"]] == options["--kubelet-dir"] + "/pods"
 
 
+def test_probes_ask_the_page_of_this_driver(variant, container):
+    """Which tells the process's own health; of two drivers on one node each has ports of its own."""
+    words = dict(word.split("=", 1) for word in container["args"][1:])
+    port = {"base": 9808, "drop-in": 9809}[variant]
+    assert words["--health-addr"] == f"127.0.0.1:{port}"
+    assert words["--metrics-addr"] == {"base": "127.0.0.1:8095", "drop-in": "127.0.0.1:8096"}[variant]
+    for probe in ("startupProbe", "livenessProbe"):
+        assert container[probe]["httpGet"] == {"host": "127.0.0.1", "port": port, "path": "/healthz"}
+
+
 def test_the_next_pod_can_take_over(variant, objects, pod, container):
     """What csi/test_pods.py shows needs these."""
     strategy = one(objects, "DaemonSet")["spec"]["updateStrategy"]
@@ -170,7 +180,7 @@ def test_the_next_pod_can_take_over(variant, objects, pod, container):
     assert "ports" not in container
     (run,) = [m["name"] for m in container["volumeMounts"] if m["mountPath"] == "/run"]
     (volume,) = [v for v in pod["volumes"] if v["name"] == run]
-    # Not the other variant's: `akvfs status`, which the probes ask, is about all that is in there.
+    # Not the other variant's: `akvfs status` is about all that is in there.
     assert volume["hostPath"]["path"] == {"base": "/run/akvfs-csi", "drop-in": "/run/akvfs-csi-drop-in"}[variant]
 
 

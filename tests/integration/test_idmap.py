@@ -18,7 +18,8 @@ from test_crash import kill_worker
 SHIFT = 100000
 
 
-# Runs by itself, so that its namespaces go with it. Prints owner and content seen in the clone.
+# Runs by itself, so that its namespaces go with it. Prints owner and content seen in the clone, from
+# outside and by the user namespace's own root.
 CLONE = textwrap.dedent(
     """
     import ctypes, os, struct, subprocess, sys
@@ -49,7 +50,20 @@ CLONE = textwrap.dedent(
         fd = os.open(name, os.O_RDONLY, dir_fd=tree)
         st = os.fstat(fd)
         print(name, st.st_uid, st.st_gid, os.read(fd, 4096).decode())
-    print(sorted(os.listdir(f"/proc/self/fd/{tree}")))
+    print(sorted(os.listdir(f"/proc/self/fd/{tree}")), flush=True)
+    # As the pod itself: root in there is nobody out here.
+    child = os.fork()
+    if child == 0:
+        call(308, user, 0x10000000)  # setns(2), CLONE_NEWUSER
+        os.setgid(0)
+        os.setuid(0)
+        for name in sys.argv[3:]:
+            with open(name, opener=lambda path, flags: os.open(path, flags, dir_fd=tree)) as f:
+                st = os.fstat(f.fileno())
+                print("inside", name, st.st_uid, st.st_gid, f.read(), flush=True)
+        os._exit(0)
+    if os.waitpid(child, 0)[1] != 0:
+        sys.exit("the pod could not read")
     holder.stdin.close()
     holder.wait()
     """
@@ -77,7 +91,11 @@ def test_an_id_mapped_clone_reads_with_shifted_ids(akvfs, services, spc):
     with akvfs.mount(spc(["one"]), ["poll_interval=200ms", "uid=12,gid=34"]) as mount:
         seen = clone(mount.point, "one")
         assert seen.returncode == 0, seen.stderr
-        assert seen.stdout.splitlines() == [f"one {SHIFT + 12} {SHIFT + 34} {first}", "['..1', '..data', 'one']"]
+        assert seen.stdout.splitlines() == [
+            f"one {SHIFT + 12} {SHIFT + 34} {first}",
+            "['..1', '..data', 'one']",
+            f"inside one 12 34 {first}",
+        ]
         assert os.stat(mount / "one").st_uid == 12, "the mount itself is as it was"
 
         # Rotation goes through the private mount: the clone sees it, and nothing of it is refused.

@@ -153,6 +153,13 @@ class ApiServer:
                 new = {**had, "spec": spec}
             return self._store(RESOURCES[CLASSES], new, "MODIFIED" if had else "ADDED")
 
+    def label_class(self, namespace, name, **labels):
+        """As by `kubectl label`: nothing but its metadata is changed."""
+        with self.changed:
+            had = self.objects[CLASSES, namespace, name]
+            meta = {**had["metadata"], "labels": labels}
+            self._store(RESOURCES[CLASSES], {**had, "metadata": meta}, "MODIFIED")
+
     def delete_class(self, namespace, name):
         with self.changed:
             self._remove(RESOURCES[CLASSES], self.objects[CLASSES, namespace, name])
@@ -189,6 +196,11 @@ class ApiServer:
         meta = item["metadata"] = dict(item["metadata"])
         meta.setdefault("uid", str(uuid.uuid4()))
         meta.setdefault("creationTimestamp", now())
+        if resource.group:  # of custom resources: counts changes of more than the metadata
+            had = self.objects.get((resource.name, meta["namespace"], meta["name"]))
+            same = had and {**had, "metadata": None} == {**item, "metadata": None, **{
+                key: had[key] for key in ("apiVersion", "kind")}}
+            meta["generation"] = had["metadata"]["generation"] + (not same) if had else 1
         meta["resourceVersion"] = str(self.version)
         item = {"apiVersion": resource.api_version, "kind": resource.kind, **item}
         self.objects[resource.name, meta["namespace"], meta["name"]] = item

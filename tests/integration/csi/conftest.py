@@ -3,12 +3,16 @@
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
@@ -61,7 +65,8 @@ class Driver:
             "--nodeid", "node-1", "--endpoint", f"unix://{self.plugins}/csi.sock",
             "--registration-dir", str(self.registry), "--kubelet-dir", str(self.folder),
             "--kube-server", self.api.url, "--kube-token-file", str(self.account / "token"),
-            "--kube-ca-file", str(self.account / "ca.crt"), *self.services.words(),
+            "--kube-ca-file", str(self.account / "ca.crt"), "--health-addr", "127.0.0.1:0",
+            "--metrics-addr", "127.0.0.1:0", *self.services.words(),
         ]
 
     def start(self, *words):
@@ -94,6 +99,27 @@ class Driver:
         status = self.process.wait(machine.PATIENCE)
         assert status == 0, f"akvfs csi ended with {status}:\n{self.log_text()}"
 
+    def page(self, path, name="metrics"):
+        """Status and text of a page, as who asks there now gets it; None while nobody answers."""
+        address = re.findall(rf"\] {name}: (\S+)", self.log_text())[-1]
+        try:
+            with urllib.request.urlopen(f"http://{address}{path}", timeout=machine.PATIENCE) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return None
+
+    def metrics(self):
+        """{(name, *label values): value} of all series, labels in the order of their names."""
+        status, text = self.page("/metrics")
+        assert status == 200, text
+        return {
+            (s.name, *(value for _, value in sorted(s.labels.items()))): s.value
+            for family in text_string_to_metric_families(text)
+            for s in family.samples
+        }
+
     def worker(self):
         """The pid of the worker that serves now."""
         for pid in machine.processes(self.akvfs.binary):
@@ -101,6 +127,19 @@ class Driver:
                 if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "akvfs-worker":
                     return pid
         return None
+
+    def kill_all(self):
+        """Every process of it is gone at once, as after the end of its container."""
+        for pid in machine.processes(self.akvfs.binary):
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        wait_until(lambda: not machine.processes(self.akvfs.binary), "all are gone")
+        for path in pathlib.Path("/run/akvfs").glob("*.sock"):
+            path.unlink()
+
+    def asked(self):
+        """How often publishes have asked the API server so far."""
+        return self.api.verbs().count("get")
 
     def mounts(self):
         return [point for point, *_ in machine.mounts_below(self.folder)]

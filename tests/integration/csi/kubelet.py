@@ -145,8 +145,9 @@ class Kubelet:
         return pod
 
     def publish_fields(self, pod, class_name="app", *, secrets=None, group=None, readonly=True,
-                       context=None, **attributes):
-        capability = {2: {3: str(group)} if group is not None else {}, 3: {1: 1}}
+                       context=None, flags=(), **attributes):
+        mount = {2: list(flags), 3: "" if group is None else str(group)}
+        capability = {2: mount, 3: {1: 1}}
         return {
             1: pod.volume_id,
             4: str(pod.target),
@@ -163,8 +164,11 @@ class Kubelet:
     def encode(self, pod, **keywords):
         return encode(self.publish_fields(pod, **keywords))
 
+    def encode_unpublish(self, pod):
+        return encode({1: pod.volume_id, 2: str(pod.target)})
+
     def unpublish(self, pod, timeout=30, channel=None):
-        self.call("/csi.v1.Node/NodeUnpublishVolume", {1: pod.volume_id, 2: str(pod.target)}, timeout,
+        self.call("/csi.v1.Node/NodeUnpublishVolume", timeout=timeout, body=self.encode_unpublish(pod),
                   channel=channel)
 
     def stats(self, pod):

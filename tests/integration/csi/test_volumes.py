@@ -68,7 +68,9 @@ def test_what_a_publish_says_of_the_class(node):
     node.put_class("shop", ["absent", "pw"])
     refused(publish(), grpc.StatusCode.NOT_FOUND,
             "failed to mount secrets store objects for pod shop/web-0, err: ",
+            "err: failed to mount objects, error: ",
             "failed to get objectType:secret, objectName:absent", "SecretNotFound")
+    assert f"failed to process mount request: {pod.target}: NotFound: " in node.log_text()
     node.put_class("shop", ["pw"], clientID=None)
     refused(publish(), grpc.StatusCode.INVALID_ARGUMENT,
             "failed to get credentials, nodePublishSecretRef secret is not set")
@@ -264,3 +266,52 @@ def test_the_node_s_own_identity(driver):
     driver.kubelet.publish(pod)
     assert (pod.target / "pw").read_text() == value
     driver.kubelet.unpublish(pod)
+
+
+def test_one_volume_more_than_there_may_be(driver):
+    """It is refused with a reason and leaves nothing, and has its place when another goes."""
+    driver.trust("shop", "web")
+    driver.services.set_secret("pw", value := secret())
+    driver.put_class("shop", ["pw"])
+    driver.start("--max-volumes", "2")
+    pods = [driver.kubelet.pod("shop", f"web-{i}", account="web") for i in range(3)]
+    for pod in pods[:2]:
+        driver.kubelet.publish(pod)
+    refused(lambda: driver.kubelet.publish(pods[2]), grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "this node has 2 volumes, and may have no more (--max-volumes)")
+    assert not pods[2].target.exists()
+    driver.kubelet.publish(pods[0])  # one that is there is asked about as ever
+    driver.kubelet.unpublish(pods[0])
+    driver.kubelet.publish(pods[2])
+    assert (pods[2].target / "pw").read_text() == value
+    for pod in pods[1:]:
+        driver.kubelet.unpublish(pod)
+
+
+def test_the_pod_s_selinux_label(node):
+    """Kubelet's mount flag: for the kernel to take, with nothing left when it does not; any other flag
+    is refused."""
+    node.services.set_secret("pw", value := secret())
+    node.put_class("shop", ["pw"])
+    pod = node.kubelet.pod("shop", "web-0", account="web")
+    for flag in ("ro", "context=", 'context="a:b:c",suid', 'context="a:b"'):
+        refused(lambda f=flag: node.kubelet.publish(pod, flags=[f]), grpc.StatusCode.INVALID_ARGUMENT,
+                "mount flag")
+    label = "system_u:object_r:container_file_t:s0:c1,c2"
+    flags = [f'context="{label}"']
+    if not os.path.exists("/sys/fs/selinux/enforce"):
+        error = refused(lambda: node.kubelet.publish(pod, flags=flags),
+                        grpc.StatusCode.INVALID_ARGUMENT, "the SELinux label: ", "SELinux is off here")
+        assert "shop/web-0" in error
+        assert not pod.target.exists() and node.mounts() == []
+        node.kubelet.publish(pod)
+    else:
+        node.kubelet.publish(pod, flags=flags)
+        assert os.getxattr(pod.target / "pw", "security.selinux").decode().rstrip("\0") == label
+        refused(lambda: node.kubelet.publish(pod, flags=['context="a:b:c"']),
+                grpc.StatusCode.ALREADY_EXISTS, "another SELinux label")
+    # With a flag or without one now: a pod that runs goes on with what it has.
+    node.kubelet.publish(pod, flags=flags)
+    node.kubelet.publish(pod)
+    assert (pod.target / "pw").read_text() == value
+    node.kubelet.unpublish(pod)

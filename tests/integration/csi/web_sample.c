@@ -34,18 +34,21 @@ static void collect(void *userdata)
 {
         struct sample *s = userdata;
 
-        driver_metrics_volumes(s->metrics, 30);
-        driver_metrics_vault_requests(s->metrics, 1234567890123);
+        driver_metrics_levels(s->metrics,
+                &(struct driver_levels){.volumes = 30, .vault_requests = 1234567890123});
 }
 
 static void count(struct driver_metrics *d)
 {
-        for (unsigned i = 0; i < 100; i++)
-                driver_metrics_published(d, i % 10 ? RPC_OK : RPC_UNAVAILABLE, i * i * 1000);
+        for (unsigned i = 0; i < 100; i++) {
+                driver_metrics_published(d, i % 10 ? RPC_OK : RPC_UNAVAILABLE);
+                driver_metrics_mounted(d, i % 10 ? RPC_OK : RPC_UNAVAILABLE, i * i * 1000);
+        }
         driver_metrics_unpublished(d, RPC_OK);
         driver_metrics_unpublished(d, RPC_INTERNAL);
         driver_metrics_refreshed(d, true, RPC_OK);
         driver_metrics_refreshed(d, false, RPC_NOT_FOUND);
+        driver_metrics_republish_failed(d, RPC_INVALID_ARGUMENT);
         driver_metrics_event(d, "a \"quoted\\ reason\n\xc3\xa4");
 }
 
@@ -60,7 +63,7 @@ int main(void)
         int fd;
 
         if (driver_metrics_new(&d) < 0 || loop_new(&loop) < 0 ||
-                web_listen("127.0.0.1:0", &fd, NULL) < 0 ||
+                web_listen("127.0.0.1:0", &fd, NULL, NULL) < 0 ||
                 getsockname(fd, (struct sockaddr *)&a, &len) < 0)
                 return 1;
         struct sample s = {.loop = loop, .metrics = d};

@@ -137,6 +137,20 @@ static void on_progress(void *userdata, size_t have, size_t of)
         close_if(w, 'p');
 }
 
+static void on_polled(void *userdata, const struct view_poll *poll)
+{
+        struct watcher *w = userdata;
+
+        cr_assert_gt(w->ready, 0, "never before ready");
+        w->polled++;
+        w->poll_changed = poll->changed;
+        w->poll_taken = poll->taken;
+        err_done(&w->poll_error);
+        if (poll->error)
+                cr_assert_eq(err_copy(&w->poll_error, poll->error), 0);
+        close_if(w, 'o');
+}
+
 static void on_refreshed(void *userdata, const struct err *error)
 {
         struct watcher *w = userdata;
@@ -154,6 +168,7 @@ void watch(struct watcher *w, struct scene *s, usec_t interval)
                 .changed = on_changed,
                 .removed = on_removed,
                 .denied = on_denied,
+                .polled = on_polled,
                 .progress = on_progress};
         const struct view_vault vaults[] = {{"other", s->other}};
         const struct view_config cfg = {.class = &s->class,
@@ -176,6 +191,7 @@ void watch_end(struct watcher *w)
         for (size_t i = 0; i < w->n_errors; i++)
                 err_done(&w->errors[i]);
         err_done(&w->refresh_error);
+        err_done(&w->poll_error);
 }
 
 void watch_refresh(struct watcher *w)

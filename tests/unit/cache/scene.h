@@ -31,7 +31,7 @@ struct spc_selector *scene_select(struct scene *s, const char *glob);
 struct watcher {
         struct scene *scene;
         struct view *view;
-        unsigned ready, changed, removed, progress, refreshed;
+        unsigned ready, changed, removed, progress, refreshed, polled;
         size_t n_errors;
         struct err errors[20];
         char paths[20][64]; /* of the last changed */
@@ -43,7 +43,10 @@ struct watcher {
         unsigned denied;
         size_t have, of;
         struct err refresh_error;
-        /* Closes the view within that event: 'r'eady, 'c'hanged, 'g'one, 'p'rogress, 'f'reshed. */
+        struct err poll_error; /* of the last polled */
+        bool poll_changed, poll_taken;
+        /* Closes the view within that event: 'r'eady, 'c'hanged, 'g'one, 'p'rogress, 'f'reshed,
+         * p'o'lled. */
         char close_in;
 };
 

@@ -512,3 +512,69 @@ Test(view, a_thousand_objects_rotate)
         }
         watch_end(&crowd);
 }
+
+/* --- polls --- */
+
+Test(view, each_poll_is_told_with_what_it_came_to)
+{
+        scene_add(&s, "db", "db");
+        scene_add(&s, "api", "api");
+        watch(&w, &s, INTERVAL);
+        run_for(s.loop, SECOND);
+        cr_assert_eq(w.ready, 1);
+        cr_expect_eq(w.polled, 0, "being ready is none");
+
+        watch_refresh(&w);
+        run_for(s.loop, SECOND);
+        cr_assert_geq(w.polled, 1);
+        cr_expect_not(w.poll_changed);
+        cr_expect_eq(w.poll_error.code, 0);
+
+        fake_set(s.fake, "db", "hunter3");
+        fake_fail(s.fake, NULL, NULL, "api", ERR_SERVICE, 0, FAKE_FOREVER);
+        unsigned changed = w.changed;
+        watch_refresh(&w);
+        run_for(s.loop, SECOND);
+        cr_expect_eq(w.changed, changed + 1);
+        cr_expect_eq(w.poll_error.cause, ERR_SERVICE);
+        cr_expect_not_null(startswith(err_text(&w.poll_error), "object api: "));
+        cr_expect_not(w.poll_taken);
+
+        fake_mend(s.fake);
+        watch_refresh(&w);
+        run_for(s.loop, SECOND);
+        cr_expect_eq(w.poll_error.code, 0, "%s", err_text(&w.poll_error));
+        cr_expect_not(w.poll_changed);
+}
+
+Test(view, a_poll_tells_what_the_policy_took_away)
+{
+        s.policy = (struct view_policy){.remove_deleted = true};
+        scene_add(&s, "db", "db");
+        scene_add(&s, "maybe", "api")->optional = true;
+        watch(&w, &s, INTERVAL);
+        run_for(s.loop, SECOND);
+        fake_delete(s.fake, "api");
+        watch_refresh(&w);
+        run_for(s.loop, SECOND);
+        cr_expect(w.poll_changed);
+        cr_expect_eq(w.poll_error.code, 0, "an optional one may go");
+        fake_delete(s.fake, "db");
+        watch_refresh(&w);
+        run_for(s.loop, SECOND);
+        cr_expect(w.poll_changed);
+        cr_expect(w.poll_taken);
+        cr_expect_eq(w.poll_error.cause, ERR_NOT_FOUND);
+}
+
+Test(view, may_be_closed_when_a_poll_is_told)
+{
+        scene_add(&s, "db", "db");
+        watch(&w, &s, INTERVAL);
+        run_for(s.loop, SECOND);
+        w.close_in = 'o';
+        watch_refresh(&w);
+        run_for(s.loop, SECOND);
+        cr_expect_eq(w.polled, 1);
+        cr_expect_eq(w.refreshed, 0, "nothing more is told");
+}

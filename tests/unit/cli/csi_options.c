@@ -36,6 +36,7 @@ Test(csi_options, a_node_is_all_that_has_to_be_said)
         cr_assert_str_eq(o.registered_path, "/var/lib/kubelet/plugins/secrets.akvfs.io/csi.sock");
         cr_assert_null(o.kube_server);
         cr_assert_eq(o.common.poll_interval, OPTIONS_POLL_DEFAULT);
+        cr_assert_eq(o.max_volumes, 4096);
 
         setenv("KUBE_NODE_NAME", "n2", 1);
         cr_assert_eq(PARSE("--log-json"), 0, "%s", err_text(&e));
@@ -47,8 +48,9 @@ Test(csi_options, upstream_s_words_are_known)
 {
         cr_assert_eq(PARSE("--endpoint=unix:///csi/other.sock", "--nodeid=n",
                              "--drivername=secrets-store.csi.k8s.io",
-                             "--kubelet-registration-path=/x/csi.sock"),
+                             "--kubelet-registration-path=/x/csi.sock", "--max-volumes=7"),
                 0, "%s", err_text(&e));
+        cr_assert_eq(o.max_volumes, 7);
         cr_assert_str_eq(o.endpoint, "/csi/other.sock");
         cr_assert_str_eq(o.driver_name, "secrets-store.csi.k8s.io");
         cr_assert_str_eq(o.registered_path, "/x/csi.sock");
@@ -74,6 +76,23 @@ Test(csi_options, the_provider_s_switches_are_known_as_go_writes_them)
                 "a word of its own is none of the option's");
 }
 
+Test(csi_options, pages_are_on_this_machine_alone_unless_told_otherwise)
+{
+        cr_assert_eq(PARSE("--nodeid=n"), 0, "%s", err_text(&e));
+        cr_expect_str_eq(o.health_address, "127.0.0.1:9808");
+        cr_expect_str_eq(o.metrics_address, "127.0.0.1:8095");
+        cr_assert_eq(PARSE("--nodeid=n", "--metrics-addr=:8095", "--http-endpoint=0.0.0.0:9808"), 0,
+                "%s", err_text(&e));
+        cr_expect_str_eq(o.metrics_address, ":8095");
+        cr_expect_str_eq(o.health_address, "0.0.0.0:9808");
+        cr_assert_eq(PARSE("--nodeid=n", "--metrics-addr=0", "--health-addr=off"), 0);
+        cr_expect_null(o.metrics_address);
+        cr_expect_null(o.health_address);
+        cr_assert_eq(PARSE("--nodeid=n", "--metrics-addr=8095"), -EINVAL);
+        cr_assert_eq(PARSE("--nodeid=n", "--health-addr=localhost:9808"), -EINVAL);
+        cr_expect_eq(e.cause, ERR_USAGE);
+}
+
 Test(csi_options, what_makes_no_sense_is_refused)
 {
         cr_assert_eq(PARSE("--log-json"), -EINVAL);
@@ -83,6 +102,8 @@ Test(csi_options, what_makes_no_sense_is_refused)
         cr_assert_eq(PARSE("--nodeid", "n", "--driver-name", "-x"), -EINVAL);
         cr_assert_eq(PARSE("--nodeid", "n", "--kubelet-dir", "var/lib"), -EINVAL);
         cr_assert_eq(PARSE("--nodeid", "n", "--kubelet-dir", "/var/lib/kubelet/"), -EINVAL);
+        cr_assert_eq(PARSE("--nodeid", "n", "--max-volumes", "0"), -EINVAL);
+        cr_assert_eq(PARSE("--nodeid", "n", "--max-volumes", "4097"), -EINVAL);
         cr_assert_eq(PARSE("--nodeid", "n", "--kube-server", "http://api"), -EINVAL);
         cr_assert_eq(PARSE("--nodeid", "n", "class.yaml"), -EINVAL);
         cr_assert_eq(PARSE("--nodeid", "n", "--client-secret-file", "/x"), -EINVAL,

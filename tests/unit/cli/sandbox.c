@@ -14,7 +14,7 @@
 #include "cli/sandbox.h"
 
 /* Each is tried by a child of its own: the list cannot be left again. */
-static int status_of(void (*fn)(void))
+static int status_in(bool listens, void (*fn)(void))
 {
         const struct rlimit none = {0, 0};
         int status = 0;
@@ -24,13 +24,18 @@ static int status_of(void (*fn)(void))
                 (void)setrlimit(RLIMIT_CORE, &none);
                 /* Criterion's own reporting of crashes is not what is tested. */
                 signal(SIGSYS, SIG_DFL);
-                if (sandbox_enter(NULL) < 0)
+                if (sandbox_enter(listens, NULL) < 0)
                         _exit(99);
                 fn();
                 _exit(0);
         }
         cr_assert_eq(waitpid(pid, &status, 0), pid);
         return status;
+}
+
+static int status_of(void (*fn)(void))
+{
+        return status_in(false, fn);
 }
 
 static void need_filter(void)
@@ -128,6 +133,25 @@ Test(sandbox, what_a_worker_does_is_allowed)
         int status = status_of(do_work);
         cr_assert(WIFEXITED(status), "signal %d", WTERMSIG(status));
         cr_assert_eq(WEXITSTATUS(status), 0);
+}
+
+static void try_listen(void)
+{
+        _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (listen(fd, 1) < 0)
+                _exit(1);
+}
+
+Test(sandbox, who_has_pages_to_serve_may_listen_and_nobody_else)
+{
+        need_filter();
+        int status = status_in(true, try_listen);
+        cr_assert(WIFEXITED(status), "signal %d", WTERMSIG(status));
+        cr_assert_eq(WEXITSTATUS(status), 0);
+        status = status_in(false, try_listen);
+        cr_assert(WIFSIGNALED(status));
+        cr_assert_eq(WTERMSIG(status), SIGSYS);
 }
 
 Test(sandbox, a_list_that_only_logs)

@@ -34,8 +34,8 @@ static void on_wait_for_ever(void *userdata, struct rpc_call *call)
 }
 
 static const struct rpc_method methods[] = {
-        {"/test/Wait", on_wait},
-        {"/test/WaitForEver", on_wait_for_ever},
+        {.path = "/test/Wait", .fn = on_wait},
+        {.path = "/test/WaitForEver", .fn = on_wait_for_ever},
 };
 
 static void set_up(void)

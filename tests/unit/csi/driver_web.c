@@ -19,7 +19,7 @@ static bool is_ready(void *userdata)
 
 static void collect(void *userdata)
 {
-        driver_metrics_volumes(metrics, 7);
+        driver_metrics_levels(metrics, &(struct driver_levels){.volumes = 7});
 }
 
 static void set_up(void)
@@ -28,7 +28,7 @@ static void set_up(void)
         socklen_t len = sizeof a;
         int fd;
 
-        cr_assert_eq(web_listen("127.0.0.1:0", &fd, NULL), 0);
+        cr_assert_eq(web_listen("127.0.0.1:0", &fd, NULL, NULL), 0);
         cr_assert_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
         port = a.sin_port;
         cr_assert_eq(loop_new(&loop), 0);

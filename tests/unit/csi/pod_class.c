@@ -87,7 +87,10 @@ Test(pod_class, a_class_and_its_volume)
         cr_assert_str_eq(v.pod_uid, "1");
         cr_assert_str_eq(v.service_account, "web");
         cr_assert_str_eq(v.class_name, "app");
+        cr_assert_str_eq(v.class_uid, "", "the API server said nothing of it");
         cr_assert_not(v.binding);
+        cr_assert_str_eq(v.selinux_context, "");
+        cr_assert_null(q.selinux_context);
         cr_assert_null(strstr(q.note, "e30."), "no token in it: %s", q.note);
 }
 
@@ -97,6 +100,25 @@ Test(pod_class, a_group_reads_and_nobody_else)
         cr_assert_eq(azure(parameters), 0, "%s", err_text(&e));
         cr_assert_eq(q.gid, 2000);
         cr_assert_eq(q.mode, 0440);
+}
+
+Test(pod_class, a_selinux_label_is_remembered)
+{
+        _cleanup_pod_volume_ struct pod_volume v = {0}, older = {0};
+
+        pod.selinux_context = S("u:object_r:t:s0:c1,c2");
+        cr_assert_eq(azure(parameters), 0, "%s", err_text(&e));
+        cr_assert_str_eq(q.selinux_context, "u:object_r:t:s0:c1,c2");
+        cr_assert_eq(pod_volume_parse(q.note, &v), 0);
+        cr_assert_str_eq(v.selinux_context, "u:object_r:t:s0:c1,c2");
+
+        cr_assert_eq(pod_volume_parse("{\"volume_id\":\"a\",\"pod\":\"b\",\"namespace\":\"c\","
+                                      "\"uid\":\"d\",\"service_account\":\"e\","
+                                      "\"class\":\"f\",\"binding\":true}",
+                             &older),
+                0, "of a worker that knew of no labels");
+        cr_assert_str_eq(older.selinux_context, "");
+        cr_assert(older.binding);
 }
 
 Test(pod_class, attributes_win)
@@ -198,6 +220,32 @@ Test(pod_class, codes_say_who_has_to_act)
         }
 }
 
+Test(pod_class, a_note_tells_from_which_class_it_was_mounted)
+{
+        static const char object[] =
+                "{\"metadata\":{\"uid\":\"u-1\",\"generation\":7},\"spec\":{\"provider\":\"azure\","
+                "\"parameters\":{\"keyvaultName\":\"kv-web\",\"tenantID\":\"t\",\"clientID\":\"app\","
+                "\"objects\":\"array:\\n  - |\\n    objectName: pw\\n    objectType: secret\\n\"}}}";
+        _cleanup_pod_volume_ struct pod_volume v = {0}, old = {0};
+        _cleanup_json_ cJSON *j = NULL;
+
+        cr_assert_eq(json_parse(object, strlen(object), &j), 0);
+        cr_assert_eq(pod_class_request(&cfg, &pod, j, &q, &e), 0, "%s", err_text(&e));
+        cr_assert_eq(pod_volume_parse(q.note, &v), 0);
+        cr_expect_str_eq(v.class_uid, "u-1");
+        cr_expect_eq(v.class_generation, 7);
+
+        /* of a driver that did not look */
+        _cleanup_json_ cJSON *note = NULL;
+        cr_assert_eq(json_parse(q.note, strlen(q.note), &note), 0);
+        cJSON_DeleteItemFromObject(note, "class_uid");
+        cJSON_DeleteItemFromObject(note, "class_generation");
+        _cleanup_free_ char *text = cJSON_PrintUnformatted(note);
+        cr_assert_eq(pod_volume_parse(text, &old), 0);
+        cr_expect_str_eq(old.class_uid, "");
+        cr_expect_eq(old.class_generation, 0);
+}
+
 Test(pod_class, a_note_that_is_none_is_refused)
 {
         static const char *const bad[] = {"", "{", "[]", "{}", "{\"volume_id\":\"a\"}"};
@@ -205,4 +253,30 @@ Test(pod_class, a_note_that_is_none_is_refused)
 
         for (size_t k = 0; k < ELEMENTSOF(bad); k++)
                 cr_expect_eq(pod_volume_parse(bad[k], &v), -EBADMSG, "%s", bad[k]);
+}
+
+Test(pod_class, errors_of_several_objects_are_one)
+{
+        struct err errors[3] = {0};
+        _cleanup_err_ struct err all = {0}, common = {0};
+
+        err_set_cause(&errors[0], ERR_NOT_FOUND, -ENOENT, "no a");
+        err_hint(&errors[0], "make it");
+        err_set_cause(&errors[1], ERR_NOT_FOUND, -ENOENT, "no b");
+        err_set_cause(&errors[2], ERR_NOT_FOUND, -ENOENT, "no c");
+        cr_assert_eq(pod_class_failures("shop", "web-0", errors, 3, 8, &all), -ENOENT);
+        cr_assert_not_null(strstr(err_text(&all), "shop/web-0"));
+        cr_assert_not_null(strstr(err_text(&all), "no a; no b"), "%s", err_text(&all));
+        cr_assert_null(strstr(err_text(&all), "no c"), "that would be too long");
+        cr_assert_str_eq(all.hint, "make it");
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+                err_done(&errors[i]);
+
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+                err_set_cause(&errors[i], ERR_DNS, -EIO, "no vault %zu", i);
+        cr_assert_eq(pod_class_failures("shop", "web-0", errors, 3, 4096, &common), -EIO);
+        cr_assert_not_null(strstr(err_text(&common), "no vault 0"));
+        cr_assert_null(strstr(err_text(&common), "no vault 1"), "all have it in common");
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++)
+                err_done(&errors[i]);
 }

@@ -146,6 +146,55 @@ Test(publish_request, a_group_that_is_none_is_refused)
         }
 }
 
+static ProtobufCBinaryData flags[2];
+
+static void flag(const char *text)
+{
+        flags[0] = bytes(text);
+        flags[1] = bytes("ro");
+        mount.mount_flags = flags;
+        mount.n_mount_flags = 1;
+}
+
+Test(publish_request, a_selinux_label_is_taken_in_quotes_or_without)
+{
+        static const char *const good[] = {
+                "context=\"system_u:object_r:container_file_t:s0:c1,c2\"",
+                "context=system_u:object_r:container_file_t:s0:c1,c2"};
+
+        for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+                _cleanup_publish_request_ struct publish_request r = {0};
+
+                flag(good[i]);
+                parsed(&r);
+                cr_expect_str_eq(r.selinux_context, "system_u:object_r:container_file_t:s0:c1,c2");
+        }
+        _cleanup_publish_request_ struct publish_request r = {0};
+        mount.n_mount_flags = 0;
+        parsed(&r);
+        cr_expect_null(r.selinux_context);
+}
+
+Test(publish_request, any_other_mount_flag_is_refused)
+{
+        static const char *const bad[] = {"", "ro", "rw", "context", "context=", "context=\"\"",
+                "context=\"", "context=\"a:b:c", "context=a:b:c\"", "context=\"a:b:c\",suid",
+                "context=\"a:b:c,suid\"", "context=a:b:c suid", "fscontext=\"a:b:c\"",
+                "rootcontext=\"a:b:c\"", "seclabel", "Context=\"a:b:c\""};
+        char longest[600] = "context=\"a:b:";
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                flag(bad[i]);
+                refused(RPC_INVALID_ARGUMENT, "mount flag");
+        }
+        memset(longest + strlen(longest), 'x', sizeof longest - strlen(longest) - 1);
+        flag(longest);
+        refused(RPC_INVALID_ARGUMENT, "longer than");
+        flag("context=\"a:b:c\"");
+        mount.n_mount_flags = 2;
+        refused(RPC_INVALID_ARGUMENT, "more than one mount flag");
+}
+
 Test(publish_request, targets_lie_below_kubelets_folder)
 {
         static const char *const outside[] = {

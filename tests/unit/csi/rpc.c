@@ -15,6 +15,8 @@ struct props {
         struct rpc_call *held[8];
         size_t n_held;
         size_t cancelled;
+        enum rpc_code ended; /* of the last call to Echo */
+        size_t n_ended;
 };
 
 /* Answers what it was asked for, as a PluginInfo. */
@@ -60,10 +62,18 @@ static void on_hold(void *userdata, struct rpc_call *call)
 
 TestSuite(rpc, .timeout = 60);
 
+static void on_ended(void *userdata, enum rpc_code code)
+{
+        struct props *p = userdata;
+
+        p->ended = code;
+        p->n_ended++;
+}
+
 static const struct rpc_method methods[] = {
-        {"/test/Echo", on_echo},
-        {"/test/Refuse", on_refuse},
-        {"/test/Hold", on_hold},
+        {.path = "/test/Echo", .fn = on_echo, .ended = on_ended},
+        {.path = "/test/Refuse", .fn = on_refuse},
+        {.path = "/test/Hold", .fn = on_hold},
 };
 
 static struct props *open_props(void)
@@ -158,6 +168,22 @@ Test(rpc, a_message_beyond_the_limit_is_refused_and_one_within_is_not)
                 client_ask(p->client, "/test/Echo", big, RPC_MESSAGE_MAX + 1);
         cr_expect_eq(b.code, RPC_RESOURCE_EXHAUSTED);
         free(big);
+        close_props(p);
+}
+
+Test(rpc, each_end_of_a_call_is_told_once)
+{
+        struct props *p = open_props();
+
+        _cleanup_answer_ struct answer good = client_ask(p->client, "/test/Echo", "", 0);
+        cr_expect_eq(p->n_ended, 1);
+        cr_expect_eq(p->ended, RPC_OK);
+        /* before its handler has a word */
+        _cleanup_answer_ struct answer bad = client_ask(p->client, "/test/Echo", "\x0a\x7f", 2);
+        cr_expect_eq(p->n_ended, 2);
+        cr_expect_eq(p->ended, RPC_INVALID_ARGUMENT);
+        _cleanup_answer_ struct answer other = client_ask(p->client, "/test/Refuse", "", 0);
+        cr_expect_eq(p->n_ended, 2);
         close_props(p);
 }
 

@@ -33,12 +33,13 @@ METHOD(registration_notify)
 METHOD(health_check)
 
 static const struct rpc_method methods[] = {
-        {"/csi.v1.Identity/GetPluginInfo", on_csi_get_plugin_info},
-        {"/csi.v1.Identity/GetPluginCapabilities", on_csi_get_plugin_capabilities},
-        {"/csi.v1.Identity/Probe", on_csi_probe},
-        {"/pluginregistration.Registration/GetInfo", on_registration_get_info},
-        {"/pluginregistration.Registration/NotifyRegistrationStatus", on_registration_notify},
-        {"/grpc.health.v1.Health/Check", on_health_check},
+        {.path = "/csi.v1.Identity/GetPluginInfo", .fn = on_csi_get_plugin_info},
+        {.path = "/csi.v1.Identity/GetPluginCapabilities", .fn = on_csi_get_plugin_capabilities},
+        {.path = "/csi.v1.Identity/Probe", .fn = on_csi_probe},
+        {.path = "/pluginregistration.Registration/GetInfo", .fn = on_registration_get_info},
+        {.path = "/pluginregistration.Registration/NotifyRegistrationStatus",
+                .fn = on_registration_notify},
+        {.path = "/grpc.health.v1.Health/Check", .fn = on_health_check},
 };
 
 static struct loop *loop;

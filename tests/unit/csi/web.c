@@ -34,7 +34,7 @@ static void set_up(void)
         socklen_t len = sizeof a;
         int fd;
 
-        cr_assert_eq(web_listen("127.0.0.1:0", &fd, NULL), 0);
+        cr_assert_eq(web_listen("127.0.0.1:0", &fd, NULL, NULL), 0);
         cr_assert_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
         port = a.sin_port;
         cr_assert_eq(web_new(loop, fd, pages, ELEMENTSOF(pages), &made, &web, NULL), 0);
@@ -162,20 +162,36 @@ Test(web, headers_are_bounded)
 
 Test(web, an_address_that_is_none_is_told)
 {
-        static const char *const bad[] = {"", "9808", ":9808", "localhost:9808", "127.0.0.1",
+        static const char *const bad[] = {"", "9808", ":", "localhost:9808", "127.0.0.1",
                 "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:x", "[::1:9808", "::1:9808", "[]:1",
                 "1111.1111.1111.1111.1111.1111.1111.1111.1111.1111:1"};
         int fd = -EBADF;
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
                 _cleanup_err_ struct err e = {0};
-                cr_expect_eq(web_listen(bad[i], &fd, &e), -EINVAL, "%s", bad[i]);
+                cr_expect_eq(web_listen(bad[i], &fd, NULL, &e), -EINVAL, "%s", bad[i]);
                 cr_expect_eq(e.cause, ERR_USAGE);
         }
+        cr_expect_eq(web_address_check("127.0.0.1:9808", NULL), 0);
         _cleanup_err_ struct err e = {0};
-        cr_expect_eq(web_listen("192.0.2.1:9808", &fd, &e), -EADDRNOTAVAIL);
+        cr_expect_eq(web_listen("192.0.2.1:9808", &fd, NULL, &e), -EADDRNOTAVAIL);
         cr_expect_not_null(strstr(e.text, "192.0.2.1:9808"));
         cr_expect_eq(fd, -EBADF);
+}
+
+Test(web, a_port_alone_is_every_address)
+{
+        _cleanup_free_ char *address = NULL;
+        int fd = -EBADF;
+
+        cr_assert_eq(web_listen(":0", &fd, &address, NULL), 0);
+        const char *colon = strrchr(address, ':');
+        cr_expect(startswith(address, "[::]:") || startswith(address, "0.0.0.0:"), "%s", address);
+        cr_expect_str_neq(colon, ":0", "the port that was free is told");
+        port = htons((in_port_t)strtoul(colon + 1, NULL, 10));
+        web_free(web);
+        cr_assert_eq(web_new(loop, fd, pages, 1, &made, &web, NULL), 0);
+        expect("GET", "/healthz", 200, "fine"); /* of 127.0.0.1 */
 }
 
 Test(web, a_second_process_may_have_the_same_port)
@@ -185,7 +201,7 @@ Test(web, a_second_process_may_have_the_same_port)
         int fd;
 
         snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(port));
-        cr_assert_eq(web_listen(address, &fd, NULL), 0);
+        cr_assert_eq(web_listen(address, &fd, NULL, NULL), 0);
         cr_assert_eq(web_new(loop, fd, pages, 1, &made, &other, NULL), 0);
         web_free(web);
         web = other;
@@ -205,6 +221,6 @@ Test(web, a_port_that_another_program_has_is_told)
         cr_assert_eq(listen(other, 1), 0);
         cr_assert_eq(getsockname(other, (struct sockaddr *)&a, &len), 0);
         snprintf(address, sizeof address, "127.0.0.1:%u", ntohs(a.sin_port));
-        cr_expect_eq(web_listen(address, &fd, &e), -EADDRINUSE);
+        cr_expect_eq(web_listen(address, &fd, NULL, &e), -EADDRINUSE);
         cr_expect_not_null(strstr(e.hint, "another program has this port"));
 }

@@ -56,18 +56,18 @@ static struct keeper_mount mounted(void)
 
 Test(keeper_folder, is_made_where_there_is_none)
 {
-        bool made = false;
+        enum keeper_folder_was was = KEEPER_FOLDER_PLAIN;
         int fd = -EBADF;
         struct stat st;
 
-        cr_assert_eq(keeper_folder_make(below, target, &made, &fd, detail), 0, "%s", detail);
-        cr_assert(made);
+        cr_assert_eq(keeper_folder_make(below, target, &was, &fd, detail), 0, "%s", detail);
+        cr_assert_eq(was, KEEPER_FOLDER_NONE);
         cr_assert_eq(fstat(fd, &st), 0);
         cr_assert_eq(st.st_mode & 07777 & ~0750U, 0U);
         cr_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
         safe_close(fd);
-        cr_assert_eq(keeper_folder_make(below, target, &made, &fd, detail), 0, "%s", detail);
-        cr_assert_not(made, "it is there");
+        cr_assert_eq(keeper_folder_make(below, target, &was, &fd, detail), 0, "%s", detail);
+        cr_assert_eq(was, KEEPER_FOLDER_PLAIN, "it is there");
         safe_close(fd);
         cr_assert_eq(keeper_folder_clear(below, target, detail), 0, "%s", detail);
         cr_assert_eq(access(target, F_OK), -1);
@@ -77,19 +77,19 @@ Test(keeper_folder, is_made_where_there_is_none)
 Test(keeper_folder, no_symlink_is_followed)
 {
         char path[128], link[96];
-        bool made;
+        enum keeper_folder_was was;
         int fd = -EBADF;
 
         (void)snprintf(link, sizeof link, "%s/link", below);
         cr_assert_eq(symlink("pod", link), 0);
         (void)snprintf(path, sizeof path, "%s/link/mount", below);
-        cr_assert_eq(keeper_folder_make(below, path, &made, &fd, detail), -ELOOP);
+        cr_assert_eq(keeper_folder_make(below, path, &was, &fd, detail), -ELOOP);
         cr_assert_not_null(strstr(detail, path), "%s", detail);
         cr_assert_eq(keeper_folder_clear(below, path, detail), -ELOOP);
 
         (void)snprintf(link, sizeof link, "%s/pod/link", below);
         cr_assert_eq(symlink("/tmp", link), 0);
-        cr_assert_eq(keeper_folder_make(below, link, &made, &fd, detail), -ELOOP);
+        cr_assert_eq(keeper_folder_make(below, link, &was, &fd, detail), -ELOOP);
         cr_assert_eq(keeper_folder_clear(below, link, detail), -ELOOP);
         cr_assert_eq(access("/tmp", F_OK), 0);
 }
@@ -101,14 +101,14 @@ Test(keeper_folder, nothing_outside_is_touched)
 
         for (size_t i = 0; i < ELEMENTSOF(outside); i++) {
                 char path[128] = "";
-                bool made;
+                enum keeper_folder_was was;
                 int fd = -EBADF;
 
                 /* only the formats above */
                 const char *rest = startswith(outside[i], "%s");
                 (void)snprintf(
                         path, sizeof path, "%s%s", rest ? below : "", rest ? rest : outside[i]);
-                cr_expect_lt(keeper_folder_make(below, path, &made, &fd, detail), 0, "%s", path);
+                cr_expect_lt(keeper_folder_make(below, path, &was, &fd, detail), 0, "%s", path);
         }
         cr_assert_eq(access("/tmp/elsewhere", F_OK), -1);
 }
@@ -129,7 +129,7 @@ Test(keeper_folder, a_volume_is_mounted_in_it_and_leaves_nothing)
 Test(keeper_folder, what_a_dead_keeper_left_is_taken_away)
 {
         struct stat st;
-        bool made = true;
+        enum keeper_folder_was was = KEEPER_FOLDER_NONE;
         int fd = -EBADF;
 
         if (!have_root)
@@ -140,8 +140,8 @@ Test(keeper_folder, what_a_dead_keeper_left_is_taken_away)
         }
         cr_assert_eq(stat(target, &st), -1);
         cr_assert_eq(errno, ENOTCONN);
-        cr_assert_eq(keeper_folder_make(below, target, &made, &fd, detail), 0, "%s", detail);
-        cr_assert_not(made);
+        cr_assert_eq(keeper_folder_make(below, target, &was, &fd, detail), 0, "%s", detail);
+        cr_assert_eq(was, KEEPER_FOLDER_MOUNTED);
         safe_close(fd);
         cr_assert_eq(stat(target, &st), 0, "a plain folder");
 
@@ -176,14 +176,14 @@ Test(keeper_folder, what_the_upstream_driver_left_is_taken_away)
 Test(keeper_folder, what_is_somebody_else_s_stays)
 {
         char path[128];
-        bool made;
+        enum keeper_folder_was was;
         int fd = -EBADF;
 
         if (!have_root)
                 return;
         cr_assert_eq(mkdir(target, 0755), 0);
         cr_assert_eq(mount("other", target, "tmpfs", 0, NULL), 0);
-        cr_assert_eq(keeper_folder_make(below, target, &made, &fd, detail), -EBUSY);
+        cr_assert_eq(keeper_folder_make(below, target, &was, &fd, detail), -EBUSY);
         cr_assert_eq(keeper_folder_clear(below, target, detail), -EBUSY);
         cr_assert_eq(umount(target), 0);
 

@@ -251,6 +251,24 @@ Test(keeper_mount, what_fails_leaves_nothing)
         cr_assert_eq(open_descriptors(), before);
 }
 
+/* SELinux is off, or its policy knows no such label: either way it is not mounted without it. */
+Test(keeper_mount, a_label_that_is_not_taken_is_told_and_leaves_nothing)
+{
+        struct keeper_mount mount;
+        char line[4096];
+
+        if (!have_root)
+                return;
+        int before = open_descriptors();
+        struct keeper_msg m = request(at, KEEPER_PRIVILEGED);
+        cr_assert_eq(keeper_msg_set(m.context, sizeof m.context, "nobody_u:no_r:nothing_t:s0"), 0);
+        cr_assert_eq(keeper_mount_make(&m, NULL, &mount, detail), -EOPNOTSUPP);
+        cr_assert_not_null(strstr(detail, "the SELinux label: "), "%s", detail);
+        line_of(at, line, sizeof line);
+        cr_assert_str_empty(line);
+        cr_assert_eq(open_descriptors(), before);
+}
+
 /* --- as an ordinary user --- */
 
 Test(keeper_mount, the_helper_mounts_and_unmounts)

@@ -86,6 +86,21 @@ Test(keeper_proto, a_mount_is_absolute_and_its_name_is_no_option)
         }
 }
 
+Test(keeper_proto, a_label_is_plain_and_for_mounts_of_root)
+{
+        static const char *const bad[] = {"x", "a:b:c,suid ro", "a:b:c\"", "a:b:c\n"};
+        struct keeper_msg m = mount_request();
+
+        cr_assert_eq(keeper_msg_set(m.context, sizeof m.context, "a:b:c:s0:c1,c2"), 0);
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "fusermount3 has no such option");
+        m.flags = KEEPER_PRIVILEGED;
+        cr_assert_eq(keeper_msg_valid(&m), 0);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                cr_assert_eq(keeper_msg_set(m.context, sizeof m.context, bad[i]), 0);
+                cr_assert_eq(keeper_msg_valid(&m), -EINVAL, "'%s'", bad[i]);
+        }
+}
+
 Test(keeper_proto, a_rename_stays_inside)
 {
         static const struct {
@@ -225,6 +240,9 @@ Test(keeper_proto, every_string_has_an_end)
         cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
         m = mount_request();
         memset(m.staged, 'x', sizeof m.staged);
+        cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
+        m = mount_request();
+        memset(m.context, 'x', sizeof m.context);
         cr_assert_eq(keeper_msg_valid(&m), -EINVAL);
         m = mount_request();
         memset(m.detail, 'x', sizeof m.detail);

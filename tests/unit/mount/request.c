@@ -69,6 +69,7 @@ static void set_up(void)
         in.shape.keep_chain_order = true;
         in.secret_memory_required = true;
         in.note = strdup("of \"mine\"");
+        in.selinux_context = strdup("a:b:c:s0:c1,c2");
 }
 
 static void tear_down(void)
@@ -98,6 +99,7 @@ Test(request, travels_whole)
         cr_assert(out.shape.keep_chain_order);
         cr_assert(sec_equal(out.identity.secret, in.identity.secret));
         cr_assert_str_eq(out.note, in.note);
+        cr_assert_str_eq(out.selinux_context, in.selinux_context);
 
         cr_assert_eq(memcmp(&out.policy, &in.policy, sizeof out.policy), 0);
         cr_assert_eq(out.vaults.n, 1);
@@ -199,11 +201,13 @@ Test(request, what_came_later_may_be_missing)
         cJSON_DeleteItemFromObject(j, "remove_disabled");
         cJSON_DeleteItemFromObject(j, "cert_key_files");
         cJSON_DeleteItemFromObject(j, "keep_chain_order");
+        cJSON_DeleteItemFromObject(j, "selinux_context");
         cJSON_ArrayForEach (object, objects)
                 for (size_t i = 0; i < ELEMENTSOF(later); i++)
                         cJSON_DeleteItemFromObject(object, later[i]);
         cr_assert_eq(mount_request_parse(j, &out, &e), 0, "%s", err_text(&e));
         cr_assert_not(out.shape.keep_chain_order);
+        cr_assert_null(out.selinux_context);
         cr_assert_not(out.policy.remove_disabled);
         cr_assert(out.policy.remove_forbidden);
         cr_assert_eq(out.vaults.n, 0);
@@ -211,6 +215,15 @@ Test(request, what_came_later_may_be_missing)
         cr_assert_eq(out.class->n_objects, 4);
         cr_assert_eq(out.class->objects[2].files, SPC_FILES_DEFAULT);
         cr_assert_str_eq(out.class->objects[3].json_path, "");
+}
+
+Test(request, a_label_that_is_none_is_refused)
+{
+        free(in.selinux_context);
+        in.selinux_context = strdup("a:b:c suid");
+        _cleanup_json_ cJSON *j = mount_request_format(&in);
+
+        cr_assert_eq(mount_request_parse(j, &out, &e), -EBADMSG);
 }
 
 Test(request, too_many_objects_are_refused)
