@@ -14,7 +14,9 @@
 struct session {
         struct session_core core; /* first: what the handlers see */
         struct dialects *dialects;
-        struct dialect *dialect; /* NULL until INIT is being answered */
+        /* NULL until INIT is being answered. Atomic: whoever takes up the next request is ordered
+         * by epoll alone, which says nothing to a compiler or to a checker of threads. */
+        _Atomic(struct dialect *) dialect;
         int fd;
         char *label;
         uint64_t number;
@@ -178,17 +180,18 @@ static void answer_error(struct session *s, uint64_t unique, int error)
 static void process(struct session *s, void *buf, size_t n)
 {
         const struct fuse_in_header *in = buf;
+        struct dialect *d = s->dialect;
 
         session_turn.core = &s->core;
         switch (request_check(in, n)) {
         case REQUEST_SERVE:
-                if (!s->dialect) /* nothing is served before INIT */
+                if (!d) /* nothing is served before INIT */
                         answer_error(s, in->unique, EIO);
                 else if (in->opcode ==
                          FUSE_DESTROY) /* of this connection, not of libfuse's session */
                         answer_error(s, in->unique, 0);
                 else
-                        dialect_process(s->dialect, buf, n);
+                        dialect_process(d, buf, n);
                 break;
         case REQUEST_MALFORMED:
                 log_debug("%s: a malformed request (opcode %u)", s->label, in->opcode);
@@ -218,13 +221,13 @@ static void process_init(struct session *s, void *buf, size_t n)
                         s->init_len = n;
                 }
         }
-        int r = dialect_new(on_answer, &s->dialect);
+        struct dialect *d = NULL;
+        int r = dialect_new(on_answer, &d);
+        s->dialect = d;
         process(s, buf, n);
         s->init_unique = 0;
-        if (s->started)
-                s->dialect = dialect_share(s->dialects, s->dialect, arg->minor, s->init_offered);
-        else
-                s->dialect = dialect_unref(s->dialect);
+        s->dialect = s->started ? dialect_share(s->dialects, d, arg->minor, s->init_offered)
+                                : dialect_unref(d);
         if (s->started && !s->showing)
                 s->events->ready(s->userdata);
         if (r < 0) { /* INIT was refused, and no other comes */
@@ -300,10 +303,12 @@ int session_resend(struct session *s)
 
 int session_inval_inode(struct session *s, uint64_t id, bool attributes)
 {
-        if (!s->dialect)
+        struct dialect *d = s->dialect;
+
+        if (!d)
                 return -ENOSYS;
         session_turn.core = &s->core;
-        return dialect_inval_inode(s->dialect, id, attributes ? -1 : 0, 0);
+        return dialect_inval_inode(d, id, attributes ? -1 : 0, 0);
 }
 
 void session_unknown(struct session *s, uint64_t id)

@@ -65,9 +65,13 @@ def test_the_guardian_holds_no_mount_and_is_replaced_when_killed(akvfs, services
     value = secret()
     services.set_secret("pw", value)
     with akvfs.mount(spc(["pw"])) as mount:
-        keeper = mount.status()["keeper_pid"]
+        status = mount.status()
+        keeper, worker = status["keeper_pid"], status["worker_pid"]
         wait_until(lambda: guardian_of(keeper), "there is a guardian")
         guardian = guardian_of(keeper)
+
+        def sockets():
+            return {h for h in machine.descriptors(worker) if "socket:" in h}
 
         def holds_no_mount():
             """Once it waits: it has begun as the keeper's copy."""
@@ -80,8 +84,10 @@ def test_the_guardian_holds_no_mount_and_is_replaced_when_killed(akvfs, services
 
         wait_until(holds_no_mount, "the guardian holds nothing of the mount")
 
+        known = sockets()
         os.kill(guardian, signal.SIGKILL)
         wait_until(lambda: guardian_of(keeper) not in (None, guardian), "there is another guardian")
+        wait_until(lambda: sockets() - known, "the worker knows of it")
         kill_keeper(mount)
         assert mount.read("pw") == value.encode()
 

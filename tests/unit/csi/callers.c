@@ -5,10 +5,7 @@
 #include "grpc_client.h"
 
 static struct callers line;
-static struct loop *loop;
-static struct rpc_server *server;
-static struct client *client;
-static char *path;
+static struct rpc_pair pair;
 static size_t nobody, arrived;
 
 static char *say_late(void *userdata)
@@ -40,21 +37,14 @@ static const struct rpc_method methods[] = {
 
 static void set_up(void)
 {
-        cr_assert_eq(loop_new(&loop), 0);
-        cr_assert_eq(rpc_server_new(loop, methods, ELEMENTSOF(methods), NULL, &server, NULL), 0);
-        cr_assert_eq(rpc_server_listen(server, listening_socket(&path), NULL), 0);
-        client = client_new(loop, path);
-        line = (struct callers){.loop = loop, .late = say_late, .nobody = on_nobody};
+        rpc_pair_open(&pair, methods, ELEMENTSOF(methods), NULL);
+        line = (struct callers){.loop = pair.loop, .late = say_late, .nobody = on_nobody};
         nobody = arrived = 0;
 }
 
 static void tear_down(void)
 {
-        client_free(client);
-        rpc_server_free(server);
-        loop_free(loop);
-        remove_socket(path);
-        free(path);
+        rpc_pair_close(&pair);
 }
 
 TestSuite(callers, .init = set_up, .fini = tear_down, .timeout = 60);
@@ -62,10 +52,10 @@ TestSuite(callers, .init = set_up, .fini = tear_down, .timeout = 60);
 static struct client_call *start(const char *method, usec_t timeout)
 {
         size_t before = arrived;
-        struct client_call *call = client_start(client, method, "", 0, timeout);
+        struct client_call *call = client_start(pair.client, method, "", 0, timeout);
 
         while (arrived == before)
-                cr_assert_geq(loop_turn(loop, USEC_PER_SEC), 0);
+                cr_assert_geq(loop_turn(pair.loop, USEC_PER_SEC), 0);
         return call;
 }
 
@@ -92,11 +82,11 @@ Test(callers, all_are_told_the_same)
 /* In simulated time: the caller's own deadline is far away, however busy the machine is. */
 Test(callers, one_is_told_before_its_deadline)
 {
-        loop_simulate(loop, loop_now(loop), 0);
+        loop_simulate(pair.loop, loop_now(pair.loop), 0);
         struct client_call *call = start("/test/Wait", 50 * USEC_PER_SEC);
 
         while (nobody == 0)
-                cr_assert_geq(loop_turn(loop, USEC_INFINITY), 0);
+                cr_assert_geq(loop_turn(pair.loop, USEC_INFINITY), 0);
         _cleanup_answer_ struct answer a = client_finish(call);
         cr_assert_eq(a.code, RPC_DEADLINE_EXCEEDED);
         cr_assert_str_eq(a.text, "not yet", "our own answer");
@@ -116,6 +106,6 @@ Test(callers, one_that_gave_up_is_forgotten)
         client_cancel(b);
         _cleanup_answer_ struct answer other = client_finish(b);
         while (nobody == 0)
-                cr_assert_geq(loop_turn(loop, USEC_PER_SEC), 0);
+                cr_assert_geq(loop_turn(pair.loop, USEC_PER_SEC), 0);
         cr_assert_null(line.list);
 }

@@ -175,3 +175,20 @@ void remove_socket(const char *path)
         *strrchr(folder, '/') = '\0';
         rmdir(folder);
 }
+
+void rpc_pair_open(struct rpc_pair *p, const struct rpc_method *methods, size_t n, void *userdata)
+{
+        cr_assert_eq(loop_new(&p->loop), 0);
+        cr_assert_eq(rpc_server_new(p->loop, methods, n, userdata, &p->server, NULL), 0);
+        cr_assert_eq(rpc_server_listen(p->server, listening_socket(&p->path), NULL), 0);
+        p->client = client_new(p->loop, p->path);
+}
+
+void rpc_pair_close(struct rpc_pair *p)
+{
+        client_free(p->client);
+        rpc_server_free(p->server);
+        loop_free(p->loop);
+        remove_socket(p->path);
+        free(p->path);
+}

@@ -4,7 +4,7 @@
 
 #include <grpc/grpc.h>
 
-#include "base/loop.h"
+#include "csi/rpc.h"
 
 struct client;
 struct client_call;
@@ -31,3 +31,13 @@ struct answer client_ask(struct client *c, const char *method, const void *body,
 /* A socket in a fresh folder below /tmp, listening; path is freed by the caller. */
 int listening_socket(char **ret_path);
 void remove_socket(const char *path);
+
+/* A server of these methods on a loop and a socket of its own, and who asks it. */
+struct rpc_pair {
+        struct loop *loop;
+        struct rpc_server *server;
+        struct client *client;
+        char *path;
+};
+void rpc_pair_open(struct rpc_pair *p, const struct rpc_method *methods, size_t n, void *userdata);
+void rpc_pair_close(struct rpc_pair *p);

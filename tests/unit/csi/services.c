@@ -42,27 +42,17 @@ static const struct rpc_method methods[] = {
         {.path = "/grpc.health.v1.Health/Check", .fn = on_health_check},
 };
 
-static struct loop *loop;
-static struct rpc_server *server;
-static struct client *client;
-static char *path;
+static struct rpc_pair pair;
 
 static void set_up(void)
 {
         well = true;
-        cr_assert_eq(loop_new(&loop), 0);
-        cr_assert_eq(rpc_server_new(loop, methods, ELEMENTSOF(methods), NULL, &server, NULL), 0);
-        cr_assert_eq(rpc_server_listen(server, listening_socket(&path), NULL), 0);
-        client = client_new(loop, path);
+        rpc_pair_open(&pair, methods, ELEMENTSOF(methods), NULL);
 }
 
 static void tear_down(void)
 {
-        client_free(client);
-        rpc_server_free(server);
-        loop_free(loop);
-        remove_socket(path);
-        free(path);
+        rpc_pair_close(&pair);
 }
 
 TestSuite(services, .init = set_up, .fini = tear_down, .timeout = 60);
@@ -78,7 +68,7 @@ static void *unpack(const struct answer *a, const ProtobufCMessageDescriptor *ty
 Test(services, the_plugin_says_its_name_and_version)
 {
         _cleanup_answer_ struct answer a =
-                client_ask(client, "/csi.v1.Identity/GetPluginInfo", "", 0);
+                client_ask(pair.client, "/csi.v1.Identity/GetPluginInfo", "", 0);
         Csi__V1__GetPluginInfoResponse *info =
                 unpack(&a, &csi__v1__get_plugin_info_response__descriptor);
 
@@ -90,7 +80,7 @@ Test(services, the_plugin_says_its_name_and_version)
 Test(services, the_plugin_has_no_controller)
 {
         _cleanup_answer_ struct answer a =
-                client_ask(client, "/csi.v1.Identity/GetPluginCapabilities", "", 0);
+                client_ask(pair.client, "/csi.v1.Identity/GetPluginCapabilities", "", 0);
 
         cr_expect_eq(a.code, RPC_OK);
         cr_expect_eq(a.length, 0);
@@ -101,7 +91,7 @@ Test(services, a_probe_tells_the_process_s_health)
         for (int i = 0; i < 2; i++) {
                 well = i == 0;
                 _cleanup_answer_ struct answer a =
-                        client_ask(client, "/csi.v1.Identity/Probe", "", 0);
+                        client_ask(pair.client, "/csi.v1.Identity/Probe", "", 0);
                 Csi__V1__ProbeResponse *probe = unpack(&a, &csi__v1__probe_response__descriptor);
 
                 cr_assert_not_null(probe->ready);
@@ -113,7 +103,7 @@ Test(services, a_probe_tells_the_process_s_health)
 Test(services, kubelet_learns_where_the_driver_is)
 {
         _cleanup_answer_ struct answer a =
-                client_ask(client, "/pluginregistration.Registration/GetInfo", "", 0);
+                client_ask(pair.client, "/pluginregistration.Registration/GetInfo", "", 0);
         Pluginregistration__PluginInfo *info =
                 unpack(&a, &pluginregistration__plugin_info__descriptor);
 
@@ -129,11 +119,11 @@ Test(services, what_kubelet_says_of_the_registration_is_kept)
 {
         static const char *const method =
                 "/pluginregistration.Registration/NotifyRegistrationStatus";
-        _cleanup_answer_ struct answer yes = client_ask(client, method, "\x08\x01", 2);
+        _cleanup_answer_ struct answer yes = client_ask(pair.client, method, "\x08\x01", 2);
 
         cr_expect_eq(yes.code, RPC_OK);
         cr_expect(services.registered);
-        _cleanup_answer_ struct answer no = client_ask(client, method, "\x12\x02no", 4);
+        _cleanup_answer_ struct answer no = client_ask(pair.client, method, "\x12\x02no", 4);
         cr_expect_eq(no.code, RPC_OK);
         cr_expect_not(services.registered);
 }
@@ -147,16 +137,16 @@ Test(services, health_is_told_by_service)
         for (int i = 0; i < 2; i++) {
                 well = i == 0;
                 _cleanup_answer_ struct answer a =
-                        client_ask(client, method, request, sizeof request - 1);
+                        client_ask(pair.client, method, request, sizeof request - 1);
                 Grpc__Health__V1__HealthCheckResponse *health =
                         unpack(&a, &grpc__health__v1__health_check_response__descriptor);
                 cr_expect_eq(health->status, well ? 1 : 2);
                 grpc__health__v1__health_check_response__free_unpacked(health, NULL);
         }
-        _cleanup_answer_ struct answer unknown = client_ask(client, method, "\x0a\x01x", 3);
+        _cleanup_answer_ struct answer unknown = client_ask(pair.client, method, "\x0a\x01x", 3);
         cr_expect_eq(unknown.code, RPC_NOT_FOUND);
         _cleanup_answer_ struct answer watch =
-                client_ask(client, "/grpc.health.v1.Health/Watch", "", 0);
+                client_ask(pair.client, "/grpc.health.v1.Health/Watch", "", 0);
         cr_expect_eq(watch.code, RPC_UNIMPLEMENTED);
 }
 
