@@ -5,7 +5,6 @@ import os
 import pathlib
 import re
 import signal
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -19,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import classes  # noqa: E402
 import machine  # noqa: E402
 from apiserver import ApiServer  # noqa: E402
+from container import Container  # noqa: E402
 from kubelet import ISSUER, Kubelet  # noqa: E402
 from machine import wait_until  # noqa: E402
 
@@ -37,7 +37,7 @@ def api():
         yield server
 
 
-class Driver:
+class Driver(Container):
     """`akvfs csi` on a node of its own."""
 
     def __init__(self, akvfs, api, services, folder):
@@ -55,8 +55,6 @@ class Driver:
         for path in (account, *account.iterdir()):
             path.chmod(0o755)
         self.account = account
-        self.process = None
-        self.log = None
         self.logs_of = {}
         self.kubelet = Kubelet(self.folder, self.plugins / "csi.sock")
 
@@ -70,29 +68,9 @@ class Driver:
         ]
 
     def start(self, *words):
-        self.log = self.akvfs.folder / f"csi-log-{len(self.akvfs.logs)}"
-        with open(self.log, "wb") as out:
-            self.process = subprocess.Popen(
-                [str(self.akvfs.binary), "csi", *self.words(), *map(str, words)],
-                env=self.akvfs.environment(AZURE_CLIENT_ID=None, AZURE_CLIENT_SECRET=None,
-                                           AZURE_TENANT_ID=None),
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        self.launch(self.akvfs, self.folder, [self.akvfs.binary, "csi", *self.words(), *words])
         self.logs_of[self.process] = self.log
-        self.akvfs.logs.append(self.log)
-        self.akvfs.started.append((self.folder, self.process, None))
         self.wait_for_log("is ready")
-
-    def log_text(self):
-        return self.log.read_text(errors="replace")
-
-    def wait_for_log(self, text, count=1):
-        def said():
-            assert self.process.poll() is None or text in self.log_text(), self.log_text()
-            return self.log_text().count(text) >= count
-
-        wait_until(said, f"the log says {text!r}")
 
     def end(self, sig=signal.SIGINT):
         self.process.send_signal(sig)

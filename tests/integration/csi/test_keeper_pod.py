@@ -14,6 +14,7 @@ import threading
 
 import machine
 import pytest
+from container import Container
 from machine import wait_until
 from services import secret
 from test_pods import OWN_PID, shared
@@ -35,33 +36,13 @@ exec unshare --pid --fork --kill-child --mount --propagation private sh -c '
 GATE = "/run/akvfs/keeper.sock"
 
 
-class Pod:
+class Pod(Container):
     """One container: its processes, its log, and how it is ended."""
 
     def __init__(self, node, script, words, ready):
         self.node = node
-        self.log = node.akvfs.folder / f"pod-log-{len(node.akvfs.logs)}"
-        with open(self.log, "wb") as out:
-            self.process = subprocess.Popen(
-                [str(script), *map(str, words)],
-                env=node.akvfs.environment(AZURE_CLIENT_ID=None, AZURE_CLIENT_SECRET=None,
-                                           AZURE_TENANT_ID=None),
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        node.akvfs.logs.append(self.log)
-        node.akvfs.started.append((node.folder, self.process, None))
+        self.launch(node.akvfs, node.folder, [script, *words])
         self.wait_for_log(ready)
-
-    def log_text(self):
-        return self.log.read_text(errors="replace")
-
-    def wait_for_log(self, text, count=1):
-        def said():
-            assert self.process.poll() is None or text in self.log_text(), self.log_text()
-            return self.log_text().count(text) >= count
-
-        wait_until(said, f"the log says {text!r}:\n{self.log_text()}")
 
     def members(self):
         """Every process of it, children of children too; those that are ending may be missing."""

@@ -1,0 +1,34 @@
+"""What a container runtime does with a program of ours: it starts it, and keeps what it says."""
+
+import subprocess
+
+from machine import wait_until
+
+
+class Container:
+    """One process, with a log like that of `kubectl logs`."""
+
+    process = log = None
+
+    def launch(self, akvfs, folder, words):
+        """Ended by akvfs's own end at the latest, with what is mounted below the folder."""
+        self.log = akvfs.folder / f"container-log-{len(akvfs.logs)}"
+        with open(self.log, "wb") as out:
+            self.process = subprocess.Popen(
+                [str(word) for word in words],
+                env=akvfs.environment(AZURE_CLIENT_ID=None, AZURE_CLIENT_SECRET=None, AZURE_TENANT_ID=None),
+                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        akvfs.logs.append(self.log)
+        akvfs.started.append((folder, self.process, None))
+
+    def log_text(self):
+        return self.log.read_text(errors="replace")
+
+    def wait_for_log(self, text, count=1):
+        def said():
+            assert self.process.poll() is None or text in self.log_text(), self.log_text()
+            return self.log_text().count(text) >= count
+
+        wait_until(said, f"the log says {text!r}")
