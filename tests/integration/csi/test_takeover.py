@@ -1,11 +1,8 @@
 """Processes that are killed, volumes that are left, callers that give up."""
 
 import concurrent.futures
-import contextlib
 import os
-import pathlib
 import signal
-import subprocess
 import threading
 import time
 
