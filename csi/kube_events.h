@@ -16,7 +16,7 @@
 
 #include "csi/kube.h"
 
-#define KUBE_EVENTS_MAX 2048 /* a node has at most 1,024 volumes, each with a trouble or two */
+#define KUBE_EVENTS_MAX 4096 /* a trouble of every volume that a node can have */
 #define KUBE_EVENT_PAUSE (10 * USEC_PER_SEC)
 #define KUBE_EVENT_REASON_MAX 128   /* of events.k8s.io/v1; longer ones are cut */
 #define KUBE_EVENT_MESSAGE_MAX 1024 /* of its `note` */
