@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 import classes  # noqa: E402
 import machine  # noqa: E402
 from apiserver import ApiServer  # noqa: E402
-from container import Container  # noqa: E402
+from container import Container, signal_all  # noqa: E402
 from kubelet import ISSUER, Kubelet  # noqa: E402
 from machine import wait_until  # noqa: E402
 
@@ -108,8 +108,11 @@ class Driver(Container):
 
     def kill_all(self):
         """Every process of it is gone at once, as after the end of its container."""
-        for pid in machine.processes(self.akvfs.binary):
-            os.kill(pid, signal.SIGKILL)
+        stopped = set()  # first, so that none of them does anything about the others' end
+        while more := set(machine.processes(self.akvfs.binary)) - stopped:
+            signal_all(more, signal.SIGSTOP)
+            stopped |= more
+        signal_all(stopped, signal.SIGKILL)
         self.process.wait()
         wait_until(lambda: not machine.processes(self.akvfs.binary), "all are gone")
         for path in pathlib.Path("/run/akvfs").glob("*.sock"):

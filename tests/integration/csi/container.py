@@ -1,8 +1,16 @@
 """What a container runtime does with a program of ours: it starts it, and keeps what it says."""
 
+import contextlib
+import os
 import subprocess
 
 from machine import wait_until
+
+
+def signal_all(pids, sig):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, sig)
 
 
 class Container:

@@ -14,7 +14,7 @@ import threading
 
 import machine
 import pytest
-from container import Container
+from container import Container, signal_all
 from machine import wait_until
 from services import secret
 from test_pods import OWN_PID, shared
@@ -82,9 +82,7 @@ class Pod(Container):
     def kill(self):
         """As a runtime ends a container: everything, at once, without a word."""
         os.kill(self.first(), signal.SIGSTOP)  # or it might start one more
-        for pid in self.members():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        signal_all(self.members(), signal.SIGKILL)
         self.process.wait(machine.PATIENCE)
 
     def end(self, sig=signal.SIGTERM):
@@ -361,7 +359,7 @@ def test_without_a_worker_nobody_waits_for_ever(node):
     node.worker.kill()
     # Asks a process each time: the spare, which knows of no file.
     assert os.statvfs(pod.target).f_files == 0
-    assert "until one serves, readers get EIO" in node.keeper.log_text()
+    node.keeper.wait_for_log("until one serves, readers get EIO")
     node.start_worker()
     wait_until(lambda: os.statvfs(pod.target).f_files == files, "a worker answers")
     node.kubelet.unpublish(pod)
