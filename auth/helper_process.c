@@ -347,6 +347,7 @@ static void handle(struct helper *h, const struct helper_query *q)
                 reap(h, 0);
         pid_t pid = fork();
         if (pid == 0) {
+                (void)prctl(PR_SET_NAME, "akvfs-source");
                 if (!source)
                         refuse(q->id, -ENOENT, "the helper does not know it; mount again");
                 serve(q, source);

@@ -315,7 +315,7 @@ Test(helper, answers_that_make_no_sense_are_passed_over)
         close(fds[1]);
 }
 
-/* The helper that is a child of that process, or 0. */
+/* The helper that is a child of that process, or 0. Those that have answered have another name. */
 static pid_t helper_below(pid_t parent)
 {
         DIR *proc = opendir("/proc");
