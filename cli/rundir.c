@@ -173,6 +173,10 @@ int socket_listen_at(int dir_fd, const char *name, int type, int *ret_fd)
         if (r == 0 && bind(fd, (const struct sockaddr *)&sa, sizeof sa) < 0)
                 r = -errno;
         umask(mask);
+        /* Who speaks is said by the kernel from the first connection on: fs/keeper_gate.c. */
+        if (r == 0 && type == SOCK_SEQPACKET &&
+                setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)) < 0)
+                r = -errno;
         if (r == 0 && listen(fd, BACKLOG) < 0)
                 r = -errno;
         if (r == 0)

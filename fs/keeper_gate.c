@@ -26,6 +26,9 @@ void keeper_on_gate(struct keeper *k)
         socklen_t len = sizeof peer;
         int on = 1;
 
+        /* A connection inherits this: nobody can speak before it is set (Linux
+         * net/unix/af_unix.c). Whoever listens has set it too, for who connects before this. */
+        bool told = setsockopt(k->gate, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0;
         _cleanup_close_ int fd = accept4(k->gate, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0)
                 return;
@@ -35,9 +38,8 @@ void keeper_on_gate(struct keeper *k)
                         (unsigned)peer.uid, (int)peer.pid);
                 return;
         }
-        /* What was sent before this has them too, as long as nobody had accepted it. */
-        if (setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) < 0) {
-                log_error("a worker cannot be told from others: %s", strerror(errno));
+        if (!told) {
+                log_error("a worker that came is sent away: it cannot be told from others");
                 return;
         }
         u->client = TAKE_FD(fd);

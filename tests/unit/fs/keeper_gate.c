@@ -40,6 +40,7 @@ static void init(void)
         k.gate = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         (void)snprintf(at.sun_path + 1, sizeof at.sun_path - 1, "%s-%d", name, (int)getpid());
         cr_assert_eq(bind(k.gate, (const struct sockaddr *)&at, sizeof at), 0);
+        cr_assert_eq(setsockopt(k.gate, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)), 0);
         cr_assert_eq(listen(k.gate, 8), 0);
         cr_assert(keeper_gate_is_open(&k));
 }
