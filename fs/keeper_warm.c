@@ -90,18 +90,21 @@ static void read_folder(struct warming *w, int dir, const char *name, unsigned d
                 safe_close(fd);
                 return;
         }
+        /* Twice, and only then the names: a listing that somebody else had begun, or whose time is
+         * not the folder's any more, is remembered and then found to be stale by who lists next:
+         * let that be us (Linux fs/fuse/readdir.c, fuse_readdir_cached). One that is long under way
+         * may lose its page before its end. */
+        for (int i = 0; i < 2; i++) {
+                while (readdir(d))
+                        ;
+                (void)fstat(dirfd(d), &st);
+                rewinddir(d);
+        }
         while (w->names <= WARM_NAMES_MAX && (errno = 0, e = readdir(d)))
                 if (!streq(e->d_name, ".") && !streq(e->d_name, ".."))
                         look_at(w, dirfd(d), e->d_name, depth + 1);
         if (errno)
                 note(w, errno);
-        /* A listing that somebody else had begun, or whose time is not the folder's any more, is
-         * remembered and then found to be stale by who lists next: let that be us (Linux
-         * fs/fuse/readdir.c, fuse_readdir_cached). */
-        (void)fstat(dirfd(d), &st);
-        rewinddir(d);
-        while (readdir(d))
-                ;
         (void)fstat(dirfd(d), &st);
         (void)closedir(d);
 }

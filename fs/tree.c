@@ -180,11 +180,14 @@ int tree_readdir(struct tree *t, uint64_t id, off_t offset, tree_name_fn fn, voi
         LOCKED(t);
         struct node *dir = node_find(&t->nodes, id);
         struct stat st;
+        size_t end;
 
         if (t->withdrawn)
                 return -EIO;
         if (!dir || !dir->dir)
                 return -ESTALE;
+        for (end = dir->n_entries; end > 0 && dir->entries[end - 1].staged;)
+                end--;
         if (offset < 1) {
                 fill_stat(t, dir, &st);
                 if (!fn(userdata, ".", &st, 1))
@@ -192,15 +195,15 @@ int tree_readdir(struct tree *t, uint64_t id, off_t offset, tree_name_fn fn, voi
         }
         if (offset < 2) {
                 fill_stat(t, dir->parent ? dir->parent : dir, &st);
-                if (!fn(userdata, "..", &st, 2))
+                if (!fn(userdata, "..", &st, end == 0 ? TREE_LISTING_END : 2))
                         return 0;
         }
-        for (size_t i = 0; i < dir->n_entries; i++) {
+        for (size_t i = 0; i < end; i++) {
                 const struct entry *e = &dir->entries[i];
                 if (e->cookie <= offset || e->staged)
                         continue;
                 fill_stat(t, e->node, &st);
-                if (!fn(userdata, e->name, &st, e->cookie))
+                if (!fn(userdata, e->name, &st, i == end - 1 ? TREE_LISTING_END : e->cookie))
                         break;
         }
         return 0;

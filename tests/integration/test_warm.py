@@ -65,6 +65,28 @@ def test_warm_looks_send_no_request(warm, look):
     assert machine.requests_during(warm, look_at_all, looks) == 0
 
 
+def test_a_listing_that_was_left_half_way_is_warm_again(warm, services, akvfs):
+    """The kernel goes on where that one ended, and never begins anew before it has met an end."""
+    fd = os.open(warm.point, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        with os.scandir(warm.point) as names:
+            next(names)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(fd)
+    services.set_secret("page", secret("r" * 4096)[:4096])
+    akvfs.ok("refresh", warm.point)
+    for _ in range(2):
+        os.listdir(warm.point)
+
+    def lists():
+        for _ in range(100):
+            os.listdir(warm.point)
+
+    assert machine.requests_during(warm, lambda _: None, lists) == 0
+
+
 def test_warm_again_after_a_rotation(warm, services, akvfs):
     value = secret("q" * 4096)[:4096]
     services.set_secret("page", value)

@@ -166,6 +166,31 @@ Test(tree, cookies_stay_while_a_listing_is_read_and_files_rotate)
         cr_assert_str_eq(rest.text, "c d ");
 }
 
+/* The kernel completes a listing that was left half-way only at the offset where that one ended. */
+Test(tree, every_listing_ends_at_the_same_offset)
+{
+        struct names names;
+        uint64_t parent;
+
+        list(TREE_ROOT, 0, 0, &names);
+        cr_assert_str_eq(names.text, ". .. ");
+        cr_assert_eq(names.cookies[1], TREE_LISTING_END, "of an empty folder too");
+        put_text(tree, "a", "1");
+        put_text(tree, "b", "2");
+        list(TREE_ROOT, 0, 0, &names);
+        cr_assert_eq(names.cookies[3], TREE_LISTING_END);
+        cr_assert_lt(names.cookies[2], TREE_LISTING_END);
+        (void)stage(tree, "b", "2'");
+        list(TREE_ROOT, 0, 0, &names);
+        cr_assert_str_eq(names.text, ". .. a b ");
+        cr_assert_eq(names.cookies[3], TREE_LISTING_END, "what is staged is not listed behind it");
+        cr_assert_eq(tree_remove(tree, "b", &parent), 0);
+        list(TREE_ROOT, names.cookies[2], 0, &names);
+        cr_assert_str_empty(names.text);
+        list(TREE_ROOT, 0, 0, &names);
+        cr_assert_eq(names.cookies[2], TREE_LISTING_END);
+}
+
 /* --- rotation --- */
 
 Test(tree, a_superseded_version_is_readable_until_it_is_forgotten)
