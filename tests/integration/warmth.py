@@ -1,14 +1,18 @@
 """What the kernel remembers of a mount, seen by looking while nobody is left to answer."""
 
+import contextlib
 import json
 import os
 import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
+from concurrent import futures
 
 import machine
 from machine import wait_until
+from watchdog import ours
 
 LOOKER = pathlib.Path(__file__).parent / "looker.py"
 SCENES = 8
@@ -18,21 +22,45 @@ class Cold(Exception):
     """Something had to be asked."""
 
 
+@contextlib.contextmanager
+def connection(point):
+    """What fusectl tells of that mount; its mount point is found without asking the file system."""
+    with tempfile.TemporaryDirectory(prefix="akvfs-it-") as folder:
+        subprocess.run(["mount", "-t", "fusectl", "none", folder], check=True)
+        try:
+            device = next(device for device, where in ours() if where == str(point))
+            yield pathlib.Path(folder) / str(os.minor(device))
+        finally:
+            subprocess.run(["umount", folder], check=True)
+
+
 def look(point, seconds=0):
     """Everything there, as looker.py tells it, again and again for so long; never from this process,
     which would wait for ever. Cold when something had to be asked."""
-    try:
-        done = subprocess.run(
-            [sys.executable, str(LOOKER), str(point), str(seconds)],
-            capture_output=True,
-            text=True,
-            timeout=seconds + machine.PATIENCE / 2,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise Cold("no answer") from error
-    if done.returncode != 0:
-        raise Cold(done.stderr)
-    return json.loads(done.stdout)
+    command = [sys.executable, str(LOOKER), str(point), str(seconds)]
+    with (
+        connection(point) as fuse,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as looker,
+    ):
+
+        def asks():
+            """Nothing is waited for once nobody answers: the connection is over, or was never."""
+            with contextlib.suppress(FileNotFoundError):
+                return int((fuse / "waiting").read_text()) > 0
+            return False
+
+        with futures.ThreadPoolExecutor(1) as pool:
+            said = pool.submit(looker.communicate)
+            wait_until(lambda: said.done() or asks(), "it has seen all, or has to ask", seconds + machine.PATIENCE)
+            cold = not said.done() and asks()
+            if cold:
+                looker.kill()
+            out, complaint = said.result()
+    if cold:
+        raise Cold("no answer")
+    if looker.returncode != 0:
+        raise Cold(complaint)
+    return json.loads(out)
 
 
 def settled(mount):
@@ -49,7 +77,8 @@ def settled(mount):
 
 def look_without_worker(mount, seconds=0):
     """What is there, while the worker stands still: not one request was sent. None when something was
-    cold; the mount is as it was, and can be ended."""
+    cold; the mount is as it was, and can be ended. What was cold is warm then: the worker warms what is
+    new and no more, so that a page of an older generation would be cold in every scene to come."""
     status = settled(mount)
     worker = status["worker_pid"]
     os.kill(worker, signal.SIGSTOP)
@@ -61,6 +90,8 @@ def look_without_worker(mount, seconds=0):
         seen = None
     finally:
         os.kill(worker, signal.SIGCONT)
+    if not seen:
+        subprocess.run([sys.executable, str(LOOKER), str(mount.point)], check=True, capture_output=True)
     return seen if mount.status()["fuse_requests"] == status["fuse_requests"] else None
 
 
