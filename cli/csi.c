@@ -127,7 +127,7 @@ static int run_both(const struct csi_options *o, int argc, char **argv, struct e
                 r = err_set(e, -EMFILE, "no descriptor for the CA file");
         safe_close(ca);
         if (r == 0) {
-                (void)prctl(PR_SET_NAME, "akvfs-keeper");
+                (void)prctl(PR_SET_NAME, KEEPER_COMM);
                 r = run(o, argc, argv, &s, e);
         }
         if (r == KEEPER_HANDED_OVER) {

@@ -61,7 +61,7 @@ int cli_keeper(int argc, char **argv)
         const char *worker[DAEMON_ARGC_MAX], *next[DAEMON_ARGC_MAX];
         char level[2];
 
-        (void)prctl(PR_SET_NAME, "akvfs-keeper");
+        (void)prctl(PR_SET_NAME, KEEPER_COMM);
         if (argc < 2 || !streq(argv[1], "--socket"))
                 return cli_csi_keeper(argc, argv);
         int r = daemon_words_parse(argc, argv, &words, &e);

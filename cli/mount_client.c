@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -23,6 +24,8 @@
  * way too may take half of it. */
 #define HEIR_TRIES 1500
 #define HEIR_PAUSE_MS 20
+
+#define CHILDREN_MAX 65536
 
 #define SYSLOG_HINT "syslog (journalctl -t akvfs)"
 
@@ -240,9 +243,36 @@ static int block_signals(void)
         return signals_fd(signals, ELEMENTSOF(signals));
 }
 
+/* The keeper among our children: as their subreaper we are the parent of whom a keeper leaves
+ * behind. A dead one has its name until we have waited for it. */
+static bool find_child(pid_t *ret)
+{
+        _cleanup_free_ char *children = NULL;
+        char path[64];
+        size_t len;
+
+        (void)snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+        if (read_whole_file(path, CHILDREN_MAX, &children, &len) < 0)
+                return false;
+        for (char *end, *p = children;; p = end) {
+                _cleanup_free_ char *name = NULL;
+                pid_t pid = (pid_t)strtol(p, &end, 10);
+
+                if (end == p)
+                        return false;
+                (void)snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+                if (read_whole_file(path, sizeof path, &name, &len) == 0 &&
+                        streq(name, KEEPER_COMM "\n")) {
+                        *ret = pid;
+                        return true;
+                }
+        }
+}
+
 /* A keeper that was killed has an heir (fs/keeper_guardian.h), and one that made way has somebody
- * it made way for: as the subreaper we are the parent. The worker knows its pid once it has taken
- * over; one that has just made way itself may close the door on us. */
+ * it made way for. The worker knows its pid once it has taken over; one that has just made way
+ * itself may close the door on us. Where no worker answers, the heir is about to start the next
+ * one, or has ended before we came to look: tests/integration/test_keeper.py has both. */
 static bool find_heir(struct foreground *f)
 {
         for (int i = 0; i < HEIR_TRIES; i++) {
@@ -251,7 +281,7 @@ static bool find_heir(struct foreground *f)
 
                 int r = control_client_new(f->dir, f->socket, &c, &e);
                 if (r == -ECONNREFUSED || r == -ENOENT)
-                        return false;
+                        return find_child(&f->keeper);
                 pid_t pid = r < 0 ? 0 : control_client_hello(c)->keeper_pid;
                 if (pid > 0 && pid != f->keeper) {
                         f->keeper = pid;

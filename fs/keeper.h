@@ -46,6 +46,9 @@ struct keeper_options {
 /* What keeper_run() returns when another keeper has taken everything over. */
 #define KEEPER_HANDED_OVER 75
 
+/* What a keeper's process is called, an heir's too (PR_SET_NAME(2const), at most 15 bytes). */
+#define KEEPER_COMM "akvfs-keeper"
+
 /* Readers wait for these processes: a busy machine should not make them wait in line behind whoever
  * keeps it busy. And each mount is a descriptor or two, of which the usual limit allows 1,024. What
  * is not allowed is left as it is. keeper_run() does it by itself, and workers inherit it. */

@@ -101,7 +101,7 @@ int keeper_succeed(struct keeper *k)
                 guardian_wait(&k->guardian);
                 pause_after_death(k);
                 k->started_at = monotonic_ms();
-                (void)prctl(PR_SET_NAME, "akvfs");
+                (void)prctl(PR_SET_NAME, KEEPER_COMM);
                 if (o->parent_death_signal)
                         (void)prctl(PR_SET_PDEATHSIG, o->parent_death_signal);
                 int program = k->worker.program; /* what a worker was replaced by stays */

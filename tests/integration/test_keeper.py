@@ -1,5 +1,6 @@
 """The keeper is killed: its heir takes over, nothing is lost, and rotation goes on."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -92,6 +93,41 @@ def test_the_guardian_holds_no_mount_and_is_replaced_when_killed(akvfs, services
         assert mount.read("pw") == value.encode()
 
 
+@contextlib.contextmanager
+def held_up(process):
+    """It runs again with what happened meanwhile before it, all at once."""
+    os.kill(process.pid, signal.SIGSTOP)
+    wait_until(lambda: machine.state_of(process.pid) == "T", "it is stopped")
+    try:
+        yield
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+
+def test_a_command_that_learns_late_of_an_heir_ends_as_the_heir_did(akvfs, services, spc):
+    services.set_secret("pw", secret())
+    with akvfs.mount(spc(["pw"])) as mount, held_up(mount.process):
+        heir = guardian_of(mount.status()["keeper_pid"])
+        kill_keeper(mount)
+        akvfs.ok("unmount", mount.point)
+        wait_until(lambda: machine.state_of(heir) == "Z", "the heir has ended")
+
+
+def test_a_command_that_learns_of_an_heir_without_a_worker_stays_with_it(akvfs, services, spc):
+    services.set_secret("pw", value := secret())
+    with akvfs.mount(spc(["pw"])) as mount:
+        killed, worker = (mount.status()[key] for key in ("keeper_pid", "worker_pid"))
+        with held_up(mount.process):
+            kill_keeper(mount)
+            heir = mount.status()["keeper_pid"]
+            os.kill(heir, signal.SIGSTOP)
+            os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: machine.gone(killed), "the command has seen that the keeper is dead")
+        os.kill(heir, signal.SIGCONT)
+        wait_until(lambda: mount.status()["worker_pid"] != worker, "another worker has taken over")
+        assert mount.read("pw") == value.encode()
+
+
 def test_keeper_and_worker_killed_in_turn(akvfs, services, spc):
     services.set_secret("pw", first := secret())
     with akvfs.mount(spc(["pw"])) as mount:
@@ -113,7 +149,7 @@ def test_a_stopped_worker_is_waited_for(akvfs, services, spc):
             try:
                 wait_until(lambda: machine.state_of(before["worker_pid"]) == "T", "it is stopped")
                 os.kill(before["keeper_pid"], signal.SIGKILL)
-                wait_until(lambda: name_of(guardian) == "akvfs", "the heir asks")
+                wait_until(lambda: name_of(guardian) == "akvfs-keeper", "the heir asks")
                 seen = look(mount.point)
                 assert seen["./pw"] == first
             except Cold:
@@ -137,7 +173,7 @@ def test_an_heir_that_waits_for_a_stopped_worker_can_be_ended(akvfs, services, s
         os.kill(before["worker_pid"], signal.SIGSTOP)
         wait_until(lambda: machine.state_of(before["worker_pid"]) == "T", "it is stopped")
         os.kill(before["keeper_pid"], signal.SIGKILL)
-        wait_until(lambda: name_of(guardian) == "akvfs", "the heir asks")
+        wait_until(lambda: name_of(guardian) == "akvfs-keeper", "the heir asks")
         os.kill(guardian, signal.SIGTERM)
         wait_until(lambda: machine.gone(guardian), "it does not wait any longer")
         os.kill(before["worker_pid"], signal.SIGKILL)
