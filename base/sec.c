@@ -38,7 +38,7 @@ static struct {
         _Atomic int kind;
 } arena = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static void degrade(enum sec_kind to, const char *why)
+void sec_degrade(enum sec_kind to, const char *why)
 {
         int was = atomic_load(&arena.kind);
 
@@ -57,17 +57,14 @@ static void degrade(enum sec_kind to, const char *why)
                         why);
 }
 
-/* RLIMIT_MEMLOCK may be found to be used up no sooner than when a page is first touched (seen on
- * Linux 6.1), which is SIGBUS for whoever writes there, and EFAULT for a system call that does.
- * tests/integration/test_isolation.py has it, on kernels with memfd_secret. */
-static bool touch_all(char *p, size_t n)
+int sec_touch(char *p, size_t n)
 {
-        for (size_t i = 0; i < n; i += 4096) {
+        for (size_t i = 0; i < n; i += SEC_PAGE) {
                 if (getrandom(p + i, 1, 0) != 1)
-                        return false;
+                        return -ENOMEM;
                 p[i] = 0;
         }
-        return true;
+        return 0;
 }
 
 /* A mapping of memfd_secret cannot be private, and is locked by nature. */
@@ -78,13 +75,13 @@ static void *map_secret(size_t n)
 
         if (fd >= 0 && ftruncate(fd, (off_t)n) == 0)
                 p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (p != MAP_FAILED && !touch_all(p, n)) {
+        if (p != MAP_FAILED && sec_touch(p, n) < 0) {
                 (void)munmap(p, n);
                 p = MAP_FAILED;
                 errno = ENOMEM;
         }
         if (p == MAP_FAILED) {
-                degrade(SEC_KIND_LOCKED, strerror(errno));
+                sec_degrade(SEC_KIND_LOCKED, strerror(errno));
                 safe_close(fd);
                 return NULL;
         }
@@ -101,7 +98,7 @@ static void *map_locked(size_t n)
         (void)madvise(p, n, MADV_DONTDUMP);
         (void)madvise(p, n, MADV_WIPEONFORK);
         if (mlock(p, n) < 0)
-                degrade(SEC_KIND_UNLOCKED, strerror(errno));
+                sec_degrade(SEC_KIND_UNLOCKED, strerror(errno));
         return p;
 }
 

@@ -47,6 +47,13 @@ void sec_bounce_free(void *p, size_t len);
 /* Bytes now held in all. */
 size_t sec_total(void);
 
+/* Makes the pages of p there, for bytes not written yet: a limit on locked memory may be found to
+ * be used up no sooner than when a page is first touched (seen on Linux 6.1), which is SIGBUS for
+ * whoever writes there, and EFAULT for a system call that does. p is at a page's beginning.
+ * -ENOMEM. The test is tests/integration/test_isolation.py, on kernels with memfd_secret. */
+#define SEC_PAGE ((size_t)4096)
+int sec_touch(char *p, size_t n);
+
 /* The least protection that any value got since the start; said in the log when it falls. */
 enum sec_kind {
         SEC_KIND_SECRET,   /* memfd_secret */
@@ -56,3 +63,5 @@ enum sec_kind {
 enum sec_kind sec_kind(void);
 const char *sec_kind_name(enum sec_kind k); /* "memfd_secret", "locked", "unlocked" */
 bool sec_all_locked(void);
+/* Whoever holds values elsewhere says so when they are protected less well, and why. */
+void sec_degrade(enum sec_kind to, const char *why);

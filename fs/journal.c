@@ -1,18 +1,18 @@
 #include "fs/journal.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "base/sec.h"
 
 #define MAGIC 0x6c6a6b61u /* "akjl" */
 #define ALIGN 8
-#define PAGE ((size_t)4096)
 
 struct area {
         uint32_t magic, version;
@@ -39,19 +39,28 @@ static size_t padded(size_t n)
         return (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
 }
 
-/* A limit on locked memory may be found to be used up no sooner than when a page is first touched
- * (base/sec.c), which is SIGBUS for whoever writes there, and EFAULT for a system call that does.
- * `end` is the first byte behind what is to be written; under the lock. */
+static size_t whole_pages(size_t n)
+{
+        return (n + SEC_PAGE - 1) & ~(SEC_PAGE - 1);
+}
+
+/* `end` is the first byte behind what is to be written; under the lock. */
 static int touch(struct journal *j, size_t end)
 {
-        char *p = (char *)j->area;
+        if (end <= j->touched)
+                return 0;
+        int r = sec_touch((char *)j->area + j->touched, end - j->touched);
+        if (r == 0)
+                j->touched = whole_pages(end);
+        return r;
+}
 
-        for (; j->touched < end; j->touched += PAGE) {
-                if (getrandom(p + j->touched, 1, 0) != 1)
-                        return -ENOMEM;
-                p[j->touched] = 0;
-        }
-        return 0;
+/* memfd_secret is locked by nature; whether this is one its file system tells. */
+static bool is_secret(int fd)
+{
+        struct statfs fs;
+
+        return fstatfs(fd, &fs) == 0 && fs.f_type == SECRETMEM_MAGIC;
 }
 
 static int map_area(int fd, size_t size, struct journal **ret)
@@ -68,9 +77,9 @@ static int map_area(int fd, size_t size, struct journal **ret)
         }
         (void)madvise(p, size, MADV_DONTDUMP);
         (void)madvise(p, size, MADV_DONTFORK);
-        /* memfd_secret is locked anyway; a memfd is kept out of swap. Pages come as they are
-         * filled: an area is made larger than what it begins with. */
-        (void)mlock2(p, size, MLOCK_ONFAULT);
+        /* Pages come as they are filled: an area is made larger than what it begins with. */
+        if (!is_secret(fd) && mlock2(p, size, MLOCK_ONFAULT) < 0)
+                sec_degrade(SEC_KIND_UNLOCKED, strerror(errno));
         pthread_mutex_init(&j->lock, NULL);
         j->fd = fd;
         j->size = size;
@@ -104,7 +113,7 @@ static int new_area(bool secret, size_t size, struct journal **ret)
 
 int journal_new(size_t size, bool plain, struct journal **ret)
 {
-        size = (MAX(size, JOURNAL_SIZE_MIN) + PAGE - 1) & ~(PAGE - 1);
+        size = whole_pages(MAX(size, JOURNAL_SIZE_MIN));
         if (size > JOURNAL_SIZE_MAX)
                 return -EFBIG;
 
@@ -134,7 +143,7 @@ int journal_open(int fd, struct journal **ret)
                 return -EBADMSG;
         }
         /* What is committed is there, to the end of its last page. */
-        j->touched = (sizeof(struct area) + journal_used(j) + PAGE - 1) & ~(PAGE - 1);
+        j->touched = whole_pages(sizeof(struct area) + journal_used(j));
         *ret = j;
         return 0;
 }

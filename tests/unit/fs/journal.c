@@ -5,8 +5,10 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/sec.h"
 #include "tests/unit/fs/area.h"
 
 TestSuite(journal, .timeout = 120);
@@ -273,5 +275,19 @@ Test(journal, no_file_leads_to_it)
         cr_assert_gt(readlink(path, link, sizeof link - 1), 0);
         cr_assert(strstr(link, "secretmem") || strstr(link, "memfd:"), "%s", link);
         cr_assert(fcntl(journal_fd(j), F_GETFD) & FD_CLOEXEC);
+        journal_free(j);
+}
+
+/* secret_memory=require and status look at what is the worst of all that is held. */
+Test(journal, an_area_that_cannot_be_locked_is_told)
+{
+        const struct rlimit none = {0};
+        struct journal *j;
+
+        cr_assert_eq(setrlimit(RLIMIT_MEMLOCK, &none), 0);
+        cr_assert(geteuid() != 0 || seteuid(65534) == 0);
+        cr_assert(sec_all_locked());
+        cr_assert_eq(journal_new(0, true, &j), 0);
+        cr_assert_not(sec_all_locked());
         journal_free(j);
 }
