@@ -57,6 +57,10 @@ int err_wrap(struct err *e, int r, const char *fmt, ...) _printf_(3, 4);
 
 /* Sets the next step (replaces). */
 void err_hint(struct err *e, const char *fmt, ...) _printf_(2, 3);
+/* The hint as the end of a line that says what is wrong: "…%s" ERR_HINT_FMT, err_text(e),
+ * ERR_HINT_ARGS(e). Nothing where there is none. */
+#define ERR_HINT_FMT "%s%s"
+#define ERR_HINT_ARGS(e) (e)->hint ? ". " : "", (e)->hint ? (e)->hint : ""
 
 /* Never NULL; valid until e changes. */
 const char *err_text(const struct err *e);

@@ -3,7 +3,6 @@
  * This process becomes the keeper: it binds the sockets that kubelet looks for, mounts, and starts
  * the worker again when that dies; the worker (cli/csi_worker.c) does everything else, as an
  * account of its own. */
-#include <stdio.h>
 #include <sys/prctl.h>
 
 #include "base/log.h"
@@ -145,17 +144,11 @@ int cli_csi(int argc, char **argv)
 {
         _cleanup_csi_options_ struct csi_options o = {0};
         _cleanup_err_ struct err e = {0};
+        int status;
 
         int r = csi_options_parse(argc, argv, &o, &e);
-        if (r < 0)
-                return cli_fail("csi", &e);
-        if (o.help) {
-                fputs(help, stdout);
-                return cli_finish_output("csi");
-        }
-        if (o.common.log_level >= 0)
-                log_set_level((enum log_level)o.common.log_level);
-        log_set_json(o.common.log_json);
+        if (csi_is_answered("csi", help, &o, r, &e, &status))
+                return status;
         r = csi_check_root(o.gate ? "coming to the keeper" : "mounting into pods", &e);
         if (r == 0 && hygiene_protect() < 0)
                 r = err_set(&e, -EIO, "could not protect memory");

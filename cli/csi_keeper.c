@@ -5,7 +5,6 @@
  * run out of memory without a mount noticing. */
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 
 #include "base/log.h"
 #include "cli/cli.h"
@@ -78,17 +77,11 @@ int cli_csi_keeper(int argc, char **argv)
         _cleanup_csi_options_ struct csi_options o = {0};
         _cleanup_err_ struct err e = {0};
         struct csi_sockets s;
+        int status;
 
         int r = csi_options_parse_keeper(argc, argv, &o, &e);
-        if (r < 0)
-                return cli_fail("keeper", &e);
-        if (o.help) {
-                fputs(help, stdout);
-                return cli_finish_output("keeper");
-        }
-        if (o.common.log_level >= 0)
-                log_set_level((enum log_level)o.common.log_level);
-        log_set_json(o.common.log_json);
+        if (csi_is_answered("keeper", help, &o, r, &e, &status))
+                return status;
         csi_sockets_init(&s);
         r = csi_check_root("mounting into pods", &e);
         if (r == 0)

@@ -2,13 +2,33 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "auth/binding.h"
 #include "base/log.h"
+#include "cli/cli.h"
 #include "cli/daemon.h"
 #include "csi/kube.h"
 #include "mount/identity.h"
+
+bool csi_is_answered(const char *command, const char *help, const struct csi_options *o, int r,
+        struct err *e, int *ret_status)
+{
+        if (r < 0) {
+                *ret_status = cli_fail(command, e);
+                return true;
+        }
+        if (o->help) {
+                fputs(help, stdout);
+                *ret_status = cli_finish_output(command);
+                return true;
+        }
+        if (o->common.log_level >= 0)
+                log_set_level((enum log_level)o->common.log_level);
+        log_set_json(o->common.log_json);
+        return false;
+}
 
 int csi_check_root(const char *what, struct err *e)
 {

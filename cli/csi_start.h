@@ -4,12 +4,18 @@
 
 #include "cli/csi_options.h"
 
-/* Its command line. */
+/* Its command line. It stays where it was made: words of argv are in it. */
 struct csi_words {
         char *sni;
         char level[2];
         const char **argv;
 };
+
+/* What `akvfs csi` and `akvfs keeper` do first with their options, or with the error of parsing
+ * them (r, e). True when that is all, with the exit status: help was asked for, or there is an
+ * error, which is printed. Else the log is as the options want it. */
+bool csi_is_answered(const char *command, const char *help, const struct csi_options *o, int r,
+        struct err *e, int *ret_status);
 
 /* -EPERM when this is not root: `what` needs it. */
 int csi_check_root(const char *what, struct err *e);

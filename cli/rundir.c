@@ -173,7 +173,8 @@ int socket_listen_at(int dir_fd, const char *name, int type, int *ret_fd)
         if (r == 0 && bind(fd, (const struct sockaddr *)&sa, sizeof sa) < 0)
                 r = -errno;
         umask(mask);
-        /* Who speaks is said by the kernel from the first connection on: fs/keeper_gate.c. */
+        /* A connection inherits it, of who connects before it is accepted too: nobody can speak
+         * before it is set (Linux 6.18 net/unix/af_unix.c; fs/keeper_gate.c wants it). */
         if (r == 0 && type == SOCK_SEQPACKET &&
                 setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)) < 0)
                 r = -errno;

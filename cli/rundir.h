@@ -24,8 +24,8 @@ void rundir_done(struct rundir *d);
 #define _cleanup_rundir_ _cleanup_(rundir_done)
 
 /* A listening socket of that name in any folder, for its owner alone; SOCK_STREAM or
- * SOCK_SEQPACKET, non-blocking. The umask is changed meanwhile, so: before there are threads.
- * -EADDRINUSE: the name is taken. */
+ * SOCK_SEQPACKET, which has the kernel say who speaks (SO_PASSCRED), non-blocking. The umask is
+ * changed meanwhile, so: before there are threads. -EADDRINUSE: the name is taken. */
 int socket_listen_at(int dir_fd, const char *name, int type, int *ret_fd);
 
 /* Waits for the lock; closing *ret_fd releases it. */

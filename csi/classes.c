@@ -110,9 +110,8 @@ static void count_failing(struct watched *w, bool failing, const struct err *err
         c->n_failing += failing ? 1 : -(size_t)1;
         if (failing && c->n_failing == 1)
                 log_warning("changes of secretproviderclass %s/%s, and perhaps of others, are not "
-                            "noticed for the time being: %s%s%s",
-                        w->namespace, w->name, err_text(error), error->hint ? ". " : "",
-                        error->hint ? error->hint : "");
+                            "noticed for the time being: %s" ERR_HINT_FMT,
+                        w->namespace, w->name, err_text(error), ERR_HINT_ARGS(error));
         if (c->n_failing == 0)
                 log_info("changes of all classes in use are noticed again");
 }

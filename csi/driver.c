@@ -123,8 +123,8 @@ static void serve_pages(struct csi_driver *d, struct loop *l, const char *addres
         if (r == 0)
                 log_info("%s: %s", metrics ? "metrics" : "health", where);
         else
-                log_error("no page for %s: %s%s%s", metrics ? "metrics" : "health", err_text(&e),
-                        e.hint ? ". " : "", e.hint ? e.hint : "");
+                log_error("no page for %s: %s" ERR_HINT_FMT, metrics ? "metrics" : "health",
+                        err_text(&e), ERR_HINT_ARGS(&e));
 }
 
 static int make_volumes(struct csi_driver *d, const struct csi_driver_config *cfg, struct err *e)

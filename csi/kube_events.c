@@ -130,9 +130,8 @@ static int path_of(const struct remembered *m, char **ret)
 static void say_refused(struct kube_events *ev, const struct remembered *m, const struct err *error)
 {
         if (!ev->refused)
-                log_warning("event %s on pod %s/%s cannot be told: %s%s%s", m->reason, m->namespace,
-                        m->pod, err_text(error), error->hint ? "; " : "",
-                        error->hint ? error->hint : "");
+                log_warning("event %s on pod %s/%s cannot be told: %s" ERR_HINT_FMT, m->reason,
+                        m->namespace, m->pod, err_text(error), ERR_HINT_ARGS(error));
         ev->refused = true;
 }
 

@@ -59,11 +59,11 @@ void volume_news_polled(struct volume_news *v, const struct view_poll *poll)
         driver_metrics_refreshed(v->all->metrics, poll->changed, e ? pod_class_code(e) : RPC_OK);
         if (e && (!v->failing || v->cause != e->cause))
                 say(v, true, "MountRotationFailed",
-                        "failed to rotate mounted contents for spc %s/%s, err: %s; %s%s%s",
+                        "failed to rotate mounted contents for spc %s/%s, err: %s; %s" ERR_HINT_FMT,
                         v->who->pod_namespace, v->who->class_name, err_text(e),
                         poll->taken ? "its files were taken away, as the driver was told to"
                                     : "what was fetched last stays mounted",
-                        e->hint ? ". " : "", e->hint ? e->hint : "");
+                        ERR_HINT_ARGS(e));
         if (!e && v->failing)
                 say(v, false, "MountRotationComplete",
                         "mounted contents for spc %s/%s are as the vault has them again",
@@ -81,9 +81,9 @@ void volume_news_republished(struct volume_news *v, const struct err *e)
                 if (!v->refused || v->refused_cause != e->cause)
                         say(v, true, "MountRepublishFailed",
                                 "failed to take what kubelet brings for the volume of spc %s/%s, "
-                                "err: %s; what is mounted stays as it is%s%s",
+                                "err: %s; what is mounted stays as it is" ERR_HINT_FMT,
                                 v->who->pod_namespace, v->who->class_name, err_text(e),
-                                e->hint ? ". " : "", e->hint ? e->hint : "");
+                                ERR_HINT_ARGS(e));
         }
         v->refused = e;
         v->refused_cause = e ? e->cause : ERR_OTHER;

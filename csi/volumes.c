@@ -50,8 +50,7 @@ static void _printf_(3, 4)
 /* One line for people: the text, and what to do. */
 static void note_error(struct volume *volume, const struct err *e)
 {
-        note_failure(volume, pod_class_code(e), "%s%s%s", err_text(e), e->hint ? ". " : "",
-                e->hint ? e->hint : "");
+        note_failure(volume, pod_class_code(e), "%s" ERR_HINT_FMT, err_text(e), ERR_HINT_ARGS(e));
         for (char *p = volume->text; p && *p; p++)
                 if (*p == '\n')
                         *p = ' ';

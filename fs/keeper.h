@@ -32,7 +32,8 @@ struct keeper_options {
                          the worker's alone: what is mounted stays until it is unmounted */
         bool gated;   /* no worker is started: they come from elsewhere (fs/keeper_gate.h), and the
                          first SIGTERM is none of theirs */
-        int gate_fd;  /* to this listening SOCK_SEQPACKET socket; 0: the one that take_fd brings */
+        int gate_fd;  /* to this listening SOCK_SEQPACKET socket, whose SO_PASSCRED was set before
+                         anybody could connect; 0: the one that take_fd brings */
         int leave_ms; /* patience with a worker that was told to end and takes nothing away; 0: ten
                          seconds (fs/keeper_leave.c) */
         int take_fd; /* where another keeper hands everything over to this one, which has nothing of

@@ -24,11 +24,7 @@ void keeper_on_gate(struct keeper *k)
         struct keeper_upgrade *u = &k->upgrade;
         struct ucred peer;
         socklen_t len = sizeof peer;
-        int on = 1;
 
-        /* A connection inherits this: nobody can speak before it is set (Linux
-         * net/unix/af_unix.c). Whoever listens has set it too, for who connects before this. */
-        bool told = setsockopt(k->gate, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0;
         _cleanup_close_ int fd = accept4(k->gate, NULL, NULL, SOCK_CLOEXEC);
         if (fd < 0)
                 return;
@@ -36,10 +32,6 @@ void keeper_on_gate(struct keeper *k)
                 (peer.uid != 0 && peer.uid != geteuid())) {
                 log_warning("security: uid %u (pid %d) came to be the worker, and was turned away",
                         (unsigned)peer.uid, (int)peer.pid);
-                return;
-        }
-        if (!told) {
-                log_error("a worker that came is sent away: it cannot be told from others");
                 return;
         }
         u->client = TAKE_FD(fd);
