@@ -263,7 +263,7 @@ static const char *add_known(struct helper *h, char *source)
 static char *take_registration(const char *id)
 {
         char name[96], found[HELPER_ID_SIZE];
-        struct stat st;
+        struct stat st, known;
 
         (void)snprintf(name, sizeof name, "credential-%s", id);
         _cleanup_close_ int fd = openat(DIR_FD, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -279,8 +279,12 @@ static char *take_registration(const char *id)
         if (!streq(found, id))
                 return NULL;
         /* From here on this memory alone has it. */
-        if (write_all(KNOWN_FD, text, (size_t)n + 1) < 0)
+        if (fstat(KNOWN_FD, &known) < 0)
                 return NULL;
+        if (write_all(KNOWN_FD, text, (size_t)n + 1) < 0) {
+                (void)ftruncate(KNOWN_FD, known.st_size); /* load_known() takes off what stays */
+                return NULL;
+        }
         (void)unlinkat(DIR_FD, name, 0);
         return TAKE_PTR(text);
 }
@@ -294,24 +298,27 @@ static bool is_known(const struct helper *h, const char *source)
 }
 
 /* What the one before had taken. It may have been killed while it wrote the last one, which is
- * then in the control directory still. */
-static void load_known(struct helper *h)
+ * then in the control directory still. False when memory is short. */
+static bool load_known(struct helper *h)
 {
         struct stat st;
 
-        if (fstat(KNOWN_FD, &st) < 0 || st.st_size == 0)
-                return;
+        if (fstat(KNOWN_FD, &st) < 0)
+                return false;
+        if (st.st_size == 0)
+                return true;
         size_t size = (size_t)st.st_size;
         _cleanup_free_ char *all = malloc(size);
         if (!all || pread(KNOWN_FD, all, size, 0) != st.st_size)
-                return;
+                return false;
         while (size > 0 && all[size - 1])
                 size--;
         if (ftruncate(KNOWN_FD, (off_t)size) < 0)
-                return;
+                return false;
         for (const char *p = all; p < all + size; p += strlen(p) + 1)
-                if (!is_known(h, p))
-                        (void)add_known(h, strdup(p));
+                if (!is_known(h, p) && !add_known(h, strdup(p)))
+                        return false;
+        return true;
 }
 
 static const char *find_source(struct helper *h, const char *id)
@@ -319,7 +326,7 @@ static const char *find_source(struct helper *h, const char *id)
         for (const struct known *k = h->known; k; k = k->next)
                 if (streq(k->id, id))
                         return k->source;
-        return h->has_dir ? add_known(h, take_registration(id)) : NULL;
+        return h->has_dir && h->n_known < SOURCES_MAX ? add_known(h, take_registration(id)) : NULL;
 }
 
 /* --- the process --- */
@@ -367,7 +374,9 @@ static void serve_while_held(struct helper *h, pid_t holder)
         struct pollfd p[] = {{.fd = SOCKET_FD, .events = POLLIN}, {.fd = pidfd, .events = POLLIN}};
         struct helper_query q;
 
-        load_known(h);
+        /* Who comes next may have the memory; nobody comes after the one that waits for nobody. */
+        if (!load_known(h) && holder)
+                _exit(1);
         /* A pid that is its own child's parent is nobody else's. */
         if (holder && getppid() != holder)
                 return;
