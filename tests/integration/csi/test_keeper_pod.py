@@ -11,6 +11,7 @@ import pathlib
 import signal
 import subprocess
 import threading
+import uuid
 
 import machine
 import pytest
@@ -130,7 +131,7 @@ class Reader:
 
     def __init__(self, node, path):
         ask = f"stat -f {path} >/dev/null && " if machine.resends() else ""
-        self.stop = node.driver.folder.parent / "stop"
+        self.stop = node.driver.folder.parent / f"stop-{uuid.uuid4().hex[:6]}"
         self.process = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "sh", "-c",
              f"while [ ! -e {self.stop} ]; do {ask}cat {path} >/dev/null || echo bad; done"],
@@ -145,6 +146,19 @@ class Reader:
         said = self.process.communicate(timeout=machine.PATIENCE)[0]
         if kind is None:
             assert said == ""
+
+
+@contextlib.contextmanager
+def busy(node, stays, value, *how):
+    """Volumes come and go on two threads, and one that stays is read; each came at least once."""
+    stop = threading.Event()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool, Reader(node, f"{stays.target}/pw"):
+        lives = [pool.submit(live, node, number, value, stop, *how) for number in range(2)]
+        try:
+            yield
+        finally:
+            stop.set()
+        assert min(it.result() for it in lives) > 0
 
 
 @pytest.fixture
@@ -194,20 +208,14 @@ def test_workers_that_are_killed_lose_nothing(node):
     node.start_worker()
     stays = node.kubelet.pod("shop", "stays", account="web")
     node.kubelet.publish(stays)
-    stop = threading.Event()
-    with concurrent.futures.ThreadPoolExecutor(2) as pool, Reader(node, f"{stays.target}/pw"):
-        lives = [pool.submit(live, node, number, value, stop, insist) for number in range(2)]
-        try:
-            for _ in range(5):
-                worker = node.worker.worker()
-                os.kill(worker, signal.SIGKILL)
-                other_worker(node.worker, worker)
-            # The whole container, and it is started again.
-            node.worker.kill()
-            node.start_worker()
-        finally:
-            stop.set()
-        assert min(it.result() for it in lives) > 0
+    with busy(node, stays, value, insist):
+        for _ in range(5):
+            worker = node.worker.worker()
+            os.kill(worker, signal.SIGKILL)
+            other_worker(node.worker, worker)
+        # The whole container, and it is started again.
+        node.worker.kill()
+        node.start_worker()
     assert (stays.target / "pw").read_text() == value
     wait_until(lambda: node.mounts() == [str(stays.target)], "only what is published is mounted")
     insist(lambda: node.kubelet.unpublish(stays))
@@ -220,20 +228,14 @@ def test_a_new_worker_replaces_the_one_before_and_no_call_is_lost(node):
     node.start_worker()
     stays = node.kubelet.pod("shop", "stays", account="web")
     node.kubelet.publish(stays)
-    stop = threading.Event()
-    with concurrent.futures.ThreadPoolExecutor(2) as pool, Reader(node, f"{stays.target}/pw"):
-        lives = [pool.submit(live, node, number, value, stop) for number in range(2)]
-        try:
-            for _ in range(3):
-                old = node.worker
-                node.start_worker()
-                old.wait_for_log("another worker serves: nothing is left to do here")
-                assert "will have to be given again" not in old.log_text()
-                assert old.process.poll() is None, "whoever started it would start it again"
-                old.end()
-        finally:
-            stop.set()
-        assert min(it.result() for it in lives) > 0
+    with busy(node, stays, value):
+        for _ in range(3):
+            old = node.worker
+            node.start_worker()
+            old.wait_for_log("another worker serves: nothing is left to do here")
+            assert "will have to be given again" not in old.log_text()
+            assert old.process.poll() is None, "whoever started it would start it again"
+            old.end()
     assert node.mounts() == [str(stays.target)]
     node.kubelet.unpublish(stays)
 
@@ -291,20 +293,15 @@ def test_another_keeper_takes_over_and_the_worker_stays(node):
     bound = node.driver.folder / "bound"
     bound.touch()
     subprocess.run(["mount", "--bind", stays.target / "pw", bound], check=True)
-    stop = threading.Event()
     try:
-        with concurrent.futures.ThreadPoolExecutor(2) as pool, Reader(node, f"{stays.target}/pw"):
-            lives = [pool.submit(live, node, number, value, stop) for number in range(2)]
-            try:
-                for _ in range(3):
-                    old = node.keeper
-                    node.start_keeper("taken over from another keeper")
-                    old.wait_for_log("nothing is left to do here")
-                    assert old.process.poll() is None, "whoever started it would start it again"
-                    old.end()
-            finally:
-                stop.set()
-            assert min(it.result() for it in lives) > 0
+        with busy(node, stays, value):
+            for _ in range(3):
+                old = node.keeper
+                node.start_keeper("taken over from another keeper")
+                old.wait_for_log("nothing is left to do here")
+                assert old.process.poll() is None, "whoever started it would start it again"
+                old.end()
+        with Reader(node, f"{stays.target}/pw"):
             # A bind mount is known once, to whichever keeper.
             node.services.set_secret("pw", value := secret())
             node.worker.ok("refresh")
