@@ -282,7 +282,8 @@ static char *take_registration(const char *id)
         if (fstat(KNOWN_FD, &known) < 0)
                 return NULL;
         if (write_all(KNOWN_FD, text, (size_t)n + 1) < 0) {
-                (void)ftruncate(KNOWN_FD, known.st_size); /* load_known() takes off what stays */
+                if (ftruncate(KNOWN_FD, known.st_size) < 0)
+                        _exit(1); /* load_known() of who comes next takes off what is there of it */
                 return NULL;
         }
         (void)unlinkat(DIR_FD, name, 0);
