@@ -69,9 +69,10 @@ int tree_read(struct tree *t, uint64_t id, struct view_file **ret);
  * begun and not ended, whose folder then changed or whose page was taken back, it would otherwise
  * never complete and never begin again, and ask the worker for that folder's listings for ever
  * (Linux 6.18 fs/fuse/readdir.c, fuse_add_dirent_to_cache and fuse_readdir_cache_end; the test is
- * test_warm.py, test_a_listing_that_was_left_half_way_is_warm_again). Within 31 bits, so that
- * programs of 32 bits can seek there; folders count their names' offsets from 3, one for each name
- * they ever had. */
+ * test_warm.py, test_a_listing_that_was_left_half_way_is_warm_again). What this does not cure is a
+ * folder too large for one answer of a page, left between two of them and its page taken back
+ * before anybody lists it whole. Within 31 bits, so that programs of 32 bits can seek there;
+ * folders count their names' offsets from 3, one for each name they ever had. */
 #define TREE_LISTING_END INT32_MAX
 typedef bool (*tree_name_fn)(void *userdata, const char *name, const struct stat *st, off_t next);
 int tree_readdir(struct tree *t, uint64_t id, off_t offset, tree_name_fn fn, void *userdata);
