@@ -1,10 +1,11 @@
-/* What has to be done with root's rights for the worker of `akvfs csi`, which then has none: by the
- * keeper that forks it, or in a container of its own (cli/csi_pod.h). */
+/* How `akvfs csi` and `akvfs keeper` start: what they do alike, and what has to be done with root's
+ * rights for the worker, which then has none: by the keeper that forks it, or in a container of its
+ * own (cli/csi_pod.h). */
 #pragma once
 
 #include "cli/csi_options.h"
 
-/* Its command line. It stays where it was made: words of argv are in it. */
+/* The worker's command line. It stays where it was made: words of argv are in it. */
 struct csi_words {
         char *sni;
         char level[2];

@@ -95,8 +95,10 @@ static void read_folder(struct warming *w, int dir, const char *name, unsigned d
          * let that be us (Linux fs/fuse/readdir.c, fuse_readdir_cached). One that is long under way
          * may lose its page before its end. */
         for (int i = 0; i < 2; i++) {
-                while (readdir(d))
-                        ;
+                unsigned n = 0;
+
+                while (n <= WARM_NAMES_MAX && readdir(d))
+                        n++;
                 (void)fstat(dirfd(d), &st);
                 rewinddir(d);
         }

@@ -63,17 +63,19 @@ int tree_getattr(struct tree *t, uint64_t id, struct stat *ret);
 int tree_readlink(struct tree *t, uint64_t id, char ret[TREE_GENERATION_SIZE]);
 /* A reference to the version behind a file's node. -EISDIR, -EINVAL (a symlink), -ESTALE, -EIO. */
 int tree_read(struct tree *t, uint64_t id, struct view_file **ret);
-/* Calls fn for each name after `offset` (0: from the start) with the offset that continues behind
- * it, until fn returns false. Under the lock: fn only copies. Every listing of every folder ends at
- * TREE_LISTING_END. The kernel remembers a listing from the first offset to the last; one that was
- * begun and not ended, whose folder then changed or whose page was taken back, it would otherwise
- * never complete and never begin again, and ask the worker for that folder's listings for ever
- * (Linux 6.18 fs/fuse/readdir.c, fuse_add_dirent_to_cache and fuse_readdir_cache_end; the test is
- * test_warm.py, test_a_listing_that_was_left_half_way_is_warm_again). What this does not cure is a
- * folder too large for one answer of a page, left between two of them and its page taken back
- * before anybody lists it whole. Within 31 bits, so that programs of 32 bits can seek there;
- * folders count their names' offsets from 3, one for each name they ever had. */
+/* Where every listing of every folder ends. The kernel remembers a listing from the first offset
+ * to the last; one that was begun and not ended, whose folder then changed or whose page was
+ * taken back, it would otherwise never complete and never begin again, and ask the worker for
+ * that folder's listings for ever (Linux 6.18 fs/fuse/readdir.c, fuse_add_dirent_to_cache and
+ * fuse_readdir_cache_end; the test is test_warm.py,
+ * test_a_listing_that_was_left_half_way_is_warm_again). What this does not cure is a folder too
+ * large for one answer of a page, left between two of them and its page taken back before anybody
+ * lists it whole. Within 31 bits, so that programs of 32 bits can seek there; folders count their
+ * names' offsets from 3, one for each name they ever had. */
 #define TREE_LISTING_END INT32_MAX
+/* Calls fn for each name after `offset` (0: from the start) with the offset that continues behind
+ * it, until fn returns false. Under the lock: fn only copies. Behind the last of a folder it goes
+ * on at TREE_LISTING_END. */
 typedef bool (*tree_name_fn)(void *userdata, const char *name, const struct stat *st, off_t next);
 int tree_readdir(struct tree *t, uint64_t id, off_t offset, tree_name_fn fn, void *userdata);
 /* 0 when this is the planned rename, now or already applied; -EINTR when it only has the kernel

@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import time
 
@@ -33,6 +34,17 @@ def wait_until(condition, what, patience=PATIENCE):
         if time.monotonic() > end:
             raise AssertionError(f"waited {patience:g} s in vain until {what}")
         time.sleep(0.005)
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    """That process does not run. Once it does again, all that happened meanwhile is before it."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: state_of(pid) == "T", "it is stopped")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def mountinfo(pid="self"):

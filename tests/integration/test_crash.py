@@ -227,12 +227,8 @@ def test_no_read_fails_in_any_number_of_kills_without_a_vault(akvfs, services, s
 @contextlib.contextmanager
 def outage(services):
     """The emulator's process does not run: connections are made and never answered."""
-    process = services.emulator.process
-    os.kill(process.pid, signal.SIGSTOP)
-    try:
+    with machine.stopped(services.emulator.process.pid):
         yield
-    finally:
-        os.kill(process.pid, signal.SIGCONT)
 
 
 def test_status_tells_the_same_of_the_successor(akvfs, services, spc):

@@ -1,6 +1,5 @@
 """The keeper is killed: its heir takes over, nothing is lost, and rotation goes on."""
 
-import contextlib
 import os
 import pathlib
 import signal
@@ -93,22 +92,11 @@ def test_the_guardian_holds_no_mount_and_is_replaced_when_killed(akvfs, services
         assert mount.read("pw") == value.encode()
 
 
-@contextlib.contextmanager
-def held_up(process):
-    """It runs again with what happened meanwhile before it, all at once."""
-    os.kill(process.pid, signal.SIGSTOP)
-    wait_until(lambda: machine.state_of(process.pid) == "T", "it is stopped")
-    try:
-        yield
-    finally:
-        os.kill(process.pid, signal.SIGCONT)
-
-
 def test_a_command_that_learns_late_of_an_heir_ends_as_the_heir_did(akvfs, services, spc):
     services.set_secret("pw", secret())
-    with akvfs.mount(spc(["pw"])) as mount, held_up(mount.process):
-        heir = guardian_of(mount.status()["keeper_pid"])
+    with akvfs.mount(spc(["pw"])) as mount, machine.stopped(mount.process.pid):
         kill_keeper(mount)
+        heir = mount.status()["keeper_pid"]
         akvfs.ok("unmount", mount.point)
         wait_until(lambda: machine.state_of(heir) == "Z", "the heir has ended")
 
@@ -117,7 +105,7 @@ def test_a_command_that_learns_of_an_heir_without_a_worker_stays_with_it(akvfs, 
     services.set_secret("pw", value := secret())
     with akvfs.mount(spc(["pw"])) as mount:
         killed, worker = (mount.status()[key] for key in ("keeper_pid", "worker_pid"))
-        with held_up(mount.process):
+        with machine.stopped(mount.process.pid):
             kill_keeper(mount)
             heir = mount.status()["keeper_pid"]
             os.kill(heir, signal.SIGSTOP)
@@ -145,17 +133,14 @@ def test_a_stopped_worker_is_waited_for(akvfs, services, spc):
         with akvfs.mount(spc(["pw"])) as mount:
             before = settled(mount)
             guardian = wait_until(lambda: guardian_of(before["keeper_pid"]), "there is a guardian")
-            os.kill(before["worker_pid"], signal.SIGSTOP)
-            try:
-                wait_until(lambda: machine.state_of(before["worker_pid"]) == "T", "it is stopped")
+            with machine.stopped(before["worker_pid"]):
                 os.kill(before["keeper_pid"], signal.SIGKILL)
                 wait_until(lambda: name_of(guardian) == "akvfs-keeper", "the heir asks")
-                seen = look(mount.point)
-                assert seen["./pw"] == first
-            except Cold:
-                seen = None
-            finally:
-                os.kill(before["worker_pid"], signal.SIGCONT)
+                try:
+                    seen = look(mount.point)
+                    assert seen["./pw"] == first
+                except Cold:
+                    seen = None
             wait_until(lambda: mount.status()["keeper_pid"] == guardian, "it has taken over")
             services.set_secret("pw", second := secret())
             akvfs.ok("refresh", mount.point)

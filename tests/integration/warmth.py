@@ -4,11 +4,9 @@ import contextlib
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
-from concurrent import futures
 
 import machine
 from machine import wait_until
@@ -34,33 +32,36 @@ def connection(point):
             subprocess.run(["umount", folder], check=True)
 
 
+def memory():
+    """A file that is on no disk: values are in it."""
+    return open(os.memfd_create("akvfs-it"), "w+", encoding="utf-8")
+
+
 def look(point, seconds=0):
     """Everything there, as looker.py tells it, again and again for so long; never from this process,
     which would wait for ever. Cold when something had to be asked."""
-    command = [sys.executable, str(LOOKER), str(point), str(seconds)]
-    with (
-        connection(point) as fuse,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as looker,
-    ):
+    with connection(point) as fuse, memory() as seen, memory() as said:
 
         def asks():
-            """Nothing is waited for once nobody answers: the connection is over, or was never."""
+            """Nobody waits where the connection is over: that is an error at once."""
             with contextlib.suppress(FileNotFoundError):
                 return int((fuse / "waiting").read_text()) > 0
             return False
 
-        with futures.ThreadPoolExecutor(1) as pool:
-            said = pool.submit(looker.communicate)
-            wait_until(lambda: said.done() or asks(), "it has seen all, or has to ask", seconds + machine.PATIENCE)
-            cold = not said.done() and asks()
-            if cold:
-                looker.kill()
-            out, complaint = said.result()
-    if cold:
-        raise Cold("no answer")
-    if looker.returncode != 0:
-        raise Cold(complaint)
-    return json.loads(out)
+        looker = subprocess.Popen([sys.executable, str(LOOKER), str(point), str(seconds)], stdout=seen, stderr=said)
+        try:
+            what = "it has seen all, or has to ask"
+            wait_until(lambda: looker.poll() is not None or asks(), what, seconds + machine.PATIENCE)
+            if looker.poll() is None:
+                raise Cold("no answer")
+        finally:
+            looker.kill()
+            looker.wait(machine.PATIENCE)
+        seen.seek(0)
+        said.seek(0)
+        if looker.returncode != 0:
+            raise Cold(said.read())
+        return json.load(seen)
 
 
 def settled(mount):
@@ -80,18 +81,15 @@ def look_without_worker(mount, seconds=0):
     cold; the mount is as it was, and can be ended. What was cold is warm then: the worker warms what is
     new and no more, so that a page of an older generation would be cold in every scene to come."""
     status = settled(mount)
-    worker = status["worker_pid"]
-    os.kill(worker, signal.SIGSTOP)
-    try:
-        wait_until(lambda: machine.state_of(worker) == "T", "it is stopped")
-        seen = look(mount.point, seconds)
-    except Cold as error:
-        print(f"cold: {error}")
-        seen = None
-    finally:
-        os.kill(worker, signal.SIGCONT)
+    with machine.stopped(status["worker_pid"]):
+        try:
+            seen = look(mount.point, seconds)
+        except Cold as error:
+            print(f"cold: {error}")
+            seen = None
     if not seen:
-        subprocess.run([sys.executable, str(LOOKER), str(mount.point)], check=True, capture_output=True)
+        command = [sys.executable, str(LOOKER), str(mount.point)]
+        subprocess.run(command, check=True, capture_output=True, timeout=machine.PATIENCE)
     return seen if mount.status()["fuse_requests"] == status["fuse_requests"] else None
 
 
